@@ -1,0 +1,28 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint clean
+
+demo: $(READY)  ## the main job on real data, without Docker: three hospitals train one model
+	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
+	$(BIN)/federator run compose/breast-cancer
+
+test: lint  ## everything; container and browser tests run where an engine and a Chromium are
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# torch first and alone: what comes after it then keeps the build that is there.
+$(READY): setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[author,torch,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

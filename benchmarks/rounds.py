@@ -1,0 +1,142 @@
+"""What a round costs beside its training: ours, and stock Flower's, in the same run.
+
+Both train the demo's model on the demo's three sites, the same epochs, the same machine. Ours is
+``federator run``; the peer is an ordinary Flower app (``stock_app``) on a stock SuperLink with
+three stock SuperNodes. The physical limit is the bare training loop of the slowest site.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from federator import federation
+from federator.convert import Components, convert
+from federator.federation import Federation
+from federator.local import Rehearsal, environment, flwr, free_port, wait_for
+from federator.processes import Processes
+
+HERE = Path(__file__).parent
+
+
+def ours(read: Federation, components: Components, rounds: int, scratch: Path) -> list[float]:
+    """Return the seconds of each round after the first, in which everything warms up."""
+    run = Rehearsal(read, components, scratch / "run", rounds, baselines=False)
+    run.folder.joinpath("logs").mkdir(parents=True)
+    return [
+        event["seconds"]
+        for event in run.events()
+        if event["event"] == "round" and event["round"] > 1
+    ]
+
+
+def stock(read: Federation, components: Components, rounds: int, scratch: Path) -> list[float]:
+    """Return the seconds of each round after the first of an ordinary Flower app."""
+    app = shutil.copytree(HERE / "stock_app", scratch / "app")
+    shutil.copy(components.app / "task.py", app)
+    env = environment(scratch) | {"ROUND_TIMES": str(scratch / "times")}
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    (scratch / "config.toml").write_text(
+        f'superlink.default = "local"\nsuperlink.local = {{address="{address}", insecure=true}}\n'
+    )
+    binary = Path(sys.executable).parent
+    with Processes(scratch / "logs") as processes:
+        processes.start(
+            "superlink",
+            [str(binary / "flower-superlink"), "--insecure", "--port", str(port),
+             "--disable-runtime-dependency-installation"],
+            env,
+        )  # fmt: skip
+        wait_for(f"http://{address}/health", processes)
+        for site in read.sites:
+            processes.start(
+                site.name,
+                [str(binary / "flower-supernode"), "--insecure", "--superlink", address,
+                 "--port", str(free_port()), "--node-config", f'data-dir="{site.data}"'],
+                env,
+            )  # fmt: skip
+        settings = f"rounds={rounds} local-epochs={read.local_epochs}"
+        flwr(["run", str(app), "local", "-c", settings], env)
+        return _times(scratch / "times", rounds)
+
+
+def _times(path: Path, rounds: int) -> list[float]:
+    deadline = time.monotonic() + 60 * rounds
+    while time.monotonic() < deadline:
+        at = [float(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if len(at) > rounds:
+            return [later - earlier for earlier, later in itertools.pairwise(at[1:])]
+        time.sleep(0.5)
+    raise TimeoutError("stock Flower did not finish its rounds")
+
+
+def bare(read: Federation, components: Components) -> float:
+    """Return the seconds that the slowest site's training and validation take by themselves."""
+    code = (
+        "import sys, time; from federator.runtime.task import import_task, seed_all\n"
+        "from pathlib import Path; app, data, epochs = sys.argv[1:]\n"
+        "from federator.runtime.parameters import choose; choose({})\n"
+        "task = import_task(Path(app)); net = task.Model()\n"
+        "train, val, _, _ = task.load_data(data); task.train(net, train, val, 1)\n"
+        "began = time.monotonic(); task.test(net, val); task.train(net, train, val, int(epochs))\n"
+        "print(time.monotonic() - began)"
+    )
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return max(
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code, components.app, str(site.data),
+                 str(read.local_epochs)],
+                capture_output=True, text=True, check=True, env=env,
+            ).stdout.splitlines()[-1]
+        )
+        for site in read.sites
+    )  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks rounds", description=__doc__)
+    parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="rounds of each, the first not counted"
+    )
+    options = parser.parse_args(arguments)
+    read = federation.read(options.federation)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        scratch = Path(folder)
+        components = convert(read, scratch / "build")
+        limit = bare(read, components)
+        times = {}
+        for name, measure in (("federator run", ours), ("stock Flower", stock)):
+            (scratch / name).mkdir()
+            times[name] = statistics.median(
+                measure(read, components, options.rounds, scratch / name)
+            )
+    table = Table(title=f"a round of {read.name}: {len(read.sites)} sites, {os.cpu_count()} cores")
+    for column in ("", "round, s", "beside the training, s", "ratio"):
+        table.add_column(column, justify="left" if not column else "right")
+    beside = {name: seconds - limit for name, seconds in times.items()}
+    ratio = beside["federator run"] / beside["stock Flower"]
+    table.add_row("bare training of the slowest site", f"{limit:.2f}", "", "")
+    for name, seconds in times.items():
+        relative = beside[name] / beside["stock Flower"]
+        table.add_row(name, f"{seconds:.2f}", f"{beside[name]:.2f}", f"{relative:.3f}")
+    Console().print(table)
+    result = {
+        "benchmark": "rounds",
+        "ratio": round(ratio, 4),
+        "round_s": times,
+        "training_s": limit,
+    }
+    print(json.dumps(result))

@@ -1,0 +1,261 @@
+"""The command line. No logic: each command reads, calls one module, and prints."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import federator
+from federator.errors import FederatorError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from federator.runtime.runs import Event
+
+app = typer.Typer(
+    name="federator",
+    help="From a Jupyter notebook to a federation of hospitals.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+FederationPath = Annotated[
+    Path, typer.Argument(help="folder of the federation, or its federation.yaml")
+]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Print an expected error as it stands, and leave with its exit code."""
+    try:
+        yield
+    except FederatorError as error:
+        typer.secho(str(error), fg="red" if sys.stderr.isatty() else None, err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; what there is was kept (federator run --resume goes on)", err=True)
+        raise typer.Exit(130) from None
+
+
+def _warn(problems: "Iterable[Problem]") -> None:
+    for problem in problems:
+        typer.secho(f"warning: {problem}", fg="yellow" if sys.stderr.isatty() else None, err=True)
+
+
+def _watch(run: "Generator[Event, None, None]", folder: Path) -> None:
+    """Show a run as it goes on, and write its report at its end, whatever that is."""
+    from rich.console import Console
+
+    from federator import journal, report
+    from federator.progress import RunProgress
+
+    console = Console()
+    try:
+        with RunProgress(console) as progress, closing(run) as events:
+            for event in events:
+                progress.show(event)
+    finally:
+        if (folder / journal.FILE).exists():
+            page = report.write(folder)
+    console.print(report.table2(journal.read(folder)))
+    typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    if version:
+        typer.echo(f"federator {federator.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def check(notebook: Annotated[Path, typer.Argument(help="the notebook to look at")]) -> None:
+    """Tell what of a notebook goes into the federation, what stays behind, and why."""
+    from federator import contract, preview
+    from federator import notebook as notebooks
+
+    with _explained():
+        read = notebooks.read(notebook)
+        parts = contract.take_apart(read)
+        typer.echo(preview.render(parts, read))
+        _warn(dict.fromkeys(read.warnings + parts.warnings))
+
+
+@app.command()
+def convert(path: FederationPath) -> None:
+    """Write the components: a Flower App, its requirements and a source map."""
+    from federator import federation
+    from federator.convert import convert as convert_to
+
+    with _explained():
+        read = federation.read(path)
+        components = convert_to(read, read.root / "build")
+        _warn(components.warnings)
+        typer.echo(components.app)
+
+
+@app.command()
+def build(
+    path: FederationPath,
+    push: Annotated[bool, typer.Option("--push", help="push, and note the digests")] = False,
+    pip_config: Annotated[
+        Path | None, typer.Option(help="a pip.conf, with a login or not; it stays in no image")
+    ] = None,
+) -> None:
+    """Build the images of link, client and server: those whose content is new."""
+    from federator import federation, images
+    from federator.convert import convert as convert_to
+
+    with _explained():
+        read = federation.read(path)
+        components = convert_to(read, read.root / "build")
+        made = images.build(read, components, push, pip_config)
+        _warn(components.warnings + made.warnings)
+        for name, image in made.by_name().items():
+            typer.echo(f"{name}: {image}")
+
+
+@app.command("bundle")
+def write_bundle(
+    path: FederationPath,
+    name: Annotated[str, typer.Argument(metavar="SITE", help="the site's name")],
+    output: Annotated[Path, typer.Option(help="folder to write to")] = Path("dist"),
+) -> None:
+    """Write one file for a site without access to a registry: images, compose file, checksums."""
+    from federator import bundle, federation
+
+    with _explained():
+        made = bundle.write(federation.read(path), name, output)
+        typer.echo(f"{made.path}\nfingerprint of its checksums: {made.fingerprint}")
+
+
+@app.command()
+def run(
+    path: FederationPath,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the last model")] = False,
+    baselines: Annotated[
+        bool | None, typer.Option(help="also train each site alone, to compare")
+    ] = None,
+) -> None:
+    """Run the whole federation on this machine, each site with its own data folder."""
+    from federator import federation, local
+    from federator.convert import convert as convert_to
+    from federator.runtime.runs import end_on_sigterm
+
+    end_on_sigterm()
+    with _explained():
+        read = federation.read(path)
+        components = convert_to(read, read.root / "build")
+        _warn(components.warnings)
+        rehearsal = local.prepare(read, components, rounds, resume, baselines)
+        _watch(rehearsal.events(), rehearsal.folder)
+
+
+@app.command("rounds")
+def start_rounds(
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="local epochs in each round")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="begin with the first model")] = False,
+    baselines: Annotated[
+        bool | None, typer.Option(help="also train each site alone, to compare")
+    ] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", hidden=True)] = False,
+) -> None:
+    """Start rounds in the running server: called in its container, goes on from the last model."""
+    from federator.runtime import campaign
+    from federator.runtime.runs import end_on_sigterm
+
+    end_on_sigterm()
+    with _explained():
+        place = campaign.premises()
+        if unfinished:
+            asked = campaign.unfinished(place)
+        else:
+            asked = campaign.plan(place, rounds, epochs, fresh, baselines)
+        if asked is not None:
+            _watch(asked.events(place), place.runs / asked.run)
+
+
+@app.command("provision")
+def provision_server(
+    path: FederationPath,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="issue the server's certificate anew")
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="a public authority's certificate, with intermediates")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="that certificate's key")] = None,
+) -> None:
+    """Make the server's certificates and the coordinator's key: run this on the server."""
+    from federator import federation
+    from federator.provision import provision
+
+    with _explained():
+        made = provision(federation.read(path), renew, certificate, key)
+        for file in made.written:
+            typer.echo(file)
+        typer.echo(f"the server's certificate is valid until {made.expires:%Y-%m-%d}")
+        if made.renew_soon:
+            _warn([Problem("it expires soon", hint="give a new one: --certificate and --key")])
+        typer.echo(f"keep {made.keys} on this machine; commit {made.public}")
+
+
+site = typer.Typer(help="Say which sites are let in.", no_args_is_help=True)
+app.add_typer(site, name="site")
+SiteName = Annotated[str, typer.Argument(help="the site's name in federation.yaml")]
+
+
+@site.command("add")
+def add_site(
+    path: FederationPath,
+    name: SiteName,
+    key: Annotated[Path, typer.Argument(help="file with the public key that the site sent")],
+) -> None:
+    """Let a site in with the public key that it sent."""
+    from federator import federation, sites
+
+    with _explained():
+        read = federation.read(path)
+        typer.echo(f"{name}: {sites.add(read, name, key)}")
+        typer.echo("compare this fingerprint with the site's by telephone, then commit and push")
+        if missing := sites.without_key(read):
+            typer.echo(f"no key yet: {', '.join(missing)}")
+
+
+@site.command("remove")
+def remove_site(path: FederationPath, name: SiteName) -> None:
+    """Lock a site out: for good with its present key."""
+    from federator import federation, sites
+
+    with _explained():
+        typer.echo(f"removed {sites.remove(federation.read(path), name)}: commit and push")
+
+
+@app.command("report")
+def write_report(
+    folder: Annotated[Path, typer.Argument(help="folder of a run, under results/")],
+) -> None:
+    """Write the report of a run anew and print its table."""
+    from rich.console import Console
+
+    from federator import journal, report
+
+    with _explained():
+        page = report.write(folder)
+        Console().print(report.table2(journal.read(folder)))
+        typer.echo(f"report: {page}")
+
+
+def main() -> None:
+    """Enter the command line."""
+    app(prog_name="federator")

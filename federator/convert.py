@@ -1,0 +1,121 @@
+"""From a federation file and its notebook to ``build/<federation>``.
+
+The folder appears whole or not at all: it is written beside its place and moved there.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from federator import app, contract, notebook, requirements
+from federator.contract import Parts
+from federator.errors import FederatorError, Problem, Where
+from federator.federation import FILE, Federation
+from federator.sourcemap import SourceMap
+
+APP = "app"
+SOURCE_MAP = "source-map.json"
+CLIENT_REQUIREMENTS = "requirements-client.txt"
+SERVER_REQUIREMENTS = "requirements-server.txt"
+
+
+@dataclass(frozen=True)
+class Components:
+    """What was written.
+
+    Attributes:
+        folder: ``build/<federation>``.
+        app: the Flower App inside it.
+        source_map: leads from the app's lines to the notebook's.
+        client_requirements: pip requirement lines of the client image.
+        server_requirements: pip requirement lines of the server image.
+        server_needs_torch: whether those of the server install PyTorch.
+        warnings: what is doubtful in the notebook.
+    """
+
+    folder: Path
+    app: Path
+    source_map: SourceMap
+    client_requirements: tuple[str, ...]
+    server_requirements: tuple[str, ...]
+    server_needs_torch: bool
+    warnings: tuple[Problem, ...]
+
+
+def convert(federation: Federation, build: Path) -> Components:
+    """Write the components of a federation to ``build/<federation>``.
+
+    The same notebook and federation file give the same bytes, whatever the notebook's outputs.
+    On an error the folder stays as it was.
+
+    Raises:
+        NotebookError: if the notebook cannot be converted.
+        FederationFileError: if the federation file sets what the notebook does not have.
+        RequirementError: if the version of an imported module is not known.
+    """
+    parts = contract.take_apart(notebook.read(federation.notebook))
+    rendered = app.render(federation.notebook.name, parts, federation)
+    client, server = _requirements(parts, federation)
+    folder = build / federation.name
+    components = Components(
+        folder=folder,
+        app=folder / APP,
+        source_map=rendered.source_map,
+        client_requirements=client,
+        server_requirements=server,
+        server_needs_torch=requirements.needs_torch(server),
+        warnings=parts.warnings,
+    )
+    try:
+        _write(components, rendered)
+    except OSError as error:
+        raise FederatorError(
+            Problem(f"cannot be written: {error.strerror}", Where(str(folder)))
+        ) from error
+    return components
+
+
+def _requirements(parts: Parts, federation: Federation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the requirement lines of the client's and of the server's image.
+
+    The client runs ``task.py`` alone, the server ``aggregation.py`` alone. What the federation
+    file asks for and no cell imports (a reader that pandas looks for, say) goes to the client.
+    """
+    task, aggregation = parts.task.imports, parts.aggregation.imports
+    asked = federation.requirements.keys() - task.keys() - aggregation.keys()
+    pins = requirements.pin(
+        {module: Where(FILE) for module in asked} | {**aggregation, **task},
+        federation.requirements,
+        federation.notebook.parent,
+    )
+    return requirements.lines(pins, {*task, *asked}), requirements.lines(pins, aggregation)
+
+
+def _write(components: Components, rendered: app.App) -> None:
+    folder = components.folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        new, old = Path(beside, "new"), Path(beside, "old")
+        (new / APP).mkdir(parents=True)
+        for name, text in rendered.files.items():
+            _write_text(new / APP / name, text)
+        components.source_map.write(new / SOURCE_MAP)
+        _write_text(new / CLIENT_REQUIREMENTS, _lines(components.client_requirements))
+        _write_text(new / SERVER_REQUIREMENTS, _lines(components.server_requirements))
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

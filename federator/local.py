@@ -1,0 +1,288 @@
+"""The whole federation as processes on this machine: the author's rehearsal, without Docker.
+
+A stock SuperLink, and for each site a link and a worker with the site's own data folder: the
+parts that run in containers elsewhere, with the same component folder.
+"""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from federator.convert import Components
+from federator.errors import RunError
+from federator.federation import Federation
+from federator.processes import Processes
+from federator.runtime import control
+from federator.runtime.checkpoints import RunFolder
+from federator.runtime.control import Control
+from federator.runtime.flower import app_hash
+from federator.runtime.outcomes import Failure
+from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_to_go
+from federator.runtime.settings import ENVIRONMENT, ServerSettings
+from federator.runtime.worker import app_config
+
+_START_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A federation to run here.
+
+    Attributes:
+        federation: what the coordinator wrote.
+        components: what the converter made of it.
+        folder: the run's folder; a run with checkpoints there goes on from the last.
+        rounds: how many rounds to run now.
+        baselines: whether each site is also trained alone.
+    """
+
+    federation: Federation
+    components: Components
+    folder: Path
+    rounds: int
+    baselines: bool
+
+    def events(self) -> Generator[Event, None, None]:
+        """Run the federation, and yield the journal's events as they are written.
+
+        Raises:
+            RunError: if it ends without a model, with the reason.
+        """
+        journal = RunFolder(self.folder)
+        with (
+            tempfile.TemporaryDirectory(prefix="federator-") as scratch,
+            Processes(self.folder / "logs") as processes,
+        ):
+            try:
+                yield from self._run(Path(scratch), processes)
+            except (KeyboardInterrupt, SystemExit):
+                processes.stop()
+                journal.record("end", state="stopped", reason="stopped by hand", seconds=0.0)
+                raise
+            except RunError as error:
+                processes.stop()
+                if not self._has_ended():
+                    journal.record("end", state="failed", reason=str(error), seconds=0.0)
+                raise
+
+    def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
+        env = environment(scratch)
+        port = free_port()
+        superlink = f"127.0.0.1:{port}"
+        processes.start(
+            "superlink",
+            [
+                control.program("flower-superlink"),
+                *("--insecure", "--host", "127.0.0.1", "--port", str(port)),
+                "--disable-runtime-dependency-installation",
+            ],
+            env | {ENVIRONMENT: str(scratch / "server.json")},
+        )
+        public = self._write_settings(scratch, env)  # while the SuperLink starts
+        wait_for(f"http://{superlink}/health", processes)
+        for site in self.federation.sites:
+            self._start_link(site.name, superlink, public, scratch, processes, env)
+            self._start_worker(site.name, scratch, processes, env)
+        link, follower = Control(superlink, None), Follower(self.folder)
+        follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
+        while not follower.ended:
+            yield from follower.news()
+            self._look_after(scratch, processes, env)
+            follower.check(link)
+
+    def _write_settings(self, scratch: Path, env: dict[str, str]) -> str:
+        """Write what the server needs to know; return the coordinator's public key."""
+        federation = self.federation
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (scratch / "coordinator.key").touch(0o600)
+        (scratch / "coordinator.key").write_bytes(pem)
+        first = None
+        if RunFolder(self.folder).last() is None:
+            first = str(self._build_initial(scratch, env))
+        ServerSettings(
+            federation=federation.name,
+            run=str(self.folder.resolve()),
+            sites=tuple(site.name for site in federation.sites),
+            quorum=federation.quorum,
+            join_deadline=federation.deadlines.join,
+            round_deadline=federation.deadlines.round,
+            baselines=self.baselines,
+            signing_key=str(scratch / "coordinator.key"),
+            initial_weights=first,
+            source_map=str(self.components.app.parent / "source-map.json"),
+        ).write(scratch / "server.json")
+        return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+    def _build_initial(self, scratch: Path, env: dict[str, str]) -> Path:
+        """Make the first model in a process of its own: this one never runs the author's code."""
+        path = scratch / "initial.safetensors"
+        command = [
+            *(sys.executable, "-m", "federator.runtime.initial"),
+            *("--app", str(self.components.app), "--out", str(path)),
+        ]
+        if self.federation.initial_weights is not None:
+            command += ["--from", str(self.federation.initial_weights)]
+        with (self.folder / "logs" / "initial.log").open("w") as log:
+            done = subprocess.run(
+                command, env=env, stdout=subprocess.PIPE, stderr=log, text=True, check=False
+            )
+        if done.returncode == 0:
+            return path
+        said = done.stdout.strip().splitlines()[-1:] or [f"see {self.folder / 'logs/initial.log'}"]
+        if done.returncode == 1 and said[0].startswith("{"):
+            failure = Failure.read(said[0])
+            where = self.components.source_map.locate(failure.file, failure.line)
+            said = [f"{failure} ({where})" if where else str(failure)]
+        raise RunError(f"the first model could not be built: {said[0]}")
+
+    def _start_link(
+        self,
+        name: str,
+        superlink: str,
+        public: str,
+        scratch: Path,
+        processes: Processes,
+        env: dict[str, str],
+    ) -> None:
+        site = next(site for site in self.federation.sites if site.name == name)
+        command = [
+            *(sys.executable, "-m", "federator.runtime.link"),
+            *("--server", superlink, "--insecure", "--site", name, "--coordinator-key", public),
+            *("--app-hash", app_hash(self.components.app)),
+            *("--socket", str(scratch / name), "--labels", str(len(self.federation.labels))),
+            *("--min-cell-count", str(site.min_cell_count)),
+            *("--metrics", *self.federation.metrics),
+            *(["--baselines"] if site.baselines else []),
+        ]
+        processes.start(f"{name}.link", command, env)
+
+    def _start_worker(
+        self, name: str, scratch: Path, processes: Processes, env: dict[str, str]
+    ) -> None:
+        site = next(site for site in self.federation.sites if site.name == name)
+        command = [
+            *(sys.executable, "-m", "federator.runtime.worker", "--site", name),
+            *("--app", str(self.components.app), "--socket", str(scratch / name)),
+            *("--data", str(site.data if site.data is not None else scratch / "no-data")),
+        ]
+        threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
+        hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
+        processes.start(f"{name}.worker", command, env | hidden | {"OMP_NUM_THREADS": str(threads)})
+
+    def _look_after(self, scratch: Path, processes: Processes, env: dict[str, str]) -> None:
+        """Start workers that ended again.
+
+        Raises:
+            RunError: if the SuperLink ended.
+        """
+        for site in self.federation.sites:
+            if (status := processes.ended(f"{site.name}.worker")) is not None:
+                reason = f"its worker ended with status {status}"
+                fields = {"site": site.name, "state": "restarted", "reason": reason}
+                RunFolder(self.folder).record("site", **fields)
+                self._start_worker(site.name, scratch, processes, env)
+        if processes.ended("superlink") is not None:
+            raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
+
+    def _has_ended(self) -> bool:
+        path = self.folder / "rounds.jsonl"
+        last = path.read_text().splitlines()[-1:] if path.exists() else []
+        return bool(last) and json.loads(last[0])["event"] == "end"
+
+
+def prepare(
+    federation: Federation,
+    components: Components,
+    rounds: int | None,
+    resume: bool,
+    baselines: bool | None,
+) -> Rehearsal:
+    """Return the run that the command line asks for.
+
+    A resumed run finishes what it had planned, or, if it had, starts as many rounds again.
+
+    Raises:
+        RunError: if there is nothing to go on from.
+    """
+    results = federation.root / "results" / federation.name
+    folder = last_folder(results) if resume else new_folder(results)
+    if rounds is None:
+        rounds = rounds_to_go(folder, int(app_config(components.app)["rounds"]))
+    wanted = federation.baselines if baselines is None else baselines
+    return Rehearsal(federation, components, folder, rounds, wanted)
+
+
+def last_folder(results: Path) -> Path:
+    """Return the folder of the newest run that has a checkpoint.
+
+    Raises:
+        RunError: if there is none.
+    """
+    if not (runs := folders(results)):
+        raise RunError(f"no run to go on from in {results}: start one without --resume")
+    return runs[-1]
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """Return an environment in which Flower writes to its own folder and calls nobody."""
+    return control.environment(scratch, "127.0.0.1:0")
+
+
+def flwr(arguments: list[str], env: dict[str, str]) -> Event:
+    """Call Flower's own command line and return its JSON."""
+    done = subprocess.run(
+        [control.program("flwr"), *arguments, "--format", "json"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        answer: Event = json.loads(done.stdout)
+    except ValueError:
+        return {"success": False, "error-message": (done.stdout + done.stderr).strip()}
+    return answer
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, processes: Processes) -> None:
+    """Wait until the SuperLink answers.
+
+    Raises:
+        RunError: if it ends, or does not answer within a minute.
+    """
+    deadline = time.monotonic() + _START_PATIENCE
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline:
+        if processes.ended("superlink") is not None:
+            break
+        try:
+            with opener.open(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RunError(f"the SuperLink did not start:\n{processes.tail('superlink')}")

@@ -1,0 +1,106 @@
+"""What to say about names that are missing from a slice, or may not mean what they seem to."""
+
+import ast
+import difflib
+import re
+from collections.abc import Iterator
+
+from federator.errors import Problem
+from federator.slicing import SHORT_NAMES, Program, Undefined, star_imports
+from federator.statements import BUILTINS, Step, own_nodes
+from federator.strategy import MODULE, STRATEGIES
+
+_JUPYTERS = frozenset({"display", "get_ipython", "In", "Out", "_", "__"})
+_IMPORTING_MAGICS = re.compile(r"%(?:run|load|pylab|store|loadpy)\b.*")
+
+
+def is_supplied(program: Program, missing: Undefined) -> bool:
+    """Whether a missing name is one that everybody knows, and nothing says it is another."""
+    usual = SHORT_NAMES.get(missing.name)
+    others = [s for s in (*program.steps, *program.local) if missing.name in s.binds]
+    return usual is not None and all(step.source == usual for step in others)
+
+
+def explain(program: Program, missing: Undefined) -> Problem:
+    """Return the error for a name that nothing defines before it is looked up."""
+    reader = ", ".join(f"`{name}`" for name in sorted(missing.step.binds)) or "this statement"
+    message = f"`{missing.name}` is not defined, and {reader} needs it"
+    return Problem(message, missing.where, _remedy(program, missing.name, missing.step))
+
+
+def rebound(program: Program, steps: list[Step]) -> Iterator[Problem]:
+    """Yield a warning for every global of a slice's functions that a later cell sets again."""
+    for name in sorted({name for step in steps for name in step.later} - BUILTINS):
+        bindings = program.bindings(name)
+        if len(bindings) < 2:
+            continue
+        before, last = bindings[-2:]
+        same = ast.dump(before.nodes[0]) == ast.dump(last.nodes[0])
+        if before.cell.number != last.cell.number and name not in last.now and not same:
+            message = f"`{name}` is set in {place(before)}, and again here"
+            hint = "What the last cell sets counts, as when the notebook runs from the top."
+            yield Problem(message, last.where(), hint)
+
+
+def calls_left_behind(program: Program, steps: list[Step]) -> Iterator[Problem]:
+    """Yield a warning for every call that stays behind and may change an object that goes in."""
+    names = {name for step in steps for name in step.now | step.later} - program.origins.keys()
+    for step in steps:
+        names -= {getattr(node, "name", "") for node in step.nodes}
+    taken = {step.index for step in steps}
+    for step in (step for step in program.steps if step.index not in taken):
+        for node in step.nodes:
+            call = node.value if isinstance(node, ast.Expr) else None
+            target = call.func if isinstance(call, ast.Call) else None
+            if not isinstance(target, ast.Attribute):
+                continue
+            while isinstance(target, ast.Attribute | ast.Subscript):
+                target = target.value
+            if isinstance(target, ast.Name) and target.id in names:
+                message = f"this call stays behind, though `{target.id}` goes in"
+                hint = "If it changes something that is needed, tag the cell `federate`."
+                yield Problem(message, step.where(node), hint)
+
+
+def place(step: Step) -> str:
+    """Return where a step is, inside its notebook."""
+    where = step.where()
+    return f"cell {where.cell}, line {where.line}"
+
+
+def _remedy(program: Program, name: str, step: Step) -> str:
+    local = next((s for s in program.local if name in s.binds), None)
+    if local:
+        return f"{place(local)} defines it, but is tagged `local`: take the tag off, or move it."
+    if name in _JUPYTERS:
+        return f"`{name}` exists in Jupyter only: use print(), or leave it out."
+    later = next((s for s in program.bindings(name) if s.index > step.index), None)
+    if later:
+        return f"{place(later)} defines it, after its use: move it up."
+    for star, node in star_imports(program.steps):
+        return f"If it comes from `{ast.unparse(node)}` ({place(star)}), import it by its name."
+    for cell in program.notebook.cells:
+        for text in cell.foreign.values():
+            if _IMPORTING_MAGICS.search(text):
+                return f"If it comes from `{text}` (cell {cell.number}), write an import instead."
+    function = _function_that_sets(program, name)
+    if function:
+        return f"It is only set inside {function}: return it from there, or define it outside."
+    if name in STRATEGIES:
+        return f"Import it: from {MODULE} import {name}"
+    known = sorted({bound for other in program.steps for bound in other.binds})
+    near = difflib.get_close_matches(name, known, 1, 0.8)
+    return f"Did you mean `{near[0]}`?" if near else "Define it in the notebook, or import it."
+
+
+def _function_that_sets(program: Program, name: str) -> str | None:
+    for step in program.steps:
+        for function in own_nodes(step.nodes):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+                (isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store))
+                or getattr(n, "name", None) == name
+                for n in own_nodes(function.body)
+            ):
+                where = step.where(function)
+                return f"`{function.name}` (cell {where.cell}, line {where.line})"
+    return None

@@ -1,0 +1,101 @@
+"""Processes that never outlive the one that started them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    """Return the processes whose parent this one is, orphans of its children included."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in found.read_text().split()]
+
+
+@dataclass
+class Processes:
+    """Starts processes, each with a log of its own, and ends all of them on leaving.
+
+    Even if this process is killed: the kernel then ends its children (``PR_SET_PDEATHSIG``);
+    and what those leave behind becomes its child (``PR_SET_CHILD_SUBREAPER``) and is ended too.
+
+    Attributes:
+        logs: folder of the logs, ``NAME.log``.
+    """
+
+    logs: Path
+    grace: float = 5.0
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> "Processes":
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        # A second Ctrl-C must not leave processes behind.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.stop()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start a process; its output is appended to its log."""
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def ended(self, name: str) -> int | None:
+        """Return a process's exit status, None while it runs."""
+        return self._running[name].poll()
+
+    def tail(self, name: str, lines: int = 5) -> str:
+        """Return the last lines of a process's log."""
+        text = (self.logs / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.strip().splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End all: ask first, then kill, then take in what was left behind."""
+        for process in self._running.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + self.grace
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+        for _ in range(100):  # each pass may uncover children of those just ended
+            orphans = _children()
+            if not orphans:
+                return
+            for pid in orphans:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)

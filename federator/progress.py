@@ -1,0 +1,114 @@
+"""A run's progress in the terminal: live where there is one, plain lines where there is not."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
+
+Event = dict[str, Any]
+
+
+class RunProgress:
+    """Shows events as they come: lines that stay, and on a terminal a bar with the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task, self._description = TaskID(0), ""
+        self._first = self._last = 0
+        self._positive: int | None = None
+        self._began = time.monotonic()
+        self._show: dict[str, Callable[[Event], None]] = {
+            "start": self._start,
+            "site": self._site,
+            "round": self._round,
+            "validation": self._validation,
+        }
+
+    def __enter__(self) -> "RunProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event of the journal."""
+        self._show.get(event["event"], _ignore)(event)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _start(self, event: Event) -> None:
+        self._first, self._last = event["first_round"], event["last_round"]
+        labels = event["labels"]
+        self._positive = labels.index(event["positive"]) if event["positive"] else None
+        sites = ", ".join(event["sites"])
+        self._say(
+            f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
+            f"{event['local_epochs']} local epoch(s) each, sites {sites}"
+        )
+
+    def _site(self, event: Event) -> None:
+        text = f"site {event['site']}: {event['state']}"
+        if event.get("reason"):
+            text += f" ({event['reason']})"
+        elif sizes := event.get("examples"):
+            text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
+        self._say(text)
+
+    def _round(self, event: Event) -> None:
+        alone = event["model"] != FEDERATION
+        first = 1 if alone else self._first
+        self._begin("each site alone" if alone else "federation", self._last - first + 1)
+        done = event["round"] - first + 1
+        left = (time.monotonic() - self._began) / done * (self._last - event["round"])
+        self._bar.update(self._task, completed=done, left=f"about {left:.0f} s left")
+        for site, told in event["sites"].items():
+            if not told["ok"]:
+                self._say(f"round {event['round']}, site {site}: failed ({told['reason']})")
+
+    def _begin(self, description: str, total: int) -> None:
+        if self._description == description:
+            return
+        if self._description:
+            self._bar.remove_task(self._task)
+        self._description, self._began = description, time.monotonic()
+        self._task = self._bar.add_task(description, total=total, left="")
+
+    def _validation(self, event: Event) -> None:
+        if event["model"] != FEDERATION or not event["sites"]:
+            return
+        sites = list(event["sites"].values())
+        examples = sum(site["examples"] for site in sites)
+        loss = sum(site["loss"] * site["examples"] for site in sites) / max(examples, 1)
+        summary = metrics.summarise(metrics.add(s["counts"] for s in sites), self._positive)
+        numbers = [f"loss {loss:.3f}"]
+        for name in ("accuracy", "f1"):
+            if (value := getattr(summary, name)) is not None:
+                numbers.append(f"{name} {value:.3f}")
+        self._say(f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
+
+
+def _ignore(_event: Event) -> None:
+    """Show nothing of an event."""

@@ -1,0 +1,153 @@
+"""The report of a run: the comparison of its models in the terminal, and ``report.html``.
+
+Whatever a site wrote (names, reasons) is escaped, and the page forbids itself every request and
+every script by its own Content-Security-Policy: it may be mailed and opened anywhere.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from federator import charts, figures, plots
+from federator.comparison import COLUMNS, compare
+from federator.journal import FEDERATION, Journal, read
+from federator.runtime import metrics
+from federator.templates import shipped
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FILE = "report.html"
+MANY_SITES = 6  # of more, the page does not test every model at every site
+SETS = {"trainset": "Training", "valset": "Validation", "testset": "Test"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that went wrong, when, at which site (None: the run), and why."""
+
+    time: datetime
+    site: str | None
+    what: str
+    reason: str | None
+
+
+def write(run: Path) -> Path:
+    """Write ``report.html`` of the run in folder ``run``, finished or not, and return its path.
+
+    Raises:
+        RunError: if the folder has no journal of a run that has started.
+    """
+    journal = read(run)
+    templates = _templates()
+    many = len(journal.sites) > MANY_SITES
+    css = templates.get_template("report.css").render()
+    page = templates.get_template("report.html.j2").render(
+        journal=journal,
+        css=css,
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        rows=compare(journal),
+        at_sites={
+            site: rows
+            for site in journal.sites
+            if (rows := compare(journal, site, (FEDERATION, site) if many else ()))
+        },
+        learning=charts.learning(journal),
+        alone=charts.alone(journal),
+        roc=charts.roc_curves(journal),
+        seconds=charts.seconds(journal),
+        failures=_failures(journal),
+        many=many,
+        FEDERATION=FEDERATION,
+        COLUMNS=COLUMNS,
+        SETS=SETS,
+        plots=plots,
+        summary=lambda result: metrics.summarise(result.counts, journal.positive),
+    )
+    partial = run / f".{FILE}.part"
+    partial.write_text(page, encoding="utf-8")
+    return partial.replace(run / FILE)
+
+
+def table2(journal: Journal) -> "Table":
+    """Lay out the comparison of the models on test data for the terminal.
+
+    First every model over all sites' test sets together; then, for each site's test set, the
+    federation's model and the one that this site trained alone.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{journal.start.federation} {journal.start.run}: test data", box=box.SIMPLE
+    )
+    table.collapse_padding, table.pad_edge = True, False
+    table.add_column("Test set, model")
+    for name in metrics.NAMES:
+        short = COLUMNS[name].replace("sitivity", "s.").replace("cificity", "c.")
+        table.add_column(short, justify="right", no_wrap=True)
+    groups = [("all sites", compare(journal))]
+    groups += [(site, compare(journal, site, (FEDERATION, site))) for site in journal.sites]
+    for where, rows in groups:
+        if rows:
+            table.add_row(Text(f"{where} (n = {rows[0].result.examples})", style="bold"))
+        for row in rows:
+            cells = [Text(f"  {figures.model(row.model)}{' †' if row.missing else ''}")]
+            for name in metrics.NAMES:
+                best = name in row.best
+                text = figures.number(row.values[name]) + ("*" if best else " ")
+                cells.append(Text(text, style="bold" if best else ""))
+            table.add_row(*cells, end_section=row is rows[-1])
+    every = [row for _, rows in groups for row in rows]
+    notes = {
+        "No model has been tested.": not every,
+        "* best of its column and test set": any(row.best for row in every),
+        "† not tested at every site, so not compared": any(row.missing for row in every),
+        "No site trained alone: set `baselines: true` to compare.": not journal.start.baselines,
+    }
+    table.caption = "\n".join(note for note, applies in notes.items() if applies)
+    return table
+
+
+def _failures(journal: Journal) -> list[Failure]:
+    """List what went wrong, in the order of time."""
+    found = [
+        Failure(state.time, state.site, state.state, state.reason)
+        for state in journal.states
+        if state.state != "joined"
+    ]
+    for done in journal.rounds.values():
+        what = f"round {done.round}" + ("" if done.model == FEDERATION else ", training alone")
+        found += [
+            Failure(done.time, site, what, part.reason)
+            for site, part in done.sites.items()
+            if not part.ok
+        ]
+    found += [
+        Failure(end.time, None, end.state, end.reason)
+        for end in journal.ends
+        if end.state != "finished"
+    ]
+    return sorted(found, key=lambda failure: failure.time)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    folder = shipped()
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for written in (figures.duration, figures.model, figures.number, figures.size):
+        templates.filters[written.__name__] = written
+    return templates

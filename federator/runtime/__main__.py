@@ -1,0 +1,45 @@
+"""What the images run: ``python -m federator.runtime COMMAND``."""
+
+import importlib
+import sys
+
+from federator.errors import FederatorError
+
+# Imported only when asked for: a link starts without what a worker or the server needs.
+_COMMANDS = {
+    "link": ("link", "a site's outward half"),
+    "worker": ("worker", "a site's inward half"),
+    "keygen": ("keys", "make this site's key and print its public half"),
+    "doctor": ("doctor", "look for what is in the way at this site"),
+    "review": ("review", "show what a new site file changes"),
+    "initial": ("initial", "write the first model"),
+    "serve": ("serve", "the server: admit the sites and run what is asked for"),
+    "rounds": ("", "start rounds in the running server"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    if not arguments or arguments[0] not in _COMMANDS:
+        known = "".join(f"  {name:8} {what}\n" for name, (_, what) in _COMMANDS.items())
+        asked_for_help = arguments in (["--help"], ["-h"])
+        print(f"usage: python -m federator.runtime COMMAND …\n\n{known}", end="",
+              file=sys.stdout if asked_for_help else sys.stderr)  # fmt: skip
+        return 0 if asked_for_help else 2
+    if arguments[0] == "rounds":  # shows progress and writes a report, as the command line does
+        from federator import cli
+
+        cli.app(arguments, prog_name="federator")
+    module = importlib.import_module(f"federator.runtime.{_COMMANDS[arguments[0]][0]}")
+    try:
+        status: int = module.main(arguments[1:])
+        return status
+    except FederatorError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""The folder of a run: its journal, a checkpoint per round, the final model.
+
+``rounds.jsonl`` has one event a line (docs/results.md). A checkpoint is ``round-NNN.safetensors``
+(a plain state dictionary) and, for strategies with a server optimizer, its state beside it as
+``round-NNN.state.safetensors``. A file is whole or not there.
+"""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from federator.runtime.weights import Weights, load, save
+
+_JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
+
+
+class Checkpoint(NamedTuple):
+    """A global model, with what its strategy needs to go on from it."""
+
+    round: int
+    weights: Weights
+    state: Weights
+
+
+class RunFolder:
+    """Writes a run's results."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def record(self, event: str, **fields: object) -> None:
+        """Append an event to the journal."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"event": event, "time": time, **fields})
+        with (self.path / _JOURNAL).open("ab") as journal:
+            journal.write(line.encode() + b"\n")
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return the journal's events of one kind so far."""
+        lines = (self.path / _JOURNAL).read_text(encoding="utf-8").splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a round's model; its state first, so that weights never stand without it."""
+        path = self._weights(checkpoint.round)
+        metadata = {"round": str(checkpoint.round)}
+        if checkpoint.state:
+            save(path.with_suffix(".state.safetensors"), checkpoint.state, metadata)
+        save(path, checkpoint.weights, metadata)
+
+    def load(self, round_number: int) -> Checkpoint:
+        """Return the checkpoint of a round.
+
+        Raises:
+            OSError: if there is none.
+        """
+        path = self._weights(round_number)
+        state = path.with_suffix(".state.safetensors")
+        return Checkpoint(round_number, load(path)[0], load(state)[0] if state.exists() else {})
+
+    def last(self) -> Checkpoint | None:
+        """Return the newest checkpoint, if any."""
+        rounds = [int(path.name[6:-12]) for path in self.path.glob("round-*.safetensors")
+                  if not path.name.endswith(".state.safetensors")]  # fmt: skip
+        return self.load(max(rounds)) if rounds else None
+
+    def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
+        """Write the final model and the manifest with the hash of every file of weights."""
+        save(self.path / _MODEL, chosen.weights, {"round": str(chosen.round)})
+        files = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.path.glob("*.safetensors"))
+        }
+        text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
+        partial = self.path / ".manifest.json.part"
+        partial.write_text(text + "\n")
+        partial.replace(self.path / "manifest.json")
+
+    def mend(self) -> None:
+        """Cut off a last line that a crash left half-written; for the server, at its start."""
+        journal = self.path / _JOURNAL
+        if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
+            os.truncate(journal, data.rfind(b"\n") + 1)
+
+    def _weights(self, round_number: int) -> Path:
+        return self.path / f"round-{round_number:03d}.safetensors"

@@ -1,0 +1,213 @@
+"""The server's conversation with the sites: who has joined, what they are told, what they answer.
+
+It never waits in silence: each wait has a deadline, and what is missing has a name.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from federator.runtime import messages
+from federator.runtime.instructions import Instruction, sign
+from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.weights import (
+    Weights,
+    WeightsError,
+    describe,
+    digest,
+    require_finite,
+    require_same,
+    size,
+)
+
+# Each question costs the SuperLink some 12 ms of computing.
+_QUICK, _SLOW = 0.02, 0.2
+_ROLL_CALL = 2.0
+_TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An instruction to a site, and the weights it comes with."""
+
+    instruction: Instruction
+    weights: Weights | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site answered: an outcome (with weights, after training), or a failure."""
+
+    site: str
+    seconds: float
+    outcome: Outcome | None = None
+    weights: Weights | None = None
+    failure: Failure | None = None
+    bytes_down: int = 0
+    bytes_up: int = 0
+
+
+@dataclass(frozen=True)
+class _Sent:
+    node: int
+    order: Order
+    at: float
+
+
+class Conversation:
+    """Speaks to nodes through Flower's grid, and knows which site each of them is.
+
+    Args:
+        grid: the grid of the ServerApp.
+        run_id: the Flower run's.
+        key: with which instructions are signed; None where no link checks.
+        believe: whether a node may say which site it is (on one machine); otherwise the name
+            under which its key was registered counts.
+    """
+
+    def __init__(
+        self, grid: Grid, run_id: int, key: Ed25519PrivateKey | None, believe: bool
+    ) -> None:
+        self._grid, self._run_id, self._key, self._believe = grid, run_id, key, believe
+        self._joining: dict[str, _Sent] = {}
+        self._greeted: set[int] = set()
+        self.nodes: dict[str, int] = {}
+
+    def join(
+        self, order: Order, expected: frozenset[str], enough: int, deadline: float
+    ) -> Iterator[Answer]:
+        """Greet nodes as they appear, and yield the answer of each site that speaks up.
+
+        Ends when all expected sites have answered (where none are expected: ``enough`` sites),
+        or at ``deadline`` (epoch seconds). A deadline in the past greets and looks once.
+        """
+        answered: set[str] = set(self.nodes)
+        while True:
+            online = {node.node_id: node.name for node in self._grid.get_nodes()}
+            for site in [site for site, node in self.nodes.items() if node not in online]:
+                self.forget(site)
+            fresh = dict.fromkeys(online.keys() - self._greeted, order)
+            self._greeted |= fresh.keys()
+            self._joining |= self._send(fresh, max(deadline, order.instruction.expires))
+            for node, answer in self._poll(self._joining):
+                answer = self._admit(node, answer, online.get(node, ""), expected)
+                answered.add(answer.site)
+                yield answer
+            complete = expected <= answered if expected else len(self.nodes) >= enough
+            if complete or time.time() > deadline:
+                return
+            time.sleep(_SLOW)
+
+    def forget(self, site: str) -> None:
+        """Take a site off the list; it is greeted again when it comes back."""
+        self._greeted.discard(self.nodes.pop(site))
+
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
+        """Give sites their orders; return the answers of all, in the order of the names.
+
+        A site that has not answered by ``deadline`` (epoch seconds), or whose connection is
+        lost meanwhile, has a failure for an answer; a lost one is also forgotten.
+        """
+        names = {self.nodes[site]: site for site in orders}
+        sent = self._send({self.nodes[site]: order for site, order in orders.items()}, deadline)
+        answers: dict[str, Answer] = {}
+        pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
+        while sent:
+            before = len(sent)
+            answers |= {names[node]: answer for node, answer in self._poll(sent)}
+            if time.time() > deadline:
+                answers |= self._give_up(sent, names, "late")
+            elif time.monotonic() > roll_call:
+                online = set(self._grid.get_node_ids())
+                gone = {key: item for key, item in sent.items() if item.node not in online}
+                answers |= self._give_up(gone, names, "lost")
+                sent = {key: item for key, item in sent.items() if item.node in online}
+                roll_call = time.monotonic() + _ROLL_CALL
+            pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
+            if sent:
+                time.sleep(pause)
+        return {site: answers[site] for site in sorted(orders)}
+
+    def _give_up(
+        self, sent: dict[str, _Sent], names: Mapping[int, str], reason: str
+    ) -> dict[str, Answer]:
+        failed = {}
+        for item in sent.values():
+            site = names[item.node]
+            failed[site] = Answer(site, time.monotonic() - item.at, failure=Failure(reason))
+            if reason == "lost":
+                self.forget(site)
+        sent.clear()
+        return failed
+
+    def _admit(
+        self, node: int, answer: Answer, registered: str, expected: frozenset[str]
+    ) -> Answer:
+        site = answer.site if self._believe else registered
+        failure = answer.failure
+        if failure is None and expected and site not in expected:
+            failure = Failure("refused", "it is not a site of this federation")
+        elif failure is None and site in self.nodes:
+            failure = Failure("refused", "another node has joined under this name")
+        elif failure is None:
+            self.nodes[site] = node
+        return Answer(site, answer.seconds, answer.outcome, failure=failure)
+
+    def _send(self, orders: Mapping[int, Order], deadline: float) -> dict[str, _Sent]:
+        """Send orders to nodes; return what was sent by message id."""
+        if not orders:
+            return {}
+        parcels: dict[int, tuple[ArrayRecord, str]] = {}
+        outgoing = []
+        for node, order in orders.items():
+            content, hashed = RecordDict(), ""
+            if order.weights is not None:
+                if (key := id(order.weights)) not in parcels:
+                    parcels[key] = messages.to_record(order.weights), digest(order.weights)
+                content["arrays"], hashed = parcels[key]
+            text = order.instruction.write()
+            signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
+            content["config"] = messages.instruction_record(text, signature)
+            kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
+            ttl = max(1.0, deadline - time.time())
+            outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
+        ids = self._grid.push_messages(outgoing)
+        now = time.monotonic()
+        return {
+            message_id or f"unsent-{node}": _Sent(node, order, now)
+            for message_id, (node, order) in zip(ids, orders.items(), strict=True)
+        }
+
+    def _poll(self, sent: dict[str, _Sent]) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers that have come, and take them off the list."""
+        for key in [key for key in sent if key.startswith("unsent-")]:
+            yield sent.pop(key).node, Answer("", 0.0, failure=Failure("lost"))
+        if not sent:
+            return
+        for reply in self._grid.pull_messages(list(sent)):
+            if (item := sent.pop(reply.metadata.reply_to_message_id, None)) is not None:
+                yield item.node, _read(reply, item.order, time.monotonic() - item.at)
+
+
+def _read(reply: Message, order: Order, seconds: float) -> Answer:
+    """Return what a reply says; an update that is not the model's, or not finite, is a failure."""
+    sent = order.weights or {}
+    if reply.has_error():
+        site, failure = messages.read_failure(reply.error)
+        return Answer(site, seconds, failure=failure, bytes_down=size(sent))
+    site = messages.site_name(reply.content)
+    try:
+        outcome = messages.read_outcome(next(iter(reply.content.metric_records.values()), {}))
+        weights = messages.weights_in(reply.content)
+        if order.instruction.kind == "train":
+            require_same(describe(weights or {}), describe(sent))
+            require_finite(weights or {})
+    except WeightsError as error:
+        return Answer(site, seconds, failure=Failure("rejected", str(error)), bytes_down=size(sent))
+    except Failure as failure:
+        return Answer(site, seconds, failure=failure, bytes_down=size(sent))
+    return Answer(site, seconds, outcome, weights, None, size(sent), size(weights or {}))

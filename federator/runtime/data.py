@@ -1,0 +1,104 @@
+"""A site's data, and the machine they are computed on, looked at for the doctor."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from federator.runtime.doctor import Finding
+from federator.runtime.instructions import Instruction
+from federator.runtime.outcomes import Failure
+from federator.runtime.task import Labels, Task
+from federator.runtime.worker import app_config
+
+_GIB = 2**30
+_LEAST = 64 * 2**20
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
+    """Look at the data folder, then run the author's ``load_data`` on it, then at the machine."""
+    yield (readable := _folder(folder))
+    if readable.passed:
+        yield Finding(
+            bool(os.statvfs(folder).f_flag & os.ST_RDONLY),
+            "the data folder is mounted read-only",
+            "start this from the site's own file: there, it is",
+        )
+        yield from _contents(folder, app, site)
+    yield from _machine()
+
+
+def _folder(folder: Path) -> Finding:
+    me = f"{os.geteuid()}:{os.getegid()}"
+    remedy = f"the worker runs as user {me}: set DATA_USER in .env to one that may read the folder"
+    try:
+        count = sum(1 for _ in folder.iterdir())
+    except OSError as error:
+        return Finding(False, f"{folder} cannot be read: {error.strerror}", remedy)
+    if not count:
+        return Finding(False, f"{folder} is empty", "set DATA_DIR in .env to the data's folder")
+    for path in folder.rglob("*"):
+        if not os.access(path, os.R_OK):
+            return Finding(False, f"{path} cannot be read", remedy)
+    return Finding(True, f"{folder} can be read, with {count} entries")
+
+
+def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
+    config = app_config(app)
+    try:
+        task = Task(app, config, folder, site)
+        outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
+        found = task.label_counts()
+    except Failure as failure:
+        yield Finding(False, f"the data cannot be loaded: {failure}", "more is said above")
+        return
+    names = Labels.of(config).names
+    for name, said in zip(("train", "val", "test"), outcome.examples.values(), strict=True):
+        what = f"{name} set: {said} examples"
+        if name not in found:
+            yield Finding(said > 0, what, "the set is empty")
+            continue
+        counts = found[name]
+        what += f" ({', '.join(f'{n} {label}' for n, label in zip(counts, names, strict=True))})"
+        remedy = "a set without examples of a label: figures that need them will be missing"
+        if sum(counts) != said:
+            remedy = f"the loader gives {sum(counts)}: load_data counts otherwise than it loads"
+        yield Finding(sum(counts) == said and min(counts) > 0, what, remedy)
+
+
+def _machine() -> Iterator[Finding]:
+    """Look at memory, room for files and the GPU, with the data loaded."""
+    used, most = _memory()
+    remedy = "raise WORKER_MEMORY in .env; training needs more than loading"
+    yield Finding(
+        used < 0.7 * most, f"memory: {used / _GIB:.1f} of {most / _GIB:.1f} GiB are taken", remedy
+    )
+    for path, remedy in (
+        ("/tmp", "make room on this machine"),
+        ("/dev/shm", "raise WORKER_SHM in .env"),
+    ):
+        free = shutil.disk_usage(path).free
+        yield Finding(free >= _LEAST, f"{path}: {free / _GIB:.1f} GiB are free", remedy)
+    yield _gpu()
+
+
+def _memory() -> tuple[int, int]:
+    """Return the bytes that are taken, and those there are: the container's, or the machine's."""
+    limit = _CGROUP / "memory.max"
+    if limit.exists() and (most := limit.read_text().strip()) != "max":
+        return int((_CGROUP / "memory.current").read_text()), int(most)
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    sizes = {words[0]: int(words[1]) * 1024 for words in lines}
+    return sizes["MemTotal:"] - sizes["MemAvailable:"], sizes["MemTotal:"]
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.version.cuda is None:
+        return Finding(True, "this image computes on the processor")
+    remedy = "does nvidia-smi work on this machine, and is NVIDIA's container toolkit installed?"
+    if not torch.cuda.is_available():
+        return Finding(False, "the GPU is not visible in the container", remedy)
+    return Finding(True, f"GPU: {torch.cuda.get_device_name()}")

@@ -1,0 +1,182 @@
+"""What touches Flower's internals at a site (flwr 1.41.0, checked at import).
+
+Three things are not in Flower's public API and are done here: speaking the Fleet API without a
+SuperNode, learning a Flower App's hash, and pulling a reply without waiting a whole second for
+objects that arrive milliseconds later. The server's side is in control.py.
+"""
+
+import functools
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import flwr
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.app.message import remove_content_from_message
+from flwr.common.serde import message_from_proto, message_to_proto, run_from_proto
+from flwr.proto.fleet_pb2 import PullMessagesRequest, PushMessagesRequest
+from flwr.proto.node_pb2 import Node
+from flwr.proto.run_pb2 import GetRunRequest
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_confirm_message_received_fn_protobuf,
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
+from flwr.supercore.inflatable.inflatable_utils import (
+    pull_and_inflate_object_from_tree,
+    pull_objects,
+    push_objects,
+)
+from flwr.supercore.run import RunNotRunningException
+
+from federator.errors import InputError
+from federator.runtime.admission import Client, note
+from federator.runtime.keys import read_private
+
+FLWR_VERSION = "1.41.0"
+if flwr.__version__ != FLWR_VERSION:
+    raise ImportError(
+        f"this version of federator speaks flwr {FLWR_VERSION}, but {flwr.__version__} is installed"
+    )
+
+Setting = bool | float | int | str
+
+# Flower waits a second before it asks again for an object that is announced but not yet there.
+_FIRST_WAIT = 0.01
+_LONGEST_WAIT = 0.5
+_patient_pull = functools.partial(
+    pull_objects, initial_backoff=_FIRST_WAIT, backoff_cap=_LONGEST_WAIT
+)
+
+log = logging.getLogger("federator")
+
+
+def app_hash(app: Path) -> str:
+    """Return the SHA-256 (hex) of a Flower App's folder, as Flower names it (its FAB hash)."""
+    from flwr.cli.build import build_fab_from_disk  # slow to import, and no link needs it
+
+    return hashlib.sha256(build_fab_from_disk(app)).hexdigest()
+
+
+def quicken_grid() -> None:
+    """Let the server's grid ask again after milliseconds for a reply that is still arriving."""
+    from flwr.superlink.grid import http_grid  # likewise
+
+    setattr(http_grid, "pull_objects", _patient_pull)  # noqa: B010  # not exported by name
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the SuperLink says of a run."""
+
+    run_id: int
+    app_hash: str
+    overrides: Mapping[str, Setting]
+
+
+class Fleet:
+    """A site's connection to the SuperLink: messages in, replies out. Never asks for code."""
+
+    def __init__(self, client: Client, node_id: int) -> None:
+        self.node_id = node_id
+        self._client, self._node = client, Node(node_id=node_id)
+        self._runs: dict[int, Run] = {}
+
+    def receive(self) -> Message | None:
+        """Return the next message with its content, or None if there is none."""
+        client, node = self._client, self._node
+        try:
+            found = client.PullMessages(PullMessagesRequest(node=node))
+            if not found.messages_list:
+                return None
+            head, tree = message_from_proto(found.messages_list[0]), found.message_object_trees[0]
+            run_id = head.metadata.run_id
+            message: Message = pull_and_inflate_object_from_tree(
+                tree,
+                make_pull_object_fn_protobuf(client.PullObject, node, run_id),
+                make_confirm_message_received_fn_protobuf(
+                    client.ConfirmMessageReceived, node, run_id
+                ),
+                return_type=Message,
+                initial_backoff=_FIRST_WAIT,
+                backoff_cap=_LONGEST_WAIT,
+            )
+        except RunNotRunningException:
+            return None
+        message.metadata.__dict__["_message_id"] = tree.object_id
+        return message
+
+    def run(self, run_id: int) -> Run:
+        """Return what the SuperLink says of a run; asked once per run."""
+        if run_id not in self._runs:
+            answer = self._client.GetRun(GetRunRequest(node=self._node, run_id=run_id))
+            run = run_from_proto(answer.run)
+            self._runs[run_id] = Run(run_id, run.fab_hash, dict(run.override_config))
+        return self._runs[run_id]
+
+    def reply(self, reply: Message, seconds: float) -> None:
+        """Send a reply. A run that has ended meanwhile is no error."""
+        run_id, client, node = reply.metadata.run_id, self._client, self._node
+        reply.metadata.__dict__["_message_id"] = reply.object_id
+        with no_object_id_recompute():
+            tree = get_object_tree(reply)
+            objects = get_all_nested_objects(reply)
+            head = remove_content_from_message(reply) if reply.has_content() else reply
+            request = PushMessagesRequest(
+                node=node,
+                messages_list=[message_to_proto(head)],
+                message_object_trees=[tree],
+                clientapp_runtime_list=[seconds],
+            )
+            try:
+                taken = client.PushMessages(request)
+                push = make_push_object_fn_protobuf(
+                    client.PushObject, node, run_id, taken.session_id
+                )
+                push_objects(objects, push, object_ids_to_push=set(taken.objects_to_push))
+            except RunNotRunningException:
+                log.info("run %s has ended: reply dropped", run_id)
+
+
+@contextmanager
+def fleet(
+    address: str,
+    root_certificates: Path | None,
+    private_key: Path | None,
+    patience: float | None,
+    insecure: bool = False,
+) -> Iterator[Fleet]:
+    """Connect a site to the SuperLink at ``host:port``, through a proxy if HTTPS_PROXY names one.
+
+    Without ``root_certificates`` the system's own are trusted. Without ``private_key`` (OpenSSH,
+    EC P-384) the site registers itself under a key of the moment. ``insecure``: without
+    encryption, on one machine only. ``patience`` bounds the seconds of retrying when the server
+    is out of reach; None for no bound.
+
+    Raises:
+        ConnectionRefused: if the connection cannot be made, or the site is no longer let in.
+        InputError: if the key cannot be read, or an insecure connection would leave this machine.
+    """
+    if insecure and address.rpartition(":")[0] not in ("127.0.0.1", "localhost", "[::1]"):
+        raise InputError(f"{address}: a connection that leaves this machine must be encrypted")
+    key = read_private(private_key) if private_key else ec.generate_private_key(ec.SECP384R1())
+    with Client.connect(address, root_certificates, key, patience, insecure) as client:
+        node_id = client.enter(note(private_key) if private_key else None)
+        heart = HeartbeatSender(functools.partial(client.beat, node_id))
+        heart.start()
+        try:
+            yield Fleet(client, node_id)
+        finally:
+            client.hurry()
+            heart.stop()
+            client.leave(node_id, registered_itself=private_key is None)

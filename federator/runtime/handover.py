@@ -1,0 +1,183 @@
+"""What passes between a site's link and its worker: a small protocol over a Unix socket.
+
+Every packet is one JSON object (``"version": 1``), with the descriptor of a sealed memory file
+beside it where weights go along. Sealed (``F_SEAL_WRITE``): what was checked is what is sent,
+since nobody can change it any more. Nothing is unpickled, nothing received is executed.
+"""
+
+import fcntl
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from federator.runtime.weights import Weights, WeightsError, map_from, write
+
+VERSION = 1
+_PACKET = 192 * 1024
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class HandoverError(Exception):
+    """The other side is gone, or does not speak this protocol."""
+
+
+def seal(weights: Weights) -> int:
+    """Return the descriptor of a sealed memory file that holds the weights."""
+    fd = os.memfd_create("weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with os.fdopen(os.dup(fd), "wb") as out:
+        write(out, weights)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd
+
+
+def unseal(fd: int) -> Weights:
+    """Return the weights in a sealed memory file, as views of it.
+
+    Raises:
+        HandoverError: if the file is not sealed.
+        WeightsError: if it does not hold weights.
+    """
+    try:
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        seals = 0
+    if seals & _SEALS != _SEALS:
+        raise HandoverError("weights were handed over in memory that is not sealed")
+    return map_from(fd)[0]
+
+
+class Channel:
+    """One connected end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for ``select``."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hang up; the other end is told by the end of its stream."""
+        self._socket.close()
+
+    def send(self, packet: Mapping[str, object], weights: Weights | None = None) -> None:
+        """Send one packet.
+
+        Raises:
+            HandoverError: if the other side is gone, or the packet is too large.
+        """
+        data = json.dumps({"version": VERSION, **packet}).encode()
+        fds = [] if weights is None else [seal(weights)]
+        try:
+            if len(data) > _PACKET:
+                raise HandoverError(f"a packet of {len(data)} bytes is too large")
+            socket.send_fds(self._socket, [data], fds)
+        except OSError as error:
+            raise HandoverError(f"the other side is gone ({error.strerror})") from None
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def receive(self) -> tuple[dict[str, object], Weights | None]:
+        """Wait for one packet.
+
+        Raises:
+            HandoverError: if the other side is gone, or it is not a packet of this version.
+            WeightsError: if the memory beside it does not hold weights.
+        """
+        try:
+            data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, 1)
+        except OSError as error:
+            raise HandoverError(f"the other side is gone ({error.strerror})") from None
+        try:
+            if not data:
+                raise HandoverError("the other side is gone")
+            packet = json.loads(data)
+            if flags & socket.MSG_TRUNC or packet.get("version") != VERSION:
+                raise ValueError
+            return packet, unseal(fds[0]) if fds else None
+        except (ValueError, AttributeError) as error:
+            if isinstance(error, WeightsError):
+                raise
+            raise HandoverError(f"not a packet of protocol version {VERSION}") from None
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
+class Counter:
+    """The link's end: waits for the worker, and for its answers."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(path))
+        path.chmod(0o660)
+        self._listener.listen(1)
+        self._worker: Channel | None = None
+
+    def worker(self, deadline: float) -> Channel | None:
+        """Return the connected worker, waiting for one until ``deadline`` (epoch seconds).
+
+        A worker that connects takes the place of one before it.
+        """
+        while True:
+            waiting: list[socket.socket | Channel] = [self._listener]
+            if self._worker is not None:
+                waiting.append(self._worker)
+            patience = 0.0 if self._worker else max(0.0, deadline - time.time())
+            ready, _, _ = select.select(waiting, [], [], patience)
+            if self._listener in ready:
+                self.dismiss()
+                self._worker = Channel(self._listener.accept()[0])
+            elif ready:  # A worker speaks only when spoken to: this is the end of its stream.
+                self.dismiss()
+            elif self._worker is not None or time.time() >= deadline:
+                return self._worker
+
+    def answer(self, deadline: float) -> tuple[dict[str, object], Weights | None] | None:
+        """Return the worker's answer, or None if it has not come by ``deadline``.
+
+        Raises:
+            HandoverError: if the worker ended instead.
+            WeightsError: as :meth:`Channel.receive`.
+        """
+        if self._worker is None:
+            raise HandoverError("no worker")
+        ready, _, _ = select.select([self._worker], [], [], max(0.0, deadline - time.time()))
+        if not ready:
+            return None
+        try:
+            return self._worker.receive()
+        except HandoverError:
+            self.dismiss()
+            raise
+
+    def dismiss(self) -> None:
+        """Hang up on the worker; it ends, and whoever supervises it starts another."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+def connect(path: Path, patience: float) -> Channel:
+    """Connect a worker to its link, retrying for ``patience`` seconds.
+
+    Raises:
+        HandoverError: if no link listens there.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.connect(str(path))
+            return Channel(connection)
+        except OSError as error:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise HandoverError(f"no link at {path} ({error.strerror})") from None
+            time.sleep(0.05)

@@ -1,0 +1,91 @@
+"""The first global model, made once on the coordinator's machine: never at a site.
+
+``python -m federator.runtime.initial`` writes it as safetensors, from the author's ``Model()``
+(which may fetch pretrained weights here, where there is a network), or from a file of the
+author's own, whose tensors must then be those of ``Model()``.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from federator.runtime.options import Parser
+from federator.runtime.outcomes import Failure
+from federator.runtime.parameters import choose
+from federator.runtime.task import import_task, seed_all, take, telling
+from federator.runtime.weights import (
+    Weights,
+    WeightsError,
+    describe,
+    load,
+    require_same,
+    save,
+    size,
+)
+from federator.runtime.worker import app_config
+
+
+def build(folder: Path | None, seed: int) -> Weights:
+    """Return the weights of the author's ``Model()``, built from a seed.
+
+    Raises:
+        Failure: if the author's code fails.
+    """
+    with telling("import"):
+        module = import_task(folder)
+    seed_all(seed)
+    with telling():
+        return take(module.Model())
+
+
+def read(path: Path) -> Weights:
+    """Return weights from a safetensors file, or a state dictionary saved by torch.
+
+    Raises:
+        WeightsError: if the file holds neither. Nothing in it is executed.
+    """
+    if path.suffix == ".safetensors":
+        return load(path)[0]
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: tensor.numpy() for name, tensor in state.items()}
+    except Exception as error:
+        raise WeightsError(f"{path.name} is no state dictionary: {type(error).__name__}") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the first model; 1 if the author's code fails, 2 if a given file is not its."""
+    parser = Parser(prog="federator-initial", description=__doc__)
+    parser.add_argument("--app", type=Path, required=True, help="folder of the Flower App")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="safetensors file to write")
+    where.add_argument("--size", action="store_true", help="only print the bytes of the weights")
+    parser.add_argument("--from", type=Path, dest="source", help="weights of the author's own")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO)
+    config = app_config(options.app)
+    choose(config)
+    try:
+        weights = build(options.app.resolve(), int(config["seed"]))
+        if options.source is not None:
+            given = read(options.source)
+            require_same(describe(given), describe(weights))
+            weights = {name: given[name] for name in weights}
+    except Failure as failure:
+        print(failure.write())
+        return 1
+    except WeightsError as error:
+        print(error)
+        return 2
+    if options.size:
+        print(size(weights))
+    else:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        save(options.out, weights, {"round": "0"})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

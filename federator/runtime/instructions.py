@@ -1,0 +1,112 @@
+"""What the server tells a site to do, signed.
+
+Flower's SuperLink does not compare the sender named in a message with the node that pushed it,
+so one site could write to another. Each instruction is therefore signed by the coordinator
+(Ed25519, RFC 8032) over the run, the receiving node, the weights that come with it, and its
+expiry; a site's link acts on nothing else.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+FEDERATION = "federation"
+"""The name of the global model, among the sites' names, in journals and instructions."""
+
+
+class InstructionError(ValueError):
+    """An instruction that a site must not follow."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One thing for a site to do with the weights that come along.
+
+    Attributes:
+        kind: ``join`` (load the data and say how much there is), ``train`` or ``evaluate``.
+        round: the number of the round that the resulting weights will belong to.
+        expires: seconds since the epoch after which nobody waits for the reply.
+        model: ``federation``, or the name of a site whose own model (baseline) this is.
+        epochs: local epochs of training.
+        seed: the federation's seed.
+        sets: on which of ``val`` and ``test`` the received weights are evaluated first.
+        proximal_mu: weight of FedProx's proximal term, 0 for none.
+    """
+
+    kind: Literal["join", "train", "evaluate"]
+    round: int
+    expires: float
+    model: str = FEDERATION
+    epochs: int = 0
+    seed: int = 0
+    sets: tuple[str, ...] = ()
+    proximal_mu: float = 0.0
+
+    def write(self) -> str:
+        """Return the instruction as JSON, always the same for the same instruction."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def read(text: str) -> "Instruction":
+        """Return the instruction written in JSON.
+
+        Raises:
+            InstructionError: if it is not one, or has lapsed.
+        """
+        try:
+            fields = json.loads(text)
+            instruction = Instruction(**{**fields, "sets": tuple(fields["sets"])})
+            known = instruction.kind in ("join", "train", "evaluate")
+            lapsed = instruction.expires < time.time()
+        except (ValueError, TypeError, KeyError) as error:
+            raise InstructionError(f"not an instruction: {type(error).__name__}") from None
+        if not known or not set(instruction.sets) <= {"val", "test"}:
+            raise InstructionError(f"unknown instruction {instruction.kind!r}")
+        if lapsed:
+            raise InstructionError("the instruction has lapsed (or the clocks differ)")
+        return instruction
+
+
+def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:
+    return "\n".join(["federator 1", str(run_id), str(node_id), weights_digest, text]).encode()
+
+
+def sign(
+    key: Ed25519PrivateKey, text: str, run_id: int, node_id: int, weights_digest: str
+) -> bytes:
+    """Return the coordinator's signature of an instruction to one node."""
+    return key.sign(_statement(text, run_id, node_id, weights_digest))
+
+
+def verify(
+    key: Ed25519PublicKey,
+    signature: bytes,
+    text: str,
+    run_id: int,
+    node_id: int,
+    weights_digest: str,
+) -> None:
+    """Check an instruction's signature.
+
+    Raises:
+        InstructionError: if it is not the coordinator's, for this node, run and weights.
+    """
+    try:
+        key.verify(signature, _statement(text, run_id, node_id, weights_digest))
+    except InvalidSignature:
+        raise InstructionError("the coordinator has not signed this instruction") from None
+
+
+def refuse_overrides(overrides: Mapping[str, object], allowed: frozenset[str]) -> None:
+    """Check which settings of the app a run changes: they lie outside the app's hash.
+
+    Raises:
+        InstructionError: naming those that the site's file does not allow.
+    """
+    if changed := sorted(set(overrides) - allowed):
+        raise InstructionError(f"the run changes settings this site does not allow: {changed}")

@@ -1,0 +1,122 @@
+"""A site's key: made at the site, where the private half stays; the public half is sent.
+
+Flower knows a site by an EC key on NIST's curve P-384. Both halves are written in OpenSSH's
+formats, so that ``ssh-keygen -lf`` shows a public half's fingerprint, too.
+"""
+
+import base64
+import os
+import sys
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+    load_ssh_public_key,
+    ssh_key_fingerprint,
+)
+
+from federator.errors import InputError, Problem
+from federator.runtime.options import Parser
+
+PLACE = Path("/keys/site.key")
+_MAKE = "make a key at the site: docker compose run --rm link keygen"
+
+
+def make(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Make a key, unless there is one already, and return it; only its owner may read the file.
+
+    Raises:
+        InputError: if the file cannot be written, or is there and is no key.
+    """
+    if path.exists():
+        return read_private(path)
+    key = ec.generate_private_key(ec.SECP384R1())
+    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return key
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, and that is whole or not there.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            out.write(content)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the key in a file.
+
+    Raises:
+        InputError: if there is none.
+    """
+    try:
+        key = load_ssh_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_MAKE)) from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp384r1":
+        raise InputError(Problem(f"{path}: is not a private key on the curve P-384", hint=_MAKE))
+    return key
+
+
+def read_public(path: Path) -> ec.EllipticCurvePublicKey:
+    """Return the public half in a file.
+
+    Raises:
+        InputError: if there is none; with a warning if it is a private key.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if b"PRIVATE KEY" in content:
+        hint = "it must not leave the site: delete this copy, and have the site make a new one"
+        raise InputError(Problem(f"{path}: is a private key", hint=hint))
+    try:
+        key = load_ssh_public_key(content.strip())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp384r1":
+        hint = "a site's public key is one line that starts with ecdsa-sha2-nistp384"
+        raise InputError(Problem(f"{path}: is not a public key on the curve P-384", hint=hint))
+    return key
+
+
+def line(key: ec.EllipticCurvePublicKey, site: str = "") -> str:
+    """Return a public half as the one line that a site sends."""
+    return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site}".strip()
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """Return a public half's fingerprint, as ``ssh-keygen -lf`` shows it."""
+    digest = base64.b64encode(ssh_key_fingerprint(key, hashes.SHA256())).decode()
+    return f"SHA256:{digest.rstrip('=')}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make this site's key, if it has none, and print the public half."""
+    parser = Parser(prog="keygen", description=main.__doc__)
+    parser.add_argument("--key", type=Path, default=PLACE, help="where the key is kept")
+    parser.add_argument("--site", default="", help="a name to stand at the end of the line")
+    options = parser.parse_args(arguments)
+    public = make(options.key).public_key()
+    print(line(public, options.site))
+    print(f"Send this line to the coordinator. Its fingerprint is {fingerprint(public)}",
+          file=sys.stderr)  # fmt: skip
+    return 0

@@ -1,0 +1,253 @@
+"""A site's outward half: speaks Flower's Fleet API, sees no data, runs none of the author's code.
+
+The link follows an instruction only if the run is of the app that this site took, changes no
+setting that the site does not allow, and the coordinator has signed it for this site and these
+weights. It has the worker do it, and passes on of the answer what may leave (disclosure.py).
+It never asks for the run's code.
+"""
+
+import argparse
+import base64
+import logging
+import signal as signals
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from flwr.app import Message
+
+from federator.runtime import flower, messages
+from federator.runtime.admission import ConnectionRefused
+from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.handover import Counter, HandoverError
+from federator.runtime.instructions import (
+    FEDERATION,
+    Instruction,
+    InstructionError,
+    refuse_overrides,
+    verify,
+)
+from federator.runtime.options import Parser, file, trusted
+from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.weights import (
+    Weights,
+    WeightsError,
+    describe,
+    digest,
+    require_same,
+    size,
+)
+
+log = logging.getLogger("federator")
+
+_QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
+_ACTIVE_FOR = 60.0
+OVERRIDES = frozenset({"rounds", "local-epochs"})
+
+
+@dataclass
+class Link:
+    """Answers the server on behalf of one site.
+
+    Attributes:
+        site: the site's name.
+        app_hash: SHA-256 of the app that the site took; a run of another one is refused.
+        coordinator: whose signature instructions must bear; None on one's own machine only.
+        policy: what may leave.
+        baselines: whether this site's own model may be trained and compared.
+        counter: where the worker connects.
+        worker_patience: seconds to wait for a worker that is starting (again).
+    """
+
+    site: str
+    app_hash: str
+    coordinator: Ed25519PublicKey | None
+    policy: Policy
+    baselines: bool
+    counter: Counter
+    worker_patience: float = 60.0
+    _done: set[bytes] = field(default_factory=set)
+
+    def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
+        """Return the reply to a message, whatever comes."""
+        try:
+            instruction, weights = self._accept(message, run, node_id)
+            outcome, trained = self._have_done(instruction, weights, run)
+        except InstructionError as error:
+            log.warning("refused: %s", error)
+            return messages.failure_reply(Failure("refused", str(error)), message, self.site)
+        except Failure as failure:
+            log.warning("failed: %s", failure)
+            return messages.failure_reply(failure, message, self.site)
+        self._report(outcome, trained)
+        return messages.outcome_reply(message, self.site, outcome, trained)
+
+    def _accept(
+        self, message: Message, run: flower.Run, node_id: int
+    ) -> tuple[Instruction, Weights | None]:
+        if run.app_hash != self.app_hash:
+            raise InstructionError(
+                f"the run is of app {run.app_hash[:12]}, this site took {self.app_hash[:12]}"
+            )
+        refuse_overrides(run.overrides, OVERRIDES)
+        if not message.has_content():
+            raise InstructionError("the message carries no instruction")
+        weights = messages.weights_in(message.content)
+        text = messages.instruction_text(message.content)
+        if self.coordinator is not None:
+            signature = messages.signature(message.content)
+            hashed = digest(weights) if weights is not None else ""
+            verify(self.coordinator, signature, text, run.run_id, node_id, hashed)
+            if signature in self._done:
+                raise InstructionError("this instruction was followed before")
+            self._done.add(signature)
+        instruction = Instruction.read(text)
+        if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
+            raise InstructionError("this site does not train another site's model")
+        if instruction.model != FEDERATION and not self.baselines:
+            raise InstructionError("this site takes no part in baselines")
+        log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
+        return instruction, weights
+
+    def _have_done(
+        self, instruction: Instruction, weights: Weights | None, run: flower.Run
+    ) -> tuple[Outcome, Weights | None]:
+        """Hand an instruction to the worker and vet the answer.
+
+        Raises:
+            Failure: if there is no answer, or nothing in it that may leave.
+        """
+        worker = self.counter.worker(min(instruction.expires, time.time() + self.worker_patience))
+        if worker is None:
+            raise Failure("no-worker")
+        packet = {
+            "run": run.run_id,
+            "overrides": dict(run.overrides),
+            "instruction": instruction.write(),
+        }
+        try:
+            worker.send(packet, weights)
+            answered = self.counter.answer(instruction.expires)
+        except WeightsError:
+            raise Failure("withheld", "weights") from None
+        except HandoverError as error:
+            log.warning("worker: %s", error)
+            self.counter.dismiss()
+            raise Failure("worker-died") from None
+        if answered is None:
+            self.counter.dismiss()
+            raise Failure("late")
+        return self._vet(instruction, weights, *answered)
+
+    def _vet(
+        self,
+        instruction: Instruction,
+        sent: Weights | None,
+        answer: Mapping[str, object],
+        trained: Weights | None,
+    ) -> tuple[Outcome, Weights | None]:
+        failure = answer.get("failure")
+        if isinstance(failure, Mapping):
+            raise vet_failure(failure)
+        outcome = vet_outcome(answer, instruction.sets, self.policy)
+        if instruction.kind != "train":
+            return outcome, None
+        try:
+            require_same(describe(trained or {}), describe(sent or {}))
+        except WeightsError as error:
+            log.warning("withheld: %s", error)
+            raise Failure("withheld", "weights") from None
+        return outcome, trained
+
+    def _report(self, outcome: Outcome, trained: Weights | None) -> None:
+        """Log what leaves, for the site's own record."""
+        for name, tensor in describe(trained or {}).items():
+            log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
+        numbers = messages.outcome_record(outcome).items()
+        log.info(
+            "leaves: %d tensors of %d bytes; %s",
+            len(trained or {}),
+            size(trained or {}),
+            ", ".join(
+                f"{name} {value}" if not name.endswith(".scores") else f"{name} (histogram)"
+                for name, value in numbers
+            ),
+        )
+
+
+def serve(link: Link, fleet: flower.Fleet) -> None:
+    """Answer the server's messages; ask often while a run is going on, seldom when none is."""
+    pause, last = _QUICK, 0.0
+    while True:
+        message = fleet.receive()
+        if message is None:
+            time.sleep(pause)
+            longest = _ACTIVE if time.monotonic() - last < _ACTIVE_FOR else _IDLE
+            pause = min(pause * 1.5, longest)
+            continue
+        started = time.monotonic()
+        reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
+        last, pause = time.monotonic(), _QUICK
+        fleet.reply(reply, last - started)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a link until it is stopped; a lost connection is made again."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signals.signal(signals.SIGTERM, _stop)
+    key = options.coordinator_key
+    link = Link(
+        options.site,
+        options.app_hash,
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
+        Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
+        options.baselines,
+        Counter(options.socket),
+    )
+    authorities = trusted(options.ca, options.extra_ca)
+    pause = 1.0
+    while True:
+        try:
+            with flower.fleet(
+                options.server, authorities, options.key, None, options.insecure
+            ) as fleet:
+                log.info("site %s is connected to %s", options.site, options.server)
+                pause = 1.0
+                serve(link, fleet)
+        except ConnectionRefused as error:
+            log.error("%s: next try in %.0f s", error, pause)
+            time.sleep(pause)
+            pause = min(2 * pause, 60.0)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="federator-link", description=__doc__)
+    add = parser.add_argument
+    add("--server", required=True, help="host:port of the server")
+    add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
+    add("--extra-ca", type=Path, help="whom to trust as well (PEM), such as a proxy of the site's")
+    add("--insecure", action="store_true", help="no encryption, on one machine only")
+    add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
+    add("--site", required=True, help="the site's name")
+    add("--app-hash", required=True, help="SHA-256 of the app that this site took")
+    add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
+    add("--socket", type=Path, required=True, help="where the worker connects")
+    add("--labels", type=int, required=True, help="number of labels")
+    add("--metrics", nargs="*", default=[], help="further numbers that may leave")
+    add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
+    add("--baselines", action="store_true", help="take part in the comparison of single sites")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""How instructions and outcomes are laid out in Flower's messages.
+
+An instruction is a ``ConfigRecord`` named ``config`` and, where weights go along, an
+``ArrayRecord`` named ``arrays``. A reply has one ``MetricRecord`` of plain numbers, ``arrays``
+after training, and on joining a ``ConfigRecord`` named ``site``.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from math import isqrt
+
+import flwr
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+
+from federator.runtime.instructions import InstructionError
+from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
+from federator.runtime.weights import Weights, WeightsError, read_from, write
+
+_FAILED = 2023  # none of Flower's own error codes
+_PACKED = "safetensors"
+_SETS = {"num-examples": "trainset", "num-examples-val": "valset", "num-examples-test": "testset"}
+
+
+def to_record(weights: Weights) -> ArrayRecord:
+    """Put weights into a Flower message's record, as one array of bytes.
+
+    Flower asks for each array on its own, several requests apiece; a model has dozens.
+    """
+    packed = io.BytesIO()
+    write(packed, weights)
+    return ArrayRecord({_PACKED: Array(np.frombuffer(packed.getbuffer(), np.uint8))})
+
+
+def from_record(record: ArrayRecord) -> Weights:
+    """Take weights out of a Flower message's record.
+
+    Raises:
+        WeightsError: if :func:`to_record` did not make it.
+    """
+    if list(record) != [_PACKED]:
+        raise WeightsError("the message's weights are not in the safetensors format")
+    return read_from(record[_PACKED].numpy().data)[0]
+
+
+def instruction_record(text: str, signature: bytes) -> ConfigRecord:
+    """Return the record that carries an instruction and its signature."""
+    return ConfigRecord({"instruction": text, "signature": signature})
+
+
+def instruction_text(content: RecordDict) -> str:
+    """Return the instruction in a message's content.
+
+    Raises:
+        InstructionError: if there is none.
+    """
+    for record in content.config_records.values():
+        if isinstance(text := record.get("instruction"), str):
+            return text
+    raise InstructionError("the message carries no instruction")
+
+
+def signature(content: RecordDict) -> bytes:
+    """Return the signature in a message's content, empty if there is none."""
+    for record in content.config_records.values():
+        if isinstance(found := record.get("signature"), bytes):
+            return found
+    return b""
+
+
+def weights_in(content: RecordDict) -> Weights | None:
+    """Return the weights in a message's content, if any."""
+    record = next(iter(content.array_records.values()), None)
+    return None if record is None else from_record(record)
+
+
+def site_record(site: str) -> ConfigRecord:
+    """Return what a site says of itself: its name, and which Flower it speaks."""
+    return ConfigRecord({"name": site, "flwr": flwr.__version__})
+
+
+def site_name(content: RecordDict) -> str:
+    """Return the name that a site gives itself, empty if it gives none."""
+    record = content.config_records.get("site")
+    return str(record["name"]) if record is not None and "name" in record else ""
+
+
+def outcome_record(outcome: Outcome) -> MetricRecord:
+    """Return an outcome as flat numbers and lists of numbers."""
+    flat: dict[str, int | float | list[int] | list[float]] = {
+        key: outcome.examples[name] for key, name in _SETS.items()
+    }
+    for name, evaluation in outcome.evaluations.items():
+        flat[f"{name}.loss"] = evaluation.loss
+        flat[f"{name}.counts"] = [cell for row in evaluation.counts for cell in row]
+        for metric, value in evaluation.metrics.items():
+            flat[f"{name}.metric.{metric}"] = value
+        if evaluation.scores is not None:
+            flat[f"{name}.scores"] = [c for row in evaluation.scores["counts"] for c in row]
+    return MetricRecord(flat)
+
+
+def read_outcome(record: Mapping[str, object]) -> Outcome:
+    """Return the outcome in a reply's record.
+
+    Raises:
+        Failure: ``unknown``, if the record is not of that form.
+    """
+    try:
+        examples = {name: int(record[key]) for key, name in _SETS.items()}  # type: ignore[call-overload]
+        names = [key.removesuffix(".counts") for key in record if key.endswith(".counts")]
+        return Outcome(examples, {name: _read_evaluation(name, record) for name in names})
+    except (KeyError, TypeError, ValueError):
+        raise Failure("unknown") from None
+
+
+def _read_evaluation(name: str, record: Mapping[str, object]) -> Evaluation:
+    counts = _rows(record[f"{name}.counts"], None)
+    scores: Scores | None = None
+    if f"{name}.scores" in record:
+        binned = _rows(record[f"{name}.scores"], 2)
+        scores = {"bins": len(binned[0]), "counts": binned}
+    prefix = f"{name}.metric."
+    return Evaluation(
+        counts,
+        float(record[f"{name}.loss"]),  # type: ignore[arg-type]
+        sum(map(sum, counts)),
+        {k.removeprefix(prefix): float(v) for k, v in record.items() if k.startswith(prefix)},  # type: ignore[arg-type]
+        scores,
+    )
+
+
+def _rows(flat: object, rows: int | None) -> list[list[int]]:
+    cells = [int(cell) for cell in flat]  # type: ignore[attr-defined]
+    count = isqrt(len(cells)) if rows is None else rows
+    width, rest = divmod(len(cells), count)
+    if rest or min(cells) < 0:
+        raise ValueError
+    return [cells[i * width : (i + 1) * width] for i in range(count)]
+
+
+def failure_reply(failure: Failure, message: Message, site: str) -> Message:
+    """Return the reply in which a site tells a failure."""
+    return Message(Error(_FAILED, json.dumps([site, failure.write()])), reply_to=message)
+
+
+def read_failure(error: Error) -> tuple[str, Failure]:
+    """Return the site's name and its failure, from a link's error reply or a stock SuperNode's.
+
+    The name is empty, and the failure ``unknown``, where Flower itself tells of an error.
+    """
+    text = error.reason or ""
+    if error.code != _FAILED:  # a stock SuperNode has <class 'RuntimeError'>:<'[…]'>
+        text = text[text.find("[") : text.rfind("]") + 1]
+    try:
+        site, told = json.loads(text)
+        return str(site), Failure.read(told)
+    except (ValueError, TypeError):
+        return "", Failure("unknown")
+
+
+def outcome_reply(
+    message: Message, site: str, outcome: Outcome, weights: Weights | None
+) -> Message:
+    """Return the reply in which a site tells an outcome."""
+    content = RecordDict({"metrics": outcome_record(outcome), "site": site_record(site)})
+    if weights is not None:
+        content["arrays"] = to_record(weights)
+    return Message(content, reply_to=message)

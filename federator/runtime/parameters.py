@@ -1,0 +1,38 @@
+"""Parameters of the notebook that a run may set.
+
+The converter writes the assignments of the cell tagged ``parameters`` as
+``NAME = parameter("NAME", default)``, so that whatever is computed from them follows.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value", bool, float, int, str)
+
+_PREFIX = "parameters."
+_chosen: dict[str, bool | float | int | str] = {}
+
+
+def choose(run_config: Mapping[str, bool | float | int | str]) -> None:
+    """Take the parameters of a run from its configuration, before ``task`` is imported."""
+    _chosen.clear()
+    for key, value in run_config.items():
+        if key.startswith(_PREFIX):
+            _chosen[key.removeprefix(_PREFIX)] = value
+
+
+def parameter(name: str, default: Value) -> Value:
+    """Return the run's value of a parameter, in the type of its default.
+
+    Raises:
+        TypeError: if the run's value is not of the default's type (an int passes for a float).
+    """
+    value = _chosen.get(name, default)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
+        raise TypeError(
+            f"parameter {name} is a {type(default).__name__} in the notebook, "
+            f"but the run sets it to {value!r}"
+        )
+    return value

@@ -1,0 +1,54 @@
+"""What the server of a federation is told at its start; no part of the app, so no site's concern.
+
+Adding a site or moving a deadline changes nothing that a site has approved.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ENVIRONMENT = "FEDERATOR_SETTINGS"
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Settings of the server, kept as a JSON file named in the environment.
+
+    Attributes:
+        federation: the federation's name.
+        run: the folder of the run's results; a run that has checkpoints there is continued.
+        sites: names of the sites to wait for; empty where any node may join (``flwr run``).
+        quorum: how many of them must deliver for a round to count.
+        join_deadline: seconds to wait for the sites at the start.
+        round_deadline: seconds to wait for a round's updates.
+        baselines: whether each site is also trained alone, for comparison.
+        local_only: whether this is one machine, where a node may say which site it is.
+        signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
+        initial_weights: safetensors file of the first model.
+        source_map: where the converter wrote which cell each generated line came from.
+    """
+
+    federation: str
+    run: str
+    sites: tuple[str, ...] = ()
+    quorum: int = 1
+    join_deadline: float = 300.0
+    round_deadline: float = 3600.0
+    baselines: bool = False
+    local_only: bool = True
+    signing_key: str | None = None
+    initial_weights: str | None = None
+    source_map: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the settings to a file."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @staticmethod
+    def read(federation: str, run_id: int) -> "ServerSettings":
+        """Return the settings that the environment names, or those of a bare ``flwr run``."""
+        if (path := os.environ.get(ENVIRONMENT)) is None:
+            return ServerSettings(federation, str(Path("results", federation, str(run_id))))
+        fields = json.loads(Path(path).read_text())
+        return ServerSettings(**{**fields, "sites": tuple(fields["sites"])})

@@ -1,0 +1,383 @@
+"""The author's code at a site: ``task.py`` imported once, its data loaded once, then kept warm."""
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from federator.runtime import metrics
+from federator.runtime.disclosure import SETS
+from federator.runtime.instructions import Instruction
+from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
+from federator.runtime.parameters import choose
+from federator.runtime.weights import Weights, describe
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("federator")
+
+Setting = bool | float | int | str
+_BINS = 64
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The names of the labels, and which one is positive (None where there are more than two)."""
+
+    names: tuple[str, ...]
+    positive: int | None
+
+    @staticmethod
+    def of(config: Mapping[str, Setting]) -> "Labels":
+        """Return the labels that an app's configuration names."""
+        names = tuple(str(config["labels"]).split(","))
+        positive = names.index(str(config["positive"])) if len(names) == 2 else None
+        return Labels(names, positive)
+
+
+def import_task(folder: Path | None) -> ModuleType:
+    """Import the author's ``task.py``, from a folder or from where Python finds it.
+
+    PyPI's torchvision, next to a CPU-only torch, misses two operators at import. They are
+    declared then, without an implementation: models, transforms and datasets do without.
+    """
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    sys.modules.pop("task", None)
+    try:
+        return importlib.import_module("task")
+    except RuntimeError as error:
+        if "operator torchvision::nms does not exist" not in str(error):
+            raise
+    declare_torchvision_operators()
+    return importlib.import_module("task")
+
+
+def declare_torchvision_operators() -> None:
+    """Declare the operators that torchvision asks for, after an import that missed them."""
+    import torch
+
+    for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules.pop("task", None)
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for name in ("nms", "qnms"):
+        schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        library.define(schema)  # type: ignore[no-untyped-call]
+    _declared.append(library)
+
+
+_declared: list[object] = []  # torch takes the operators back when the library object goes
+
+
+class Task:
+    """The author's parts, ready to be told what to do.
+
+    Args:
+        folder: where ``task.py`` lies; None to import it from Python's path.
+        config: the app's configuration, as the run has it.
+        data: the site's data folder.
+        site: the site's name; it takes part in the seeds.
+
+    Raises:
+        Failure: if there is no data, or the author's code cannot be imported.
+    """
+
+    def __init__(
+        self, folder: Path | None, config: Mapping[str, Setting], data: Path, site: str
+    ) -> None:
+        self.loads = 0
+        self._folder, self._data, self._site = folder, data, site
+        self._labels = Labels.of(config)
+        if not data.is_dir():
+            raise Failure("data-missing")
+        if not any(data.iterdir()):
+            raise Failure("data-empty")
+        choose(config)
+        with telling("import"):
+            self._module = import_task(folder)
+        self._net: torch.nn.Module | None = None
+        self._loaders: dict[str, object] = {}
+        self._examples: dict[str, int] = {}
+
+    def follow(
+        self, instruction: Instruction, weights: Weights | None
+    ) -> tuple[Outcome, Weights | None]:
+        """Do what an instruction says; return counts, and weights if it trained.
+
+        Raises:
+            Failure: if the author's code or the data does not allow it.
+        """
+        self._load()
+        if weights is None:
+            return Outcome(self._examples), None
+        net = self.model(instruction.seed)
+        with telling():
+            _fill(net, weights)
+        evaluations = {name: self._evaluate(net, name, instruction) for name in instruction.sets}
+        if instruction.kind != "train":
+            return Outcome(self._examples, evaluations), None
+        self._net = None  # until it is known that training left its tensors as they were
+        self._train(net, instruction)
+        trained = take(net)
+        if describe(trained) == describe(weights):
+            self._net = net
+        return Outcome(self._examples, evaluations), trained
+
+    def label_counts(self) -> dict[str, list[int]]:
+        """Return how many examples of each label every set holds, where labels are classes.
+
+        Raises:
+            Failure: as :meth:`follow`.
+        """
+        self._load()
+        classes = len(self._labels.names)
+        found = {}
+        for name, loader in self._loaders.items():
+            counts = np.zeros(classes, np.int64)
+            with telling():
+                for batch in loader:  # type: ignore[attr-defined]
+                    labels = _integers(batch[1])
+                    if labels is None:
+                        break
+                    if not set(labels.tolist()) <= set(range(classes)):
+                        raise Failure("labels")
+                    counts += np.bincount(labels, minlength=classes)
+                else:
+                    found[name] = counts.tolist()
+        return found
+
+    def model(self, seed: int) -> "torch.nn.Module":
+        """Return the author's ``Model()``, built once, from a seed."""
+        import torch
+
+        if self._net is None:
+            seed_all(seed)
+            with telling():
+                net = self._module.Model()
+                if not isinstance(net, torch.nn.Module):
+                    raise Failure("contract", "Model")
+                self._net = net.to(self._device())
+        return self._net
+
+    def _device(self) -> "torch.device":
+        import torch
+
+        chosen = getattr(self._module, "DEVICE", None) or getattr(self._module, "device", None)
+        return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def _load(self) -> None:
+        if self._loaders:
+            return
+        self.loads += 1
+        load_data = self._module.load_data
+        parameters = list(inspect.signature(load_data).parameters.values())[:1]
+        takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
+        seed_all(0)
+        with telling(), _inside(self._data):
+            found = load_data(str(self._data)) if takes_path else load_data()
+        try:
+            *loaders, examples = found
+            self._examples = {name: int(examples[name]) for name in SETS}
+            loaders_by_set = dict(zip(("train", "val", "test"), loaders, strict=True))
+        except (TypeError, ValueError, KeyError):
+            raise Failure("contract", "load_data") from None
+        if self._examples["trainset"] <= 0:
+            raise Failure("data-empty")
+        with telling():
+            self._check_labels(loaders_by_set["train"])
+        self._loaders = loaders_by_set
+        log.info("data loaded (%d): %s", self.loads, self._examples)
+
+    def _check_labels(self, loader: object) -> None:
+        """Read the training set until two labels were seen."""
+        seen: set[int] = set()
+        for batch in loader:  # type: ignore[attr-defined]
+            labels = _integers(batch[1]) if isinstance(batch, tuple | list) else None
+            if labels is None:
+                return
+            seen.update(labels.tolist())
+            if not seen <= set(range(len(self._labels.names))):
+                raise Failure("labels")
+            if len(seen) > 1:
+                return
+        raise Failure("single-class")
+
+    def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
+        accepted = inspect.signature(self._module.train).parameters
+        extra: dict[str, object] = {}
+        if "proximal_mu" in accepted:
+            extra["proximal_mu"] = instruction.proximal_mu
+        if "global_weights" in accepted:
+            extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
+        seed_all(instruction.seed, instruction.round, self._site)
+        net.train()
+        with telling(), _inside(self._data):
+            self._module.train(
+                net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
+            )
+
+    def _evaluate(self, net: "torch.nn.Module", name: str, instruction: Instruction) -> Evaluation:
+        loader = self._loaders[name]
+        seed_all(instruction.seed, instruction.round, name)
+        net.eval()
+        with telling(), _inside(self._data):
+            loss, further = _read_test(self._module.test(net, loader))
+            net.eval()
+            predict: Callable[..., object] = getattr(self._module, "predict", _predict)
+            labels, scores = _read_prediction(predict(net, loader))
+        classes, positive = len(self._labels.names), self._labels.positive
+        try:
+            predicted, chances = _decide(scores, classes, positive)
+            counts = metrics.confusion(labels, predicted, classes)
+        except ValueError:
+            log.exception("%s set", name)
+            raise Failure("labels") from None
+        binned: Scores | None = None
+        if chances is not None and np.all((chances >= 0) & (chances <= 1)):
+            binned = {"bins": _BINS, "counts": metrics.histogram(labels, chances, _BINS)}
+        return Evaluation(counts, loss, len(labels), further, binned)
+
+
+@contextmanager
+def telling(reason: str = "exception") -> Iterator[None]:
+    """Log the author's exceptions here, in full, and raise what may be told of them.
+
+    Raises:
+        Failure: with the exception's type, and the last line of the author's that was running.
+    """
+    try:
+        yield
+    except (Failure, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        log.exception("the author's code failed")
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if _is_author(Path(frame.filename))]
+        file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
+        raise Failure(reason, type(error).__name__, file, line) from None
+
+
+def _is_author(path: Path) -> bool:
+    return path.name in ("task.py", "aggregation.py") and path.parent != Path(__file__).parent
+
+
+def seed_all(*parts: object) -> None:
+    """Seed torch, numpy and random from any values, the same on every machine."""
+    import torch
+
+    seed = int.from_bytes(sha256("\0".join(map(str, parts)).encode()).digest()[:4], "little")
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def take(net: "torch.nn.Module") -> Weights:
+    """Return a model's state dictionary as arrays.
+
+    Raises:
+        Failure: if a tensor has a type that numpy does not know (bfloat16).
+    """
+    try:
+        return {
+            name: tensor.detach().cpu().numpy().copy() for name, tensor in net.state_dict().items()
+        }
+    except TypeError:
+        raise Failure("contract", "Model") from None
+
+
+def _fill(net: "torch.nn.Module", weights: Weights) -> None:
+    import torch
+
+    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Work in the data folder: the 2022 template's ``load_data()`` has relative paths."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _integers(labels: object) -> npt.NDArray[np.int64] | None:
+    """Return labels as integers of shape (N,), or None if they are not class labels."""
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not np.array_equal(array, array.astype(np.int64)):
+        return None
+    return array.astype(np.int64)
+
+
+def _read_test(result: object) -> tuple[float, dict[str, float]]:
+    """Return the loss, and further numbers, of what the author's ``test`` returned."""
+    try:
+        if isinstance(result, Mapping):
+            numbers = {str(name): float(value) for name, value in result.items()}
+            return numbers.pop("loss"), numbers
+        if not isinstance(result, Sequence):
+            raise TypeError
+        return float(result[0]), {}  # (loss, accuracy): accuracy comes from counts
+    except (TypeError, ValueError, LookupError):
+        raise Failure("contract", "test") from None
+
+
+def _read_prediction(result: object) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    try:
+        if not isinstance(result, Sequence) or len(result) != 2:
+            raise TypeError
+        integers, values = _integers(result[0]), np.asarray(result[1], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Failure("contract", "predict") from None
+    if integers is None or len(values) != len(integers) or not np.isfinite(values).all():
+        raise Failure("contract", "predict")
+    return integers, values
+
+
+def _predict(net: "torch.nn.Module", loader: object) -> tuple[object, object]:
+    """Predict for a notebook without ``predict``: ``net(inputs)`` are logits."""
+    import torch
+
+    device = next(net.parameters()).device
+    truth, scores = [], []
+    with torch.no_grad():
+        for inputs, labels in loader:  # type: ignore[attr-defined]
+            logits = net(inputs.to(device)).float()
+            one = logits.ndim == 1 or logits.shape[1] == 1
+            scores.append((logits.reshape(-1).sigmoid() if one else logits.softmax(1)).cpu())
+            truth.append(torch.as_tensor(labels).reshape(len(labels), -1)[:, 0])
+    return torch.cat(truth).numpy(), torch.cat(scores).numpy()
+
+
+def _decide(
+    scores: npt.NDArray[np.float64], classes: int, positive: int | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+    """Return the predicted labels, and the positive label's scores where there are two labels.
+
+    Raises:
+        ValueError: if the scores' shape does not fit the number of labels.
+    """
+    if scores.ndim == 1 and classes == 2 and positive is not None:
+        return np.where(scores >= 0.5, positive, 1 - positive), scores
+    if scores.ndim != 2 or scores.shape[1] != classes:
+        raise ValueError(f"scores of shape {scores.shape} for {classes} labels")
+    return scores.argmax(axis=1), None if positive is None else scores[:, positive]

@@ -1,0 +1,186 @@
+"""How weights are written down and how they travel.
+
+Weights are a mapping from a tensor's name to an array, in the order of the model's state
+dictionary. On disk, and in the memory that link and worker share, they are written in the
+safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the header's
+length, a JSON header with each tensor's type, shape and place, then the bare numbers. Reading
+it executes nothing, and an array is a view of the buffer, not a copy.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Weights = dict[str, npt.NDArray[Any]]
+
+_CODES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16",
+    "int32": "I32", "uint32": "U32", "int64": "I64", "uint64": "U64",
+    "float16": "F16", "float32": "F32", "float64": "F64",
+}  # fmt: skip
+_DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
+_MAX_HEADER = 16 * 2**20
+
+
+class WeightsError(ValueError):
+    """Bytes that are not weights, or weights that are not the model's."""
+
+
+class Tensor(NamedTuple):
+    """What is known of a tensor before its numbers: element type and shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def describe(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
+    """Return type and shape of each tensor, by name."""
+    return {name: Tensor(array.dtype.name, array.shape) for name, array in weights.items()}
+
+
+def size(weights: Mapping[str, npt.NDArray[Any]]) -> int:
+    """Return the number of bytes of all tensors together."""
+    return sum(array.nbytes for array in weights.values())
+
+
+def require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that an update has the tensors of the global model, no more and no fewer.
+
+    Raises:
+        WeightsError: naming the first tensor that is missing, extra, or of another type or shape.
+    """
+    for name in expected:
+        if name not in found:
+            raise WeightsError(f"tensor {name} is missing")
+        if found[name] != expected[name]:
+            raise WeightsError(
+                f"tensor {name} is {found[name].dtype}{list(found[name].shape)}, "
+                f"the global model has {expected[name].dtype}{list(expected[name].shape)}"
+            )
+    if extra := [name for name in found if name not in expected]:
+        raise WeightsError(f"{len(extra)} tensor(s) that the global model does not have")
+
+
+def require_finite(weights: Weights) -> None:
+    """Check that no number is NaN or infinite.
+
+    Raises:
+        WeightsError: naming the first tensor with such a number.
+    """
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise WeightsError(f"tensor {name} has NaN or infinite values")
+
+
+def digest(weights: Weights) -> str:
+    """Return the SHA-256 (hex) over names, types, shapes and numbers, in order."""
+    total = hashlib.sha256()
+    for name, array in weights.items():
+        total.update(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
+        total.update(np.asarray(array, order="C").data)
+    return total.hexdigest()
+
+
+def write(out: BinaryIO, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights to a stream.
+
+    Raises:
+        WeightsError: if a tensor has a type that cannot be written.
+    """
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for name, array in weights.items():
+        code = _CODES.get(array.dtype.name)
+        if code is None:
+            raise WeightsError(f"tensor {name} has type {array.dtype.name}, which has no code")
+        header[name] = {
+            "dtype": code,
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    out.write(len(text).to_bytes(8, "little") + text)
+    for array in weights.values():
+        out.write(np.asarray(array, order="C").data)
+
+
+def read_from(buffer: memoryview | bytes) -> tuple[Weights, dict[str, str]]:
+    """Return weights and metadata as read-only views of a buffer.
+
+    Raises:
+        WeightsError: if the buffer is not in the safetensors format, to the byte.
+    """
+    view = memoryview(buffer).toreadonly()
+    try:
+        length = int.from_bytes(view[:8], "little")
+        if not 2 <= length <= min(_MAX_HEADER, len(view) - 8):
+            raise ValueError("header length")
+        header = json.loads(bytes(view[8 : 8 + length]))
+        metadata = header.pop("__metadata__", {})
+        numbers = view[8 + length :]
+        weights: Weights = {}
+        end = 0
+        for name, entry in header.items():
+            dtype, shape = _DTYPES[entry["dtype"]], tuple(map(int, entry["shape"]))
+            first, last = entry["data_offsets"]
+            count = int(np.prod(shape, dtype=np.int64))
+            if first != end or min(shape, default=0) < 0 or last - first != count * dtype.itemsize:
+                raise ValueError("offsets")
+            weights[name] = np.frombuffer(numbers, dtype, count, first).reshape(shape)
+            end = last
+        if end != len(numbers):
+            raise ValueError("trailing bytes")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"not weights in the safetensors format ({error})") from None
+    return weights, {str(key): str(value) for key, value in metadata.items()}
+
+
+def map_from(fd: int) -> tuple[Weights, dict[str, str]]:
+    """Return weights and metadata as views of a mapped file; the descriptor may be closed.
+
+    Raises:
+        WeightsError: as :func:`read_from`.
+    """
+    length = os.fstat(fd).st_size
+    if length < 8:
+        raise WeightsError("not weights in the safetensors format (empty)")
+    return read_from(memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ)))
+
+
+def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights to a file that is whole or not there: write, fsync, rename.
+
+    Raises:
+        WeightsError: as :func:`write`.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("wb") as out:
+        write(out, weights, metadata)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: Path) -> tuple[Weights, dict[str, str]]:
+    """Read weights and metadata from a safetensors file, as views of the mapped file.
+
+    Raises:
+        WeightsError: if it is not such a file.
+        OSError: if it cannot be opened.
+    """
+    with path.open("rb") as source:
+        return map_from(source.fileno())

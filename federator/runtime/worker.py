@@ -1,0 +1,180 @@
+"""A site's inward half: the author's code and the data, and no network.
+
+The worker waits for its link, does what it is told, and ends when the link hangs up: whoever
+supervises it (Docker, or ``federator run``) starts another. The full text of an exception stays
+in its log, at the site.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from federator.runtime.handover import Channel, HandoverError, connect
+from federator.runtime.instructions import Instruction
+from federator.runtime.options import Parser
+from federator.runtime.outcomes import Failure
+from federator.runtime.task import Setting, Task
+from federator.runtime.weights import Weights, WeightsError
+
+if TYPE_CHECKING:
+    from flwr.clientapp import ClientApp
+
+log = logging.getLogger("federator")
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_LINK_GONE = 75  # EX_TEMPFAIL: start me again
+
+
+def app_config(folder: Path) -> dict[str, Setting]:
+    """Return the configuration of a Flower App's folder, nested keys joined by dots."""
+    table = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    flat: dict[str, Setting] = {}
+    for key, value in table.items():
+        nested = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{key}.{name}".rstrip("."): item for name, item in nested.items()})
+    return flat
+
+
+def leave_network() -> bool:
+    """Move this process to a network namespace with nothing in it; False if it may not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    left = any(
+        libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET)
+    )
+    # A container without a network is in one already.
+    return left or {name for _, name in socket.if_nameindex()} <= {"lo"}
+
+
+class Worker:
+    """Answers one link."""
+
+    def __init__(self, app: Path, data: Path, site: str) -> None:
+        self._app, self._data, self._site = app, data, site
+        self._run: tuple[object, object] | None = None
+        self._task: Task | None = None
+
+    def answer(
+        self, packet: Mapping[str, object], weights: Weights | None
+    ) -> tuple[dict[str, object], Weights | None]:
+        """Return the answer to one packet: an outcome, or what may be told of a failure."""
+        try:
+            task = self._warm(packet["run"], packet["overrides"])
+            outcome, trained = task.follow(Instruction.read(str(packet["instruction"])), weights)
+            return {**asdict(outcome), "loads": task.loads}, trained
+        except Failure as failure:
+            return {"failure": asdict(failure)}, None
+
+    def _warm(self, run: object, overrides: object) -> Task:
+        """Return the task of this run: imported and loaded once for all its instructions."""
+        if self._task is None or self._run != (run, overrides):
+            changed = overrides if isinstance(overrides, dict) else {}
+            config = {**app_config(self._app), **changed}
+            self._task, self._run = None, None
+            self._task = Task(self._app, config, self._data, self._site)
+            self._run = (run, overrides)
+        return self._task
+
+
+def serve(worker: Worker, channel: Channel) -> None:
+    """Answer until the link hangs up."""
+    while True:
+        packet, weights = channel.receive()
+        watch = _end_with(channel)
+        answer, trained = worker.answer(packet, weights)
+        watch.set()
+        channel.send(answer, trained)
+        del weights, trained
+
+
+def _end_with(channel: Channel) -> threading.Event:
+    """End the process if the link hangs up while the author's code, uninterruptible, runs."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            poll = select.poll()
+            poll.register(channel, select.POLLHUP)
+            if poll.poll(0) and not done.is_set():
+                log.error("the link hung up: ending")
+                os._exit(_LINK_GONE)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return done
+
+
+def client_app(module: str) -> "ClientApp":
+    """Return a Flower ClientApp around the author's code, for stock SuperNodes.
+
+    A stock SuperNode has no link and no worker: it starts this app for each message, with the
+    node's configuration ``site="…" data-dir="…"``. It answers the same instructions with the
+    same replies; what a link would check, nobody checks.
+    """
+    from flwr.app import Context, Message
+    from flwr.clientapp import ClientApp
+
+    from federator.runtime import messages
+
+    if module != "task":
+        raise ValueError("the author's code is in the module 'task'")
+    app = ClientApp()
+
+    def follow(message: Message, context: Context) -> Message:
+        site = str(context.node_config.get("site", context.node_id))
+        data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
+        try:
+            instruction = Instruction.read(messages.instruction_text(message.content))
+            task = Task(None, context.run_config, data, site)
+            outcome, trained = task.follow(instruction, messages.weights_in(message.content))
+        except Failure as failure:
+            raise RuntimeError(json.dumps([site, failure.write()])) from None
+        return messages.outcome_reply(message, site, outcome, trained)
+
+    app.train()(follow)
+    app.evaluate()(follow)
+    app.query()(follow)
+    return app
+
+
+def _app_hash(folder: Path) -> str:
+    from federator.runtime.flower import app_hash  # slow to import, and only needed here
+
+    return app_hash(folder)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a worker until its link goes away."""
+    parser = Parser(prog="federator-worker", description=__doc__)
+    parser.add_argument("--app", type=Path, required=True, help="folder of the Flower App")
+    parser.add_argument("--app-hash", help="SHA-256 of the app that this site took")
+    parser.add_argument("--data", type=Path, required=True, help="the site's data folder")
+    parser.add_argument("--site", required=True, help="the site's name")
+    parser.add_argument("--socket", type=Path, required=True, help="where the link listens")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing here is worth waiting for
+    if options.app_hash and options.app_hash != _app_hash(options.app.resolve()):
+        log.error("the code in this image is not that of the app that this site took")
+        return 1
+    if not leave_network():
+        log.warning("this machine does not let a process leave the network: not isolated")
+    data = options.data.resolve()
+    try:
+        serve(Worker(options.app.resolve(), data, options.site), connect(options.socket, 60))
+    except (HandoverError, WeightsError) as error:
+        log.info("ended: %s", error)
+    return _LINK_GONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

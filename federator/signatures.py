@@ -1,0 +1,211 @@
+"""What the functions of a filled notebook must look like, checked without running them."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from federator.errors import Problem
+from federator.statements import Step, own_nodes
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of the contract: how it is called and how many values it returns.
+
+    ``returns`` is the length of a tuple that it returns; None: nothing is looked at.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    returns: int | None
+    spelling: str
+    required: bool = True
+
+
+PARTS = (
+    Part(
+        "load_data",
+        ("data_path",),
+        4,
+        "def load_data(data_path): ... return trainloader, valloader, testloader, num_examples",
+    ),
+    Part("Model", (), None, "class Model(nn.Module): def __init__(self): ..."),
+    Part(
+        "train",
+        ("net", "trainloader", "valloader", "epochs"),
+        None,
+        "def train(net, trainloader, valloader, epochs): ...",
+    ),
+    Part(
+        "test",
+        ("net", "testloader"),
+        2,
+        "def test(net, testloader): ... return loss, accuracy",
+    ),
+    Part(
+        "predict",
+        ("net", "loader"),
+        2,
+        "def predict(net, loader): ... return labels, scores",
+        required=False,
+    ),
+)
+
+SPELLING = {part.name: part.spelling for part in PARTS}
+
+Definitions = Mapping[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]
+
+
+def definitions(steps: Iterable[Step]) -> Definitions:
+    """Return the functions and classes that steps define at the top level, by name."""
+    nodes = (node for step in steps for node in own_nodes(step.nodes))
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return {node.name: node for node in nodes if isinstance(node, kinds)}
+
+
+def check(part: Part, step: Step, known: Definitions) -> Iterator[Problem]:
+    """Yield what is wrong with the step that binds a part.
+
+    Args:
+        part: what is looked for.
+        step: where it is bound.
+        known: what the notebook defines, to follow ``Model = Net`` and base classes.
+    """
+    node = _definition(part.name, step)
+    if isinstance(node, ast.Name):
+        node = known.get(node.id, node)
+    where = step.where(node)
+    if part.name == "Model":
+        yield from _check_model(node, step, known)
+    elif isinstance(node, ast.AsyncFunctionDef):
+        hint = f"Write it without async: {part.spelling}"
+        yield Problem(f"`{part.name}` is an async function", where, hint)
+    elif isinstance(node, ast.FunctionDef | ast.Lambda):
+        yield from _check_arguments(part, node, step)
+        yield from _check_returns(part, node, step)
+    elif not _may_be_callable(node):
+        hint = f"Write: {part.spelling}"
+        yield Problem(f"`{part.name}` is not a function", where, hint)
+
+
+def takes(name: str, argument: str, step: Step) -> bool:
+    """Whether a function takes an argument by name; True where that cannot be seen."""
+    node = _definition(name, step)
+    if not isinstance(node, Function):
+        return True
+    spec = node.args
+    names = {a.arg for a in (*spec.args, *spec.kwonlyargs)}
+    return argument in names or spec.kwarg is not None
+
+
+def without_folder(step: Step) -> bool:
+    """Whether ``load_data`` can be called without a folder, as in the template of 2022."""
+    node = _definition("load_data", step)
+    return isinstance(node, Function) and not (_required(node) or node.args.vararg)
+
+
+def _definition(name: str, step: Step) -> ast.AST:
+    """Return the node that binds a name: its definition, the assigned value, or the statement."""
+    found: ast.AST = step.nodes[0]
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if node.name == name:
+                found = node
+        elif isinstance(node, ast.Assign):
+            if any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+                found = node.value
+        elif isinstance(node, ast.Import | ast.ImportFrom) and name in {
+            a.asname or a.name for a in node.names
+        }:
+            found = node
+    return found
+
+
+def _may_be_callable(node: ast.AST) -> bool:
+    """Whether something that is no definition may be a function: imported, built, or an alias."""
+    return isinstance(
+        node, ast.Import | ast.ImportFrom | ast.Call | ast.Name | ast.Attribute | ast.IfExp
+    )
+
+
+def _check_model(node: ast.AST, step: Step, known: Definitions) -> Iterator[Problem]:
+    where, hint = step.where(node), f"Write: {SPELLING['Model']}"
+    if not isinstance(node, ast.ClassDef):
+        if isinstance(node, Function) or not _may_be_callable(node):
+            yield Problem("`Model` is not a class", where, hint)
+        return
+    if not node.bases:
+        yield Problem("`Model` inherits from nothing, so it has no weights", where, hint)
+    init = _initialiser(node, known)
+    needed = [*_required(init)[1:], *_required_by_name(init)] if init else []
+    if needed:
+        message = f"`Model()` needs {_listed(needed)}, but it is built without arguments"
+        fixed = ", ".join(f"{name}=..." for name in needed)
+        yield Problem(message, where, f"Give defaults: def __init__(self, {fixed})")
+
+
+def _initialiser(node: ast.ClassDef, known: Definitions) -> ast.FunctionDef | None:
+    """Return the ``__init__`` of a class, or of the notebook's class that it inherits it from."""
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            return method
+    base = node.bases[0] if node.bases else None
+    parent = known.get(base.id) if isinstance(base, ast.Name) and base.id != node.name else None
+    return _initialiser(parent, known) if isinstance(parent, ast.ClassDef) else None
+
+
+def _check_arguments(
+    part: Part, node: ast.FunctionDef | ast.Lambda, step: Step
+) -> Iterator[Problem]:
+    where, hint = step.where(node), f"Write: {part.spelling}"
+    positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+    given = len(part.arguments)
+    call = f"{part.name}({', '.join(part.arguments)})"
+    zero_is_fine = part.name == "load_data" and not positional
+    if len(positional) < given and not node.args.vararg and not zero_is_fine:
+        takes = f"takes {_listed(positional)}" if positional else "takes nothing"
+        yield Problem(f"`{part.name}` {takes}, but is called as {call}", where, hint)
+        return
+    extra = [*_required(node)[given:], *_required_by_name(node)]
+    if extra:
+        message = f"`{part.name}` needs {_listed(extra)} too, but is called as {call}"
+        yield Problem(message, where, "Give every further argument a default.")
+    for place, name in enumerate(positional):
+        if name in part.arguments and part.arguments.index(name) != place:
+            message = f"`{part.name}` has `{name}` in another place than its call, {call}"
+            yield Problem(message, where, hint)
+            return
+
+
+def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -> Iterator[Problem]:
+    if part.returns is None or isinstance(node, ast.Lambda):
+        return
+    hint = f"Write: {part.spelling}"
+    inside = list(own_nodes(node.body))
+    returned = [n for n in inside if isinstance(n, ast.Return) and n.value is not None]
+    if not returned and not any(isinstance(n, ast.Raise | ast.Yield) for n in inside):
+        yield Problem(f"`{part.name}` returns nothing", step.where(node), hint)
+    for statement in returned:
+        value = statement.value
+        values = value.elts if isinstance(value, ast.Tuple) else []
+        unpacked = any(isinstance(element, ast.Starred) for element in values)
+        if values and not unpacked and len(values) != part.returns:
+            message = f"`{part.name}` returns {len(values)} values, not {part.returns}"
+            yield Problem(message, step.where(statement), hint)
+
+
+def _required(node: Function) -> list[str]:
+    """Return the arguments without default that are taken by position."""
+    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+    return names[: len(names) - len(node.args.defaults)]
+
+
+def _required_by_name(node: Function) -> list[str]:
+    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return [argument.arg for argument, default in pairs if default is None]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,77 @@
+"""The Jinja templates of everything generated: shipped with the package, or the repository's own.
+
+A file in ``component_templates`` of the repository wins over the package's file of that name.
+"""
+
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import jinja2
+import tomli_w
+
+from federator.errors import InputError, Problem, Where
+
+FOLDER = "component_templates"
+
+
+class Templates:
+    """The templates of one repository, or those of the package alone."""
+
+    def __init__(self, repository: Path | None = None) -> None:
+        self._own = repository and repository / FOLDER
+        self._environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(self._source),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._environment.filters |= {"toml": toml, "docstring": docstring}
+
+    def fill(self, file: str, /, **values: object) -> str:
+        """Return the text of a generated file; its template has the same name and ``.j2``.
+
+        Raises:
+            InputError: if the template is wrong.
+        """
+        try:
+            return self._environment.get_template(f"{file}.j2").render(values)
+        except jinja2.TemplateError as error:
+            where = Where(place(file), line=getattr(error, "lineno", None))
+            raise InputError(Problem(str(error), where)) from error
+
+    def read(self, file: str) -> str:
+        """Return the text of a template that is used as it stands."""
+        return self._source(file)[0]
+
+    def _source(self, name: str) -> tuple[str, str, None]:
+        own = self._own and self._own / name
+        file: Traversable = own if own and own.is_file() else shipped() / name
+        return file.read_text(encoding="utf-8"), str(file), None
+
+
+def place(file: str) -> str:
+    """Return where the template of a generated file lies in a repository."""
+    return f"{FOLDER}/{file}.j2"
+
+
+def shipped() -> Traversable:
+    """Return the package's templates; in an editable install they lie beside the package."""
+    try:
+        return resources.files(f"{__package__}.{FOLDER}")
+    except ModuleNotFoundError:
+        return Path(__file__).parent.parent / FOLDER
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML, a mapping as the lines of a table."""
+    if isinstance(value, Mapping):
+        return tomli_w.dumps(value).rstrip("\n")
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def docstring(text: str) -> str:
+    """Escape text that is to stand inside a docstring."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

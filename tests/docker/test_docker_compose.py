@@ -1,0 +1,137 @@
+"""The compose files by the real Compose, and what their containers can and cannot do."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from made_up_images import lay_out, write
+
+from federator import federation
+from federator.images import Images
+from federator.reference import Reference
+from federator.runtime.review import SiteFile
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
+
+CI = Path(__file__).parents[2] / ".ci" / "engine"
+BASE = Reference.parse("python:3.11-slim-bookworm")
+
+
+def compose(folder, file, *arguments, **settings):
+    """Run Compose as a person does, with nothing but an .env."""
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return subprocess.run(
+        ["docker", "compose", "--file", str(folder / file), *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with the files of a federation; its third site has a GPU."""
+    made = lay_out(tmp_path_factory.mktemp("repository"))
+    path = made.folder / "federation.yaml"
+    text = path.read_text().replace(
+        "{name: south}]", "{name: south}, {name: east, accelerator: cuda}]"
+    )
+    path.write_text(text)
+    write(federation.read(path))
+    return made.folder
+
+
+@pytest.mark.parametrize("file", ["server.yaml", "north.yaml", "south.yaml", "east.yaml"])
+def test_compose_accepts_the_file(written, file):
+    done = compose(written, file, "--profile=review", "config", "--quiet", DATA_DIR="/srv/data")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_setting_of_the_examples_is_accepted(written):
+    for name in ("server", "north", "east"):
+        example = (written / f"{name}.env.example").read_text()
+        settings = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", example, re.MULTILINE))
+        done = compose(written, f"{name}.yaml", "config", "--quiet",
+                       **{**settings, "DATA_DIR": "/srv/data"})  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_data_folder_must_be_named(written):
+    done = compose(written, "north.yaml", "config", "--quiet")
+    assert done.returncode and "name the folder of this site's data in .env" in done.stderr
+
+
+def test_what_compose_makes_of_it(written):
+    done = compose(written, "north.yaml", "config", "--format=json", DATA_DIR="/srv/data",
+                   WORKER_MEMORY="7g", DATA_USER="1000:1000")  # fmt: skip
+    project = json.loads(done.stdout)
+    worker = project["services"]["worker"]
+    assert project["name"] == "tumours-north"
+    assert worker["mem_limit"] == str(7 * 2**30) and worker["user"] == "1000:1000"
+    shown = SiteFile.read(written / "north.yaml").app
+    assert {name: text.replace("$$", "$") for name, text in project["x-app"].items()} == shown
+
+
+def test_the_least_version_is_the_one_that_is_tested():
+    least = re.search(r"COMPOSE_LEAST=(\S+)", CI.read_text())[1]
+    for name in ("site", "server"):
+        template = CI.parents[1] / "component_templates" / f"{name}.yaml"
+        assert f"Docker Compose {least}" in template.read_text()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A site's folder, with the base image in the place of ours, and how to run a shell there."""
+    root = tmp_path_factory.mktemp("site")
+    root.chmod(0o755)
+    folder = lay_out(root).folder
+    write(federation.read(folder), Images(BASE, BASE, BASE))
+    data = root / "data"
+    data.mkdir(mode=0o755)
+    (data / "features.npy").write_text("the data")
+
+    def run(service, script, **settings):
+        command = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", service, "-c", script)
+        return compose(folder, "north.yaml", *command, **{"DATA_DIR": data, **settings})
+
+    yield run
+    compose(folder, "north.yaml", "--profile=review", "down", "--volumes", DATA_DIR=data)
+
+
+def test_the_worker_reads_the_data_and_no_more(site):
+    done = site("worker", "cat /data/*; id -u; ls /sys/class/net; echo x > /data/new")
+    assert done.stdout.split("\n")[:3] == ["the data10001", "lo", ""]
+    assert "Read-only file system" in done.stderr
+
+
+def test_the_link_does_not_see_the_data(site):
+    done = site("link", "id -u; cat /data/*; grep -c /data /proc/mounts; ls /sys/class/net")
+    assert done.stdout.split() == ["10001", "0", "eth0", "lo"]
+
+
+@pytest.mark.parametrize("service", ["link", "worker", "review"])
+def test_a_container_has_no_rights(site, service):
+    done = site(service, "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status; echo > /usr/new")
+    said = dict(line.split(":\t") for line in done.stdout.splitlines())
+    assert int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0 and said["NoNewPrivs"] == "1"
+    assert "Read-only file system" in done.stderr
+
+
+def test_a_site_runs_as_whom_it_says(site):
+    done = site("worker", "id -u; id -G", DATA_USER="1234:1235")
+    assert done.stdout.split() == ["1234", "1235", "10001"]
+
+
+def test_a_data_folder_that_is_not_there_is_not_made(site, tmp_path):
+    done = site("worker", "true", DATA_DIR=tmp_path / "typo")
+    assert done.returncode and "bind source path does not exist" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_an_authority_of_the_sites_own(site, tmp_path):
+    own = tmp_path / "own.crt"
+    own.write_text("an authority\n")
+    show = "cat /run/federator/extra-ca.crt"
+    assert site("link", show).stdout == ""
+    assert site("link", show, EXTRA_CA=own).stdout == "an authority\n"

@@ -1,0 +1,223 @@
+"""The images, built by the real engine, pushed to a real registry, and pulled back by digest."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from small_notebook import TRAIN, cells, federate
+
+from federator import recipes
+from federator.convert import Components, convert
+from federator.engine import EngineError, has
+from federator.federation import Federation
+from federator.images import Images, build
+from federator.registry import LoginError, Registry
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]
+
+MB = 10**6
+SECRET = "correct-horse-battery"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A federation of the small notebook whose images were pushed, and where it can be changed."""
+
+    root: Path
+    settings: str
+    images: Images
+
+    def converted(self, train: str = TRAIN) -> tuple[Federation, Components]:
+        federation = federate(self.root, self.settings, cells(train=train))
+        return federation, convert(federation, self.root / "build")
+
+
+@pytest.fixture(scope="module")
+def published(engine, registry, build_settings, tmp_path_factory):
+    root = tmp_path_factory.mktemp("published")
+    settings = f"images: {registry.host}/acme\n{build_settings}"
+    pip_config = root / "pip.conf"
+    pip_config.write_text(f"[global]\n# {SECRET}\n")
+    federation = federate(root, settings)
+    started = time.monotonic()
+    made = build(federation, convert(federation, root / "build"), True, pip_config)
+    print(f"cold build and push: {time.monotonic() - started:.1f} s")
+    yield Published(root, settings, made)
+    left = engine("images", "--quiet", f"--filter=reference={registry.host}/acme/*")
+    engine("rmi", "--force", *set(left.split()))
+
+
+@pytest.fixture(scope="module")
+def pulled(engine, published):
+    """The images' names: local copies are deleted, then each is pulled by its digest."""
+    made = recipes.write(*published.converted())
+    for image in [str(name) for one in made for name in (one.image, one.dependencies)]:
+        engine("rmi", "--force", image)
+    images = {name: str(image) for name, image in published.images.by_name().items()}
+    for image in images.values():
+        assert not has(image)
+        engine("pull", "--quiet", image)
+    return images
+
+
+def blobs(registry):
+    """What the registry keeps, by digest, with its size."""
+    return {path.parent.name: path.stat().st_size for path in registry.data.rglob("blobs/**/data")}
+
+
+def run(engine, image, *command, user="10001:10001"):
+    confined = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=none", f"--user={user}")
+    return engine("run", "--rm", *confined, "--entrypoint", command[0], image, *command[1:])
+
+
+def test_digests_are_noted(published, registry):
+    written = json.loads((published.root / "build/tumours/images.json").read_text())
+    assert written == {name: str(image) for name, image in published.images.by_name().items()}
+    for image in written.values():
+        assert image.startswith(f"{registry.host}/acme/")
+        assert registry.blob(image.partition("@")[2]).is_file()
+    (client, server) = published.images.warnings  # as anybody can pull from this registry
+    assert "tumours-client, which holds the notebook's code" in client.message
+    assert "tumours-server" in server.message
+
+
+def test_a_second_build_builds_and_pushes_nothing(published, registry, capfd):
+    before, started = blobs(registry), time.monotonic()
+    again = build(*published.converted(), True)
+    print(f"second build: {time.monotonic() - started:.1f} s")
+    assert time.monotonic() - started < 10
+    assert again.by_name() == published.images.by_name()
+    assert again.warnings == ()
+    assert blobs(registry) == before
+    assert capfd.readouterr().err == ""  # docker had nothing to do
+
+
+def test_without_push_nothing_is_noted(published):
+    images = build(*published.converted(), push=False)
+    assert all(image.digest is None and image.tag for image in images.by_name().values())
+    assert not (published.root / "build/tumours/images.json").exists()
+
+
+def test_a_release_that_no_index_has(published, tmp_path):
+    settings = f"{published.settings}requirements: {{tqdm: tqdm==0.0.99}}\n"
+    federation = federate(tmp_path, settings)
+    with pytest.raises(EngineError) as raised:
+        build(federation, convert(federation, tmp_path / "build"), push=False)
+    assert "does build: in federation.yaml name the right index?" in str(raised.value)
+
+
+def test_sizes(engine, pulled):
+    size = {
+        name: int(engine("image", "inspect", "--format={{.Size}}", image))
+        for name, image in {"base": "python:3.11-slim-bookworm", **pulled}.items()
+    }
+    download = {name: Registry().size(image) for name, image in pulled.items()}
+    for name, image in pulled.items():
+        print(f"{image}: {download[name] / MB:.0f} MB to download, {size[name] / MB:.0f} MB")
+    assert size["link"] - size["base"] < 350 * MB
+    assert size["server"] - size["base"] < 350 * MB
+    assert size["client"] - size["base"] < 1600 * MB
+    assert download["server"] < 200 * MB
+    assert download["client"] < 500 * MB
+
+
+def test_what_an_image_says_of_itself(engine, pulled):
+    for name, image in pulled.items():
+        config = json.loads(engine("image", "inspect", "--format={{json .Config}}", image))
+        assert config["User"] == "10001:10001"
+        assert config["Entrypoint"] == ["python", "-m", "federator.runtime"]
+        assert config["Labels"]["federator.flwr.version"] == "1.41.0"
+        assert config["Labels"]["org.opencontainers.image.version"] == "0.1.0"
+        assert config["Labels"]["org.opencontainers.image.base.name"] == "python:3.11-slim-bookworm"
+        assert ("federator.notebook.sha256" in config["Labels"]) == (name != "link")
+        assert config["Healthcheck"]["Test"][0] == ("NONE" if name == "server" else "CMD")
+        assert "usage: python -m federator.runtime" in engine("run", "--rm", image, "--help")
+
+
+def test_each_image_has_what_it_runs_and_no_more(engine, pulled):
+    look = (
+        "from importlib.util import find_spec as find; from pathlib import Path\n"
+        "import flwr, federator.errors, federator.runtime.link\n"
+        "print(*(find(n) is not None for n in ('torch', 'federator.cli')), Path('/app').exists())"
+    )
+    found = {name: run(engine, image, "python", "-c", look) for name, image in pulled.items()}
+    assert found == {
+        "link": "False False False",
+        "client": "True False True",
+        "server": "False True True",
+    }
+    assert "nginx version" in run(engine, pulled["server"], "sh", "-c", "nginx -v 2>&1")
+    for image in pulled.values():
+        assert "No broken requirements" in run(engine, image, "python", "-m", "pip", "check")
+
+
+def test_every_module_of_the_runtime_runs_with_its_wheel_alone(engine, pulled):
+    every = (
+        "import importlib, pkgutil, federator.runtime as r\n"
+        "print([importlib.import_module(f'federator.runtime.{m.name}') and m.name"
+        " for m in pkgutil.iter_modules(r.__path__) if m.name != '__main__'])"
+    )
+    for image in pulled.values():
+        assert "'link'" in run(engine, image, "python", "-c", every)
+    write = "from federator import report, templates; templates.Templates().read('report.css')"
+    run(engine, pulled["server"], "python", "-c", write)
+    assert "--epochs" in run(engine, pulled["server"], "federator", "rounds", "--help")
+
+
+def test_a_site_may_run_the_worker_as_a_user_of_its_own(engine, pulled):
+    use = "import sys; sys.path.insert(0, '/app'); import task, getpass; print(getpass.getuser())"
+    assert run(engine, pulled["client"], "python", "-c", use, user="4711:4712") == "federator"
+
+
+def test_folders_belong_to_who_writes_to_them(engine, pulled):
+    stat = ("stat", "--format=%n %u:%g %a")
+    assert run(engine, pulled["link"], *stat, "/handover", "/keys").splitlines() == [
+        "/handover 10001:10001 770",
+        "/keys 10001:10001 700",
+    ]
+    assert run(engine, pulled["server"], *stat, "/state", "/results").splitlines() == [
+        "/state 10001:10001 700",
+        "/results 10001:10001 750",
+    ]
+    assert run(engine, pulled["client"], *stat, "/app", "/app/task.py").splitlines() == [
+        "/app 0:0 755",
+        "/app/task.py 0:0 644",
+    ]
+
+
+def test_an_image_lists_what_is_inside(engine, pulled):
+    for name, image in pulled.items():
+        listed = json.loads(run(engine, image, "cat", "/usr/share/sbom/python.cdx.json"))
+        versions = {one["name"]: one["version"] for one in listed["components"]}
+        assert versions["flwr"] == "1.41.0"
+        assert ("torch" in versions) == (name == "client")
+        debian = run(engine, image, "cat", "/usr/share/sbom/debian.tsv")
+        assert ("nginx-light\t" in debian) == (name == "server")
+
+
+def test_no_login_stays_in_a_layer(engine, pulled, tmp_path):
+    engine("save", "--output", str(tmp_path / "images.tar"), pulled["link"], pulled["server"])
+    assert SECRET.encode() not in (tmp_path / "images.tar").read_bytes()
+
+
+@pytest.mark.usefixtures("pulled")  # so that nothing but the registry knows the layers below
+def test_a_changed_train_pushes_kilobytes(published, registry):
+    before, started = blobs(registry), time.monotonic()
+    changed = build(*published.converted(f"{TRAIN}\n    return None"), True)
+    seconds = time.monotonic() - started
+    new = {digest: size for digest, size in blobs(registry).items() if digest not in before}
+    print(f"changed train: {seconds:.1f} s, {sum(new.values()) / 1000:.1f} kB uploaded")
+    assert changed.link == published.images.link
+    assert changed.client != published.images.client
+    assert sum(new.values()) < 200_000
+    assert max(new.values()) < 20_000  # of the layers, only that with the code
+    assert seconds < 30
+
+
+def test_a_missing_login_is_told_before_anything_is_built(registry_with_login, tmp_path, capfd):
+    federation = federate(tmp_path, f"images: {registry_with_login.host}/acme\n")
+    with pytest.raises(LoginError, match="wants a login"):
+        build(federation, convert(federation, tmp_path / "build"), True)
+    assert capfd.readouterr().err == ""

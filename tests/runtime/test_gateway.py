@@ -1,0 +1,284 @@
+"""Sites reach the server through the gateway, with TLS and keys of their own; nothing else does.
+
+Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
+"""
+
+import shutil
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import httpx
+import pytest
+from deployment import deploy
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.proto.fleet_pb2 import PushMessagesRequest
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.task_identity import TaskIdentity
+
+from federator import sites
+from federator.runtime import flower, network
+from federator.runtime.admission import ConnectionRefused
+from federator.runtime.instructions import Instruction
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    """A server with its gateway; the three sites' keys are registered, no site is running."""
+    with deploy(tmp_path_factory.mktemp("deployment"), ["north", "south", "west"]) as deployed:
+        yield deployed
+
+
+PASSED = [
+    *("activate-node", "deactivate-node", "send-node-heartbeat", "pull-messages"),
+    *("push-messages", "get-run", "pull-object", "push-object", "confirm-message-received"),
+]
+
+
+# -- what the gateway passes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/docs", "/openapi.json", "/v1/", "/v1/fleet/", "/health/", "/v2/fleet/get-run"),
+        *("/v1/fleet/get-fab", "/v1/fleet/register-node", "/v1/fleet/unregister-node"),
+        *("/v1/control/list-runs", "/v1/control/start-run", "/v1/runtime/acquire-task"),
+        *("/v1/fleet/../control/list-runs", "/v1/fleet/get-run/../../control/list-runs"),
+        *("//v1/control/list-runs", "/v1/fleet/get-run%2F..%2F..%2Fcontrol%2Flist-runs"),
+        *("/v1/fleet/pull-messages/", "/v1/fleet/pull-messages;x", "/V1/control/list-runs"),
+    ],
+)
+def test_everything_else_is_not_found(deployment, path):
+    with deployment.client() as client:
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            answer = client.request(method, path)
+            assert answer.status_code in (404, 405), (method, path)
+            assert "nginx/" not in answer.text + answer.headers["server"]
+
+
+def test_the_fleet_calls_and_health_reach_the_superlink(deployment):
+    with deployment.client() as client:
+        assert client.get("/health").status_code == 200
+        for call in PASSED:
+            # The SuperLink itself answers that this is not a message of its protocol.
+            assert client.post(f"/v1/fleet/{call}").status_code == 415, call
+            assert client.get(f"/v1/fleet/{call}").status_code == 404, call
+
+
+def test_without_encryption_nothing_is_answered(deployment):
+    answer = httpx.get(f"http://{deployment.address}/health", trust_env=False)
+    assert answer.status_code == 400
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(deployment.ca)
+    with pytest.warns(DeprecationWarning):
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("127.0.0.1", deployment.port)) as connection,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        old.wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def test_the_log_names_calls_but_not_the_polling(deployment):
+    with deployment.client() as client:
+        client.post("/v1/control/stop-run", content=b"secret words")
+    said = deployment.wait_for("gateway", "/v1/control/stop-run 404")
+    assert "secret words" not in said
+
+
+# -- how a site is let in, or not -------------------------------------------------------------
+
+
+def connect(deployment, key, ca=None):
+    return flower.fleet(deployment.address, ca or deployment.ca, key, patience=0.0)
+
+
+def test_a_key_that_is_not_registered_is_told_what_to_do(deployment):
+    public = deployment.make_key("stranger")
+    with (
+        pytest.raises(ConnectionRefused) as raised,
+        connect(deployment, public.with_suffix(".key")),
+    ):
+        pass
+    said = str(raised.value)
+    assert "this site's key is not registered at the server: send this line" in said
+    assert public.read_text().split()[1] in said
+
+
+def test_another_authority_s_certificate_is_not_trusted(deployment):
+    key = deployment.root / "north" / "site.key"
+    other = deployment.keys / "superlink.crt"
+    with pytest.raises(ConnectionRefused, match="is not trusted"), connect(deployment, key, other):
+        pass
+
+
+def test_without_an_authority_the_system_s_certificates_count(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    arguments = deployment.address, None, key, 0.0
+    with pytest.raises(ConnectionRefused, match="is not trusted"), flower.fleet(*arguments):
+        pass
+    monkeypatch.setenv("SSL_CERT_FILE", str(deployment.ca))
+    with flower.fleet(*arguments) as fleet:
+        assert fleet.receive() is None
+
+
+@contextmanager
+def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n"):
+    """Yield the address of an HTTPS proxy, and the list of what it was asked for."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def copy(source, target):
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    target.sendall(data)
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    head = client.recv(65536).decode().split()
+                    asked.append(" ".join(head[:2]))
+                    client.sendall(answer)
+                    if b" 200 " not in answer:
+                        client.close()
+                        continue
+                    host, _, port = head[1].rpartition(":")
+                    server = socket.create_connection((host, int(port)))
+                    for ends in ((client, server), (server, client)):
+                        threading.Thread(target=copy, args=ends, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+
+
+@pytest.fixture
+def no_exceptions(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_site_goes_through_its_proxy(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    with proxy() as (address, asked):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        with connect(deployment, key) as fleet:
+            assert fleet.receive() is None
+    assert f"CONNECT {deployment.address}" in asked
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_proxy_that_refuses_is_named(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (address, _):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        with (
+            pytest.raises(ConnectionRefused, match="the proxy of HTTPS_PROXY does not connect"),
+            connect(deployment, key),
+        ):
+            pass
+
+
+def test_an_unencrypted_connection_does_not_leave_the_machine():
+    with (
+        pytest.raises(Exception, match="must be encrypted"),
+        flower.fleet("fl.example.org:443", None, None, 0.0, insecure=True),
+    ):
+        pass
+
+
+def test_a_site_that_crashed_is_let_in_again_at_once(deployment):
+    key = deployment.root / "north" / "site.key"
+    with connect(deployment, key) as before, connect(deployment, key) as after:
+        # The server takes the first for connected: the second stands for a link after kill -9.
+        assert after.node_id == before.node_id
+
+
+def test_the_doctor_sees_the_same(deployment):
+    key = deployment.root / "north" / "site.key"
+    for _ in range(2):  # the second time by the number that the first has noted
+        found = list(network.look(deployment.address, deployment.ca, key))
+        assert all(finding.passed for finding in found), found
+        assert "lets this site's key in" in found[-1].what
+
+
+# -- a whole run ------------------------------------------------------------------------------
+
+
+def send(fleet, message):
+    """Write a message to another site, as a link that was taken over might."""
+    from flwr.app.message import remove_content_from_message
+    from flwr.common.serde import message_to_proto
+    from flwr.proto.node_pb2 import Node
+    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_push_object_fn_protobuf
+    from flwr.supercore.inflatable.inflatable_utils import push_objects
+
+    message.metadata.__dict__["_message_id"] = message.object_id
+    with no_object_id_recompute():
+        request = PushMessagesRequest(
+            node=Node(node_id=fleet.node_id),
+            messages_list=[message_to_proto(remove_content_from_message(message))],
+            message_object_trees=[get_object_tree(message)],
+        )
+        taken = fleet._client.PushMessages(request)
+        push = make_push_object_fn_protobuf(
+            fleet._client.PushObject, Node(node_id=fleet.node_id), message.metadata.run_id,
+            taken.session_id,
+        )  # fmt: skip
+        objects = get_all_nested_objects(message)
+        push_objects(objects, push, object_ids_to_push=set(taken.objects_to_push))
+
+
+def test_three_sites_train_and_refuse_what_another_site_wrote(deployment, monkeypatch):
+    """Flower delivers what one site writes to another; only the coordinator's signature counts."""
+    for name in deployment.names:
+        deployment.start_site(name)
+    public = deployment.make_key("mole")
+    shutil.copy(public, deployment.federation.folder / "sites" / "mole.pub")
+    rounds = deployment.begin("rounds", "--rounds", "2")
+    deployment.until(rounds, "site south: joined")
+    victim = int((deployment.root / "south" / "site.node").read_text())
+    (run_id,) = deployment.premises.control().going()
+    with connect(deployment, public.with_suffix(".key")) as fleet:
+        monkeypatch.setattr(TaskIdentity, "_run_id", run_id)
+        monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+        monkeypatch.setattr(TaskIdentity, "_node_id", SUPERLINK_NODE_ID)  # so it pretends
+        forged = Instruction("join", 0, time.time() + 60).write()
+        config = ConfigRecord({"instruction": forged, "signature": b"x" * 64})
+        send(fleet, Message(RecordDict({"config": config}), victim, "query"))
+    said = deployment.wait_for("south.link", "the coordinator has not signed this instruction")
+    assert "refused" in said
+    printed = rounds.communicate(timeout=120)[0]
+    assert rounds.returncode == 0, printed
+    assert "after round   2, validation" in printed
+    assert deployment.events("start")[0]["sites"] == ["north", "south", "west"]
+    trained = [[site["ok"] for site in e["sites"].values()] for e in deployment.events("round")]
+    assert trained == [[True] * 3] * 2
+    assert deployment.events("end")[0]["state"] == "finished"
+    (run,) = (path for path in deployment.premises.runs.iterdir() if path.is_dir())
+    made = {path.name for path in run.iterdir()}
+    assert made >= {"model.safetensors", "manifest.json", "report.html", "round-002.safetensors"}
+    for name in deployment.names:
+        assert "leaves: 4 tensors" in deployment.wait_for(f"{name}.link", "evaluate, round 2")
+
+
+def test_a_removed_site_is_locked_out_and_a_new_one_let_in_while_the_server_runs(deployment):
+    sites.remove(deployment.federation, "west")
+    said = deployment.wait_for("west.link", "this site's key is no longer registered")
+    assert "make a new key" in said
+    deployment.wait_for("server", "site west is locked out")
+    (deployment.root / "west" / "site.key").unlink()
+    sites.add(deployment.federation, "west", deployment.make_key("west"))
+    deployment.wait_for("server", "site west is admitted", times=2)
+    deployment.wait_for("west.link", "site west is connected", times=2)
+    others = [(deployment.processes.logs / f"{n}.link.log").read_text() for n in ("north", "south")]
+    assert all("no longer registered" not in text for text in others)

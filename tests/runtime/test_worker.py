@@ -1,0 +1,47 @@
+"""The worker's process, by itself."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_up_images import lay_out
+
+from federator.runtime.flower import app_hash
+
+
+@pytest.fixture
+def app(tmp_path):
+    lay_out(tmp_path)
+    return tmp_path / "build" / "tumours" / "app"
+
+
+def start(app, *arguments):
+    command = [sys.executable, "-m", "federator.runtime", "worker", "--app", str(app), *arguments]
+    command += ["--site", "north", "--data", str(app), "--socket", str(app.parent / "socket")]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_it_does_not_start_with_other_code_than_the_site_took(app):
+    said = app_hash(app)
+    with (app / "task.py").open("a") as task:
+        task.write("# changed\n")
+    worker = start(app, "--app-hash", said)
+    assert "not that of the app that this site took" in worker.communicate(timeout=60)[1]
+    assert worker.returncode == 1
+
+
+def test_it_ends_at_once_when_it_is_told_to(app):
+    worker = start(app, "--app-hash", app_hash(app))
+    deadline = time.monotonic() + 60
+    status = Path(f"/proc/{worker.pid}/status")
+    while time.monotonic() < deadline:
+        caught = status.read_text().partition("SigCgt:")[2].split()[0]
+        if int(caught, 16) >> (signal.SIGTERM - 1) & 1:
+            break
+        time.sleep(0.05)
+    worker.terminate()
+    worker.communicate(timeout=10)
+    assert worker.returncode == 0

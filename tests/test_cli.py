@@ -1,0 +1,126 @@
+"""The command line: exit codes, messages, and nothing half-written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_notebook import cells, federate
+from test_malformed_notebooks import CASES
+from typer.testing import CliRunner
+
+from federator import __version__
+from federator.cli import app
+
+FEDERATOR = [sys.executable, "-c", "from federator.cli import main; main()"]
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_convert_says_where_the_app_is(tmp_path):
+    federation = federate(tmp_path)
+    result = call("convert", federation.folder)
+    assert result.exit_code == 0
+    assert Path(result.stdout.strip()) == tmp_path / "build" / "tumours" / "app"
+    assert (tmp_path / "build" / "tumours" / "app" / "task.py").exists()
+
+
+def test_check_tells_what_goes_in_and_what_stays(tmp_path):
+    federation = federate(tmp_path)
+    result = call("check", federation.notebook)
+    assert result.exit_code == 0
+    assert "task: load_data" in result.stdout
+    assert "stays behind" in result.stdout
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_malformed_notebook_ends_in_exit_code_2_and_leaves_nothing(tmp_path, case):
+    changed = dict(CASES[case][0])
+    tags = changed.pop("tags", {})
+    content = cells(**changed)
+    for number, added in tags.items():
+        content[int(number) - 1].metadata.tags = added
+    federation = federate(tmp_path, content=content)
+    result = call("convert", federation.folder)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("tumour.ipynb: ")
+    assert "Traceback" not in result.output
+    assert not list((tmp_path / "build").glob("**/*.*")), "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.ipynb", b"", "empty"),
+        ("text.ipynb", b"hello", "JSON"),
+        ("list.ipynb", b"[]", ""),
+        ("binary.ipynb", b"\xff\xfe\x00", ""),
+        (
+            "old.ipynb",
+            b'{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}',
+            "3",
+        ),
+        (
+            "none.ipynb",
+            b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}',
+            "no code cell",
+        ),
+    ],
+)
+def test_a_file_that_is_no_notebook_is_told_by_its_name(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    result = call("check", tmp_path / name)
+    assert result.exit_code == 2
+    assert name in result.stderr
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_mistakes_of_both_files_leave_the_former_components_alone(tmp_path):
+    federation = federate(tmp_path)
+    assert call("convert", federation.folder).exit_code == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "build").rglob("*") if p.is_file()}
+    (federation.folder / "federation.yaml").write_text("notebook: nowhere.ipynb\nsits: []\n")
+    result = call("run", federation.folder)
+    assert result.exit_code == 2
+    assert "federation.yaml: line 2: " in result.stderr
+    assert "did you mean" in result.stderr
+    after = {p: p.read_bytes() for p in (tmp_path / "build").rglob("*") if p.is_file()}
+    assert after == before
+
+
+def test_nothing_to_resume_is_exit_code_1(tmp_path):
+    result = call("run", federate(tmp_path).folder, "--resume")
+    assert result.exit_code == 1
+    assert "without --resume" in result.stderr
+
+
+def test_a_report_of_no_run_is_refused(tmp_path):
+    result = call("report", tmp_path)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+def test_the_version_is_told():
+    assert __version__ in call("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--help"], {"torch", "flwr", "nbconvert", "pydantic", "nbformat", "rich.table"}),
+        (["check", "notebook"], {"torch", "flwr", "nbconvert"}),
+    ],
+)
+def test_slow_imports_wait_until_they_are_needed(tmp_path, arguments, absent):
+    notebook = federate(tmp_path).notebook
+    given = [str(notebook) if word == "notebook" else word for word in arguments]
+    code = (
+        "import sys; from federator.cli import app\n"
+        f"app({given!r}, standalone_mode=False)\n"
+        f"print('LOADED', sorted(set(sys.modules) & {absent!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("LOADED []")

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from federator.document import did_you_mean, load, shown
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    size: int = Field(description="In metres.")
+
+
+class Whole(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    code: str = Field(pattern="^[a-z]$", description="One letter.")
+    parts: list[Part] = Field([], description="What it is made of.")
+    sizes: dict[str, int] = Field({}, description="By name.")
+
+
+PATTERNS = {"^[a-z]$": "must be a letter, not {given}"}
+
+
+def problems(tmp_path: Path, text: str) -> list[tuple[str, str | None]]:
+    (tmp_path / "whole.yaml").write_text(text)
+    _, found = load(tmp_path / "whole.yaml", Whole, PATTERNS)
+    return [(f"{problem.where}: {problem.message}", problem.hint) for problem in found]
+
+
+def test_what_fits_becomes_a_model(tmp_path: Path) -> None:
+    (tmp_path / "whole.yaml").write_text("code: a\nparts: [size: 3]\n")
+    whole, found = load(tmp_path / "whole.yaml", Whole, PATTERNS)
+    assert whole == Whole(code="a", parts=[Part(size=3)])
+    assert found == []
+
+
+def test_the_hint_describes_the_field(tmp_path: Path) -> None:
+    assert problems(tmp_path, "parts:\n- size: x\n- y\nsizes:\n  code: z\ncode: AB\n") == [
+        ('whole.yaml: line 2: parts.size must be a whole number, not "x"', "In metres."),
+        (
+            'whole.yaml: line 3: parts must be a mapping (key: value), not "y"',
+            "What it is made of.",
+        ),
+        ('whole.yaml: line 5: sizes.code must be a whole number, not "z"', "By name."),
+        ('whole.yaml: line 6: code must be a letter, not "AB"', "One letter."),
+    ]
+
+
+def test_the_known_keys_are_those_of_the_same_part(tmp_path: Path) -> None:
+    assert problems(tmp_path, "code: a\nparts:\n- size: 1\n  colour: red\n") == [
+        ("whole.yaml: line 4: parts.colour is not a key of this file", "the keys here are size")
+    ]
+
+
+def test_repeated_keys_are_found_at_every_depth(tmp_path: Path) -> None:
+    assert problems(tmp_path, "code: a\nparts:\n- size: 1\n  size: 2\ncode: b\n") == [
+        ("whole.yaml: line 4: size is already set in line 3", "keep one of the two"),
+        ("whole.yaml: line 5: code is already set in line 1", "keep one of the two"),
+    ]
+
+
+def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
+    text = "code: a\nparts:\n- &part {size: 1}\n- <<: *part\n  size: 2\n"
+    assert problems(tmp_path, text) == []
+
+
+def test_a_missing_file_is_left_to_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "whole.yaml", Whole, PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "empty"),
+        (True, "true"),
+        ("ä", '"ä"'),
+        (1.5, "1.5"),
+        ([1], "a list"),
+        ({}, "a mapping"),
+    ],
+)
+def test_values_are_shown_as_written(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_only_close_words_are_suggested() -> None:
+    assert did_you_mean("Round", ["rounds", "seed"]) == "did you mean rounds?"
+    assert did_you_mean("optimizer", ["rounds", "seed"]) is None

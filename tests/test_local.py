@@ -1,0 +1,190 @@
+"""Whole federations on this machine: a real SuperLink, real links and workers, real weights."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rehearsals import PLAIN_TRAIN, events, lay_out, lay_out_site, rehearse
+from small_notebook import LOAD_DATA
+
+from federator.errors import RunError
+from federator.local import last_folder
+from federator.runtime.weights import load
+
+SECRET = "Jane Doe, MRN 4711"
+
+# What a site's folder holds decides what goes wrong there.
+FAULTY_LOAD = f"""\
+from pathlib import Path
+
+{
+    LOAD_DATA.replace(
+        "    features =",
+        '''    if Path(data_path, "unreadable").exists():
+        raise KeyError("Jane Doe, MRN 4711")
+    features =''',
+        1,
+    )
+}"""
+# Where there is a file "faults", each call of train goes wrong in the way that its next line says.
+FAULTY_TRAIN = f"""\
+import os
+
+{
+    PLAIN_TRAIN.replace(
+        "    for _ in",
+        '''    if Path("faults").exists():
+        fault, _, others = Path("faults").read_text().partition(" ")
+        Path("faults").write_text(others)
+        if fault == "leaks":
+            raise ValueError("Jane Doe, MRN 4711")
+        if fault == "grows":
+            net.register_buffer("patients", torch.tensor([4711.0]))
+        if fault == "dies":
+            os.kill(os.getpid(), 9)
+    for _ in''',
+        1,
+    )
+}"""
+
+
+def running(root: Path) -> list[str]:
+    """Return the command lines of processes that have to do with a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(root) in command or str(root).encode() in environment:
+            found.append(command)
+    return found
+
+
+def test_a_run_goes_on_without_the_sites_that_fail(tmp_path):
+    data = tmp_path / "data"
+    sites = {
+        "good": lay_out_site(data / "good", 1),
+        "absent": data / "absent",
+        "empty": data / "empty",
+        "single": lay_out_site(data / "single", 2, single=True),
+        "unreadable": lay_out_site(data / "unreadable", 3),
+        "faulty": lay_out_site(data / "faulty", 4),
+    }
+    sites["empty"].mkdir()
+    (sites["unreadable"] / "unreadable").touch()
+    (sites["faulty"] / "faults").write_text("leaks grows dies")
+    federation = lay_out(
+        tmp_path, sites, "min_sites: 1\nrounds: 4\n", load_data=FAULTY_LOAD, train=FAULTY_TRAIN
+    )
+    run = rehearse(federation)
+    seen = list(run.events())
+
+    said = {e["site"]: e for e in events(run.folder, "site") if e["state"] != "restarted"}
+    assert {name for name, e in said.items() if e["state"] == "joined"} == {"good", "faulty"}
+    assert said["absent"]["reason"] == "the data folder is not there"
+    assert "empty" in said["empty"]["reason"]
+    assert "single label" in said["single"]["reason"]
+    assert said["unreadable"]["reason"].startswith("KeyError in task.py, line ")
+    assert "(tumour.ipynb: cell 4, line 5)" in said["unreadable"]["reason"]
+
+    told = [e["sites"]["faulty"] for e in events(run.folder, "round")]
+    assert "ValueError" in told[0]["reason"]
+    assert "(tumour.ipynb: cell 7, line 8)" in told[0]["reason"]
+    assert "may not leave the site (weights)" in told[1]["reason"]
+    assert "the worker ended" in told[2]["reason"]
+    assert told[3]["ok"], "a worker that died is started again"
+    assert all(e["sites"]["good"]["ok"] for e in events(run.folder, "round"))
+    assert any(e.get("state") == "restarted" and e["site"] == "faulty" for e in seen)
+
+    log = (run.folder / "logs" / "good.worker.log").read_text()
+    assert log.count("data loaded") == 1, "the data is loaded once per run"
+    assert SECRET in (run.folder / "logs" / "faulty.worker.log").read_text()
+    for path in run.folder.rglob("*"):
+        if path.is_file() and not path.name.endswith(".worker.log"):
+            assert b"Jane" not in path.read_bytes(), f"{path.name} tells what must stay at the site"
+    names = load(run.folder / "model.safetensors")[0]
+    assert "patients" not in names
+    assert running(tmp_path) == []
+
+
+OF_MY_OWN = """\
+from flwr.serverapp.strategy import FedAvg
+
+class Careful(FedAvg):
+    def aggregate_train(self, server_round, replies):
+        return super().aggregate_train(server_round, replies)
+
+strategy = Careful()
+config = {"num_rounds": 2}"""
+
+
+def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_path):
+    sites = {n: lay_out_site(tmp_path / n, i, size=60) for i, n in enumerate(("north", "south"))}
+    federation = lay_out(tmp_path, sites, "rounds: 500\nbaselines: true\n", strategy=OF_MY_OWN)
+    command = [sys.executable, "-c", "from federator.cli import main; main()", "run"]
+    process = subprocess.Popen(
+        [*command, str(federation.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("after round   1"):
+            break
+    assert running(tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert running(tmp_path) == []
+    folder = last_folder(tmp_path / "results" / "tumours")
+    assert events(folder, "end")[-1]["state"] == "stopped"
+    assert (folder / "report.html").exists()
+
+    last = max(int(path.name[6:9]) for path in folder.glob("round-*.safetensors"))
+    again = rehearse(federation, 1, resume=True)
+    assert again.folder == folder
+    list(again.events())
+    trained = [e["round"] for e in events(folder, "round") if e["model"] == "federation"]
+    assert trained[-1] == last + 1
+    assert events(folder, "start")[1]["first_round"] == last + 1
+    assert events(folder, "end")[-1]["state"] == "finished"
+    assert {e["model"] for e in events(folder, "test")} == {"federation", "north", "south"}
+    counts = events(folder, "test")[0]["sites"]["north"]["counts"]
+    assert sum(map(sum, counts)) == 60
+    before, after = (load(folder / f"round-{n:03d}.safetensors")[0] for n in (last, last + 1))
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_a_round_that_fails_everywhere_ends_the_run_with_every_reason(tmp_path):
+    sites = {"north": lay_out_site(tmp_path / "north", 1)}
+    broken = PLAIN_TRAIN.replace("    for _ in", "    raise RuntimeError\n    for _ in", 1)
+    run = rehearse(lay_out(tmp_path, sites, "min_sites: 1\n", train=broken))
+    with pytest.raises(RunError) as caught:
+        list(run.events())
+    assert "round 1: 0 of 1 sites delivered an update, 1 needed" in str(caught.value)
+    assert str(caught.value).count("RuntimeError in task.py, line") == 1
+    assert "tumour.ipynb: cell" in str(caught.value)
+    assert events(run.folder, "end")[-1]["state"] == "failed"
+    assert not (run.folder / "model.safetensors").exists()
+
+
+def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):
+    sites = {"north": lay_out_site(tmp_path / "north", 1)}
+    model = "class Model(torch.nn.Module):\n    def __init__(self):\n        1 / 0"
+    run = rehearse(lay_out(tmp_path, sites, model=model))
+    with pytest.raises(
+        RunError, match=r"ZeroDivisionError in task\.py.*tumour\.ipynb: cell 6, line 3"
+    ):
+        list(run.events())
+
+
+def test_nothing_to_resume_is_said(tmp_path):
+    with pytest.raises(RunError, match="without --resume"):
+        last_folder(tmp_path)

@@ -1,0 +1,90 @@
+"""The filled notebooks on real data: as central trainings, and as federations."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from rehearsals import events, rehearse
+
+from federator import contract, federation, notebook, report
+from federator.errors import NotebookError
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = {"breast-cancer": "breast_cancer", "histopathology": "histopathology"}
+
+SMALLER = {"breast-cancer": "", "histopathology": "\nparameters: {WIDTH: 0.0625}\n"}
+
+# PyPI's torchvision does not import next to a CPU-only torch; where it does, this does nothing.
+STARTUP = """\
+try:
+    import torchvision
+except RuntimeError:
+    from federator.runtime.task import declare_torchvision_operators
+    declare_torchvision_operators()
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Return a repository with the examples and their data laid out."""
+    root = tmp_path_factory.mktemp("repository")
+    for folder in ("notebooks", "compose"):
+        shutil.copytree(ROOT / folder, root / folder)
+    for name, stem in EXAMPLES.items():
+        script = root / "notebooks" / f"{stem}_sites.py"
+        subprocess.run([sys.executable, script, root / "data" / name], check=True)
+    return root
+
+
+@pytest.mark.parametrize("stem", EXAMPLES.values())
+def test_a_notebook_runs_top_to_bottom_as_a_central_training(repository, stem, monkeypatch):
+    """On the data of one hospital, for one epoch: enough to run every cell."""
+    startup = repository / "startup.py"
+    startup.write_text(STARTUP)
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    read = nbformat.read(repository / "notebooks" / f"{stem}.ipynb", as_version=4)
+    for cell in read.cells:
+        cell.source = cell.source.replace("/pooled", "/hospital-c").replace(
+            "epochs=2)", "epochs=1)"
+        )
+    nbclient.execute(read, cwd=str(repository / "notebooks"), timeout=300, kernel_name="python3")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_federation_of_the_examples_trains_and_reports(repository, name):
+    file = repository / "compose" / name / federation.FILE
+    file.write_text(re.sub("local_epochs: .", "local_epochs: 1", file.read_text()) + SMALLER[name])
+    read = federation.read(file)
+    run = rehearse(read, 1, baselines=False)
+    list(run.events())
+    assert [e["state"] for e in events(run.folder, "end")] == ["finished"]
+    tested = events(run.folder, "test")[-1]["sites"]
+    assert set(tested) == {site.name for site in read.sites}
+    assert all(sum(map(sum, site["counts"])) > 0 for site in tested.values())
+    for site in read.sites:
+        log = (run.folder / "logs" / f"{site.name}.worker.log").read_text()
+        assert log.count("data loaded") == 1
+    assert read.sites[0].name in report.write(run.folder).read_text()
+
+
+def test_the_template_is_valid_and_says_what_is_to_be_filled_in():
+    template = notebook.read(ROOT / "notebooks" / "template.ipynb")
+    for cell in template.cells:
+        compile(cell.source, "template", "exec")
+    with pytest.raises(NotebookError) as caught:
+        contract.take_apart(template)
+    assert all("template.ipynb: cell" in str(problem) for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("path", (ROOT / "notebooks").glob("*.ipynb"), ids=lambda p: p.stem)
+def test_notebooks_are_committed_without_outputs(path):
+    read = nbformat.read(path, as_version=4)
+    for cell in read.cells:
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None

@@ -1,0 +1,101 @@
+"""Whose key is let in."""
+
+import shutil
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from small_notebook import federate
+from typer.testing import CliRunner
+
+from federator import cli, sites
+from federator.errors import InputError
+from federator.runtime import keys
+
+
+@pytest.fixture
+def federation(tmp_path):
+    return federate(tmp_path)
+
+
+def make(folder, name="site"):
+    key = keys.make(folder / f"{name}.key")
+    path = folder / f"{name}.pub"
+    path.write_text(keys.line(key.public_key(), "whatever the site wrote") + "\n")
+    return path
+
+
+def test_a_site_s_key_is_kept_under_its_name(tmp_path, federation):
+    given = make(tmp_path)
+    assert sites.without_key(federation) == ["north", "south"]
+    fingerprint = sites.add(federation, "north", given)
+    kept = federation.folder / "sites" / "north.pub"
+    assert keys.read_public(kept) == keys.read_public(given)
+    assert kept.read_text().endswith(" north\n")
+    assert sites.without_key(federation) == ["south"]
+    if ssh_keygen := shutil.which("ssh-keygen"):
+        shown = subprocess.run([ssh_keygen, "-lf", kept], capture_output=True, text=True).stdout
+        assert fingerprint in shown
+    sites.add(federation, "north", make(tmp_path, "new"))
+    assert keys.read_public(kept) != keys.read_public(given)
+
+
+def test_a_removed_site_has_no_key(tmp_path, federation):
+    sites.add(federation, "north", make(tmp_path))
+    assert not sites.remove(federation, "north").exists()
+    assert "north" in sites.without_key(federation)
+    with pytest.raises(InputError, match="there is no key of site north"):
+        sites.remove(federation, "north")
+
+
+def refuse(federation, site, path, message):
+    with pytest.raises(InputError, match=message):
+        sites.add(federation, site, path)
+    assert not list((federation.folder / "sites").glob("*"))
+
+
+def test_a_site_that_the_federation_does_not_have(tmp_path, federation):
+    refuse(federation, "nort", make(tmp_path), r"no site nort\n    did you mean north")
+
+
+def test_a_private_key_is_not_taken(tmp_path, federation):
+    make(tmp_path)
+    refuse(federation, "north", tmp_path / "site.key", r"is a private key\n    .* make a new one")
+
+
+@pytest.mark.parametrize(
+    "key", [ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()]
+)
+def test_a_key_of_another_kind(tmp_path, federation, key):
+    path = tmp_path / "site.pub"
+    path.write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+    refuse(federation, "north", path, "not a public key on the curve P-384")
+
+
+@pytest.mark.parametrize("content", [b"", b"ecdsa-sha2-nistp384 AAAA", b"\xff\xfe"])
+def test_what_is_no_key(tmp_path, federation, content):
+    (tmp_path / "site.pub").write_bytes(content)
+    refuse(federation, "north", tmp_path / "site.pub", "not a public key")
+    refuse(federation, "north", tmp_path / "absent.pub", "cannot be read")
+
+
+def test_two_sites_do_not_share_a_key(tmp_path, federation):
+    given = make(tmp_path)
+    sites.add(federation, "north", given)
+    with pytest.raises(InputError, match="is the key of site north"):
+        sites.add(federation, "south", given)
+
+
+def test_the_commands(tmp_path, federation):
+    folder, given = str(federation.folder), str(make(tmp_path))
+    done = CliRunner().invoke(cli.app, ["site", "add", folder, "north", given])
+    assert done.exit_code == 0
+    assert done.output.startswith("north: SHA256:")
+    assert "no key yet: south" in done.output
+    done = CliRunner().invoke(cli.app, ["site", "remove", folder, "south"])
+    assert done.exit_code == 2
+    assert "sites with a key: north" in done.output
+    done = CliRunner().invoke(cli.app, ["site", "remove", folder, "north"])
+    assert done.exit_code == 0
+    assert sites.without_key(federation) == ["north", "south"]

@@ -1,0 +1,144 @@
+"""Services that cannot be reached, and how that is said."""
+
+import socket
+import ssl
+import subprocess
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from federator import web
+
+ONCE = web.Patience(limit=0.0)
+
+
+@pytest.fixture
+def silent_port():
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def server():
+    """Answers with what ``answers`` holds, in turn, and keeps the headers of what it was asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.headers)
+            status, headers = self.server.answers.pop(0) if self.server.answers else (200, {})
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def do_CONNECT(self):
+            self.server.asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.answers, server.asked = [], []
+        server.url = f"http://127.0.0.1:{server.server_port}/"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+def test_nobody_listens(silent_port):
+    with pytest.raises(web.UnreachableError, match=r"cannot be reached \(Connection refused\)"):
+        web.ask("GET", f"http://127.0.0.1:{silent_port}/", patience=ONCE)
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(
+        web.UnreachableError, match=r"the name registry\.invalid cannot be resolved"
+    ):
+        web.ask("GET", "https://registry.invalid/v2/", patience=ONCE)
+
+
+def test_a_silent_server(monkeypatch):
+    monkeypatch.setattr(web, "_TIMEOUT", (1, 0.1))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(web.UnreachableError, match="does not answer in time"):
+            web.ask("GET", url, patience=ONCE)
+
+
+def test_a_proxy_that_leads_nowhere(server, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//ada:horse@"))
+    with pytest.raises(web.UnreachableError, match=r"proxy does not lead to ghcr\.io") as raised:
+        web.ask("GET", "https://ghcr.io/v2/", patience=ONCE)
+    assert server.asked == ["ghcr.io:443"]
+    assert "horse" not in str(raised.value)
+
+
+def test_this_machine_is_asked_without_a_proxy(server, monkeypatch, silent_port):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{silent_port}")
+    assert web.ask("GET", server.url).status_code == 200
+
+
+def test_a_certificate_of_nobody(tmp_path, server):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(web.UnreachableError, match=r"is not accepted \(self-signed") as raised:
+        web.ask("GET", url)
+    assert "REQUESTS_CA_BUNDLE" in str(raised.value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert web.ask("GET", url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        ("7", 7),
+        ("a date", 3600),
+        ("soon", 0),
+        ("", 0),
+    ],
+)
+def test_retry_after(server, after, seconds):
+    if after == "a date":
+        after = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    server.answers = [(429, {"Retry-After": after})]
+    with pytest.raises(web.RateLimitError) as raised:
+        web.ask("GET", server.url, patience=ONCE)
+    hint = raised.value.problems[0].hint
+    if not seconds:
+        assert "try again later" in hint
+    else:
+        stated = int(hint.split("again in ")[1].split()[0])
+        assert seconds - 60 <= stated <= seconds
+
+
+def test_headers(server, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ada password horse\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    web.ask("GET", server.url)
+    web.ask("GET", server.url, authorization="Bearer key", accept="text/plain")
+    assert [(asked["Authorization"], asked["Accept"]) for asked in server.asked] == [
+        (None, "application/json"),
+        ("Bearer key", "text/plain"),
+    ]
+
+
+def test_too_many_redirections(server):
+    server.answers = [(302, {"Location": "/"})] * 50
+    with pytest.raises(web.WebError, match=r"cannot be asked \(TooManyRedirects"):
+        web.ask("GET", server.url)
