@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -18,10 +19,23 @@ def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _children() -> list[int]:
-    """Return the processes whose parent this one is, orphans of its children included."""
-    found = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in found.read_text().split()]
+_FAMILY = "FEDERATOR_FAMILY"
+
+
+def _children(family: str) -> list[int]:
+    """Return this process's children, adopted ones included, that bear a family's mark.
+
+    Whoever calls this library has children of their own, which are not ours to end.
+    """
+    mark, found = f"{_FAMILY}={family}".encode(), []
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+        if mark in environment.split(b"\0"):
+            found.append(int(pid))
+    return found
 
 
 @dataclass
@@ -38,6 +52,7 @@ class Processes:
     logs: Path
     grace: float = 5.0
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _family: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __enter__(self) -> "Processes":
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -65,7 +80,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(env),
+                env={**env, _FAMILY: self._family},
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
@@ -93,7 +108,7 @@ class Processes:
                 process.wait()
         self._running.clear()
         for _ in range(100):  # each pass may uncover children of those just ended
-            orphans = _children()
+            orphans = _children(self._family)
             if not orphans:
                 return
             for pid in orphans:

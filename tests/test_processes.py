@@ -76,6 +76,14 @@ def test_what_a_process_leaves_behind_ends_too(tmp_path):
     assert not alive(grandchild)
 
 
+def test_somebody_elses_process_goes_on(tmp_path):
+    with subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL) as other:
+        with Processes(tmp_path) as processes:
+            processes.start("one", SLEEP, os.environ)
+        assert other.poll() is None
+        other.kill()
+
+
 def test_killing_the_starter_ends_its_processes(tmp_path):
     code = (
         "import os, time; from pathlib import Path; from federator.processes import Processes\n"
