@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import federator
-from federator.errors import FederatorError, Problem
+from federator.errors import FederatorError, InputError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -121,6 +121,41 @@ def build(
         _warn(components.warnings + made.warnings)
         for name, image in made.by_name().items():
             typer.echo(f"{name}: {image}")
+
+
+@app.command("compose")
+def write_compose(path: FederationPath) -> None:
+    """Write the compose files of the server and of each site, for the images that were pushed."""
+    from federator import compose, federation
+    from federator.convert import converted
+    from federator.images import Images
+    from federator.runtime.fingerprint import fingerprint
+
+    with _explained():
+        read = federation.read(path)
+        components = converted(read, read.root / "build")
+        images = Images.read(components.folder)
+        size = compose.model_bytes(read, images)
+        for file in compose.write(read, components.app, images, size):
+            typer.echo(file)
+        for site in read.sites:
+            content = (read.folder / f"{site.name}.yaml").read_bytes()
+            typer.echo(f"fingerprint of {site.name}.yaml: {fingerprint(content)}")
+
+
+@app.command("fingerprint")
+def print_fingerprint(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="such as a site's file")],
+) -> None:
+    """Print the fingerprint of a site's file, for two people to compare by telephone."""
+    from federator.runtime.fingerprint import fingerprint
+
+    with _explained():
+        for file in files:
+            try:
+                typer.echo(f"{fingerprint(file.read_bytes())}   {file}")
+            except OSError as error:
+                raise InputError(f"{file}: cannot be read: {error.strerror}") from None
 
 
 @app.command("bundle")

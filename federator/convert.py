@@ -10,7 +10,7 @@ from pathlib import Path
 
 from federator import app, contract, notebook, requirements
 from federator.contract import Parts
-from federator.errors import FederatorError, Problem, Where
+from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation import FILE, Federation
 from federator.sourcemap import SourceMap
 
@@ -54,6 +54,32 @@ def convert(federation: Federation, build: Path) -> Components:
         FederationFileError: if the federation file sets what the notebook does not have.
         RequirementError: if the version of an imported module is not known.
     """
+    components, rendered = _render(federation, build)
+    try:
+        _write(components, rendered)
+    except OSError as error:
+        raise FederatorError(
+            Problem(f"cannot be written: {error.strerror}", Where(str(components.folder)))
+        ) from error
+    return components
+
+
+def converted(federation: Federation, build: Path) -> Components:
+    """Return the components that :func:`convert` wrote before, and leave them as they are.
+
+    Raises:
+        InputError: as :func:`convert`, or if notebook or federation file have changed since.
+    """
+    components, rendered = _render(federation, build)
+    for name, text in rendered.files.items():
+        path = components.app / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            message = "the notebook or the federation file has changed since the images were built"
+            raise InputError(Problem(message, hint="run `federator build --push` first"))
+    return components
+
+
+def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
     parts = contract.take_apart(notebook.read(federation.notebook))
     rendered = app.render(federation.notebook.name, parts, federation)
     client, server = _requirements(parts, federation)
@@ -67,13 +93,7 @@ def convert(federation: Federation, build: Path) -> Components:
         server_needs_torch=requirements.needs_torch(server),
         warnings=parts.warnings,
     )
-    try:
-        _write(components, rendered)
-    except OSError as error:
-        raise FederatorError(
-            Problem(f"cannot be written: {error.strerror}", Where(str(folder)))
-        ) from error
-    return components
+    return components, rendered
 
 
 def _requirements(parts: Parts, federation: Federation) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,10 +1,12 @@
 """The command line: exit codes, messages, and nothing half-written."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from made_up_images import IMAGES, lay_out, write
 from small_notebook import cells, federate
 from test_malformed_notebooks import CASES
 from typer.testing import CliRunner
@@ -124,3 +126,46 @@ def test_slow_imports_wait_until_they_are_needed(tmp_path, arguments, absent):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("LOADED []")
+
+
+def published(tmp_path):
+    """A federation whose images were pushed; the server's file has the model's size already."""
+    federation = lay_out(tmp_path)
+    write(federation)
+    record = {name: str(image) for name, image in IMAGES.by_name().items()}
+    (tmp_path / "build/tumours/images.json").write_text(json.dumps(record))
+    return federation
+
+
+def test_compose_writes_the_files_and_their_fingerprints(tmp_path):
+    federation = published(tmp_path)
+    (federation.folder / "north.yaml").unlink()
+    result = call("compose", federation.folder)
+    assert result.exit_code == 0, result.output
+    assert str(federation.folder / "north.yaml") in result.stdout.splitlines()
+    told = call("fingerprint", federation.folder / "north.yaml").stdout.split("   ")[0]
+    assert f"fingerprint of north.yaml: {told}" in result.stdout.splitlines()
+
+
+def test_compose_wants_the_images_of_this_very_notebook(tmp_path):
+    federation = published(tmp_path)
+    before = (federation.folder / "north.yaml").read_bytes()
+    federate(tmp_path, "server: fl.example.org\nimages: docker.io/acme\nseed: 7\n")
+    result = call("compose", federation.folder)
+    assert result.exit_code == 2
+    assert "has changed since the images were built" in result.stderr
+    assert "federator build --push" in result.stderr
+    assert (federation.folder / "north.yaml").read_bytes() == before
+
+
+def test_compose_wants_images_that_were_pushed(tmp_path):
+    federation = lay_out(tmp_path)
+    result = call("compose", federation.folder)
+    assert result.exit_code == 2
+    assert "no images have been pushed" in result.stderr
+
+
+def test_a_file_without_a_fingerprint_is_named(tmp_path):
+    result = call("fingerprint", tmp_path / "absent.yaml")
+    assert result.exit_code == 2
+    assert "absent.yaml: cannot be read" in result.stderr
