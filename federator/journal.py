@@ -51,7 +51,7 @@ class SiteState(_Line):
     event: Literal["site"]
     time: datetime
     site: str
-    state: str  # joined | missing | refused | failed | restarted
+    state: str  # joined | missing | outdated | refused | failed | restarted
     reason: str | None = None
     examples: dict[str, int] | None = None  # of each of trainset, valset and testset
 

@@ -95,7 +95,8 @@ class Client(FleetHttpClient):
         """Announce this site; return the number under which the server knows it.
 
         After a crash the server takes the site for connected, up to a minute, and refuses it:
-        then the site goes on under the number that it noted. Without ``noted`` it registers itself.
+        then the site first goes, under the number that it noted. Without ``noted`` it registers
+        itself.
 
         Raises:
             ConnectionRefused: if it is not let in.
@@ -112,8 +113,10 @@ class Client(FleetHttpClient):
         except ConnectionRefused:
             if not noted.exists():
                 raise
+            # As a site that went and came: what it was told before is lost, and asked anew.
             node_id = int(noted.read_text())
-            self.SendNodeHeartbeat(_heartbeat(node_id))
+            self.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
+            self.ActivateNode(request)
         with suppress(OSError):
             noted.write_text(str(node_id))
         return node_id

@@ -75,6 +75,7 @@ class Conversation:
         self._grid, self._run_id, self._key, self._believe = grid, run_id, key, believe
         self._joining: dict[str, _Sent] = {}
         self._greeted: set[int] = set()
+        self._since: dict[int, str] = {}
         self.nodes: dict[str, int] = {}
 
     def join(
@@ -85,9 +86,13 @@ class Conversation:
         Ends when all expected sites have answered (where none are expected: ``enough`` sites),
         or at ``deadline`` (epoch seconds). A deadline in the past greets and looks once.
         """
+        # Who could not join when greeted before may have been mended meanwhile.
+        self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
         answered: set[str] = set(self.nodes)
         while True:
-            online = {node.node_id: node.name for node in self._grid.get_nodes()}
+            present = list(self._grid.get_nodes())
+            online = {node.node_id: node.name for node in present}
+            self._since = {node.node_id: node.last_activated_at for node in present}
             for site in [site for site, node in self.nodes.items() if node not in online]:
                 self.forget(site)
             fresh = dict.fromkeys(online.keys() - self._greeted, order)
@@ -110,7 +115,8 @@ class Conversation:
         """Give sites their orders; return the answers of all, in the order of the names.
 
         A site that has not answered by ``deadline`` (epoch seconds), or whose connection is
-        lost meanwhile, has a failure for an answer; a lost one is also forgotten.
+        lost or whose link starts anew meanwhile, has a failure for an answer; a lost one is also
+        forgotten.
         """
         names = {self.nodes[site]: site for site in orders}
         sent = self._send({self.nodes[site]: order for site, order in orders.items()}, deadline)
@@ -122,10 +128,14 @@ class Conversation:
             if time.time() > deadline:
                 answers |= self._give_up(sent, names, "late")
             elif time.monotonic() > roll_call:
-                online = set(self._grid.get_node_ids())
-                gone = {key: item for key, item in sent.items() if item.node not in online}
+                since = {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
+                gone = {
+                    key: item
+                    for key, item in sent.items()
+                    if since.get(item.node) != self._since.get(item.node)
+                }
+                sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
-                sent = {key: item for key, item in sent.items() if item.node in online}
                 roll_call = time.monotonic() + _ROLL_CALL
             pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
             if sent:

@@ -81,7 +81,7 @@ class Link:
             log.warning("refused: %s", error)
             return messages.failure_reply(Failure("refused", str(error)), message, self.site)
         except Failure as failure:
-            log.warning("failed: %s", failure)
+            log.warning("%s", failure)
             return messages.failure_reply(failure, message, self.site)
         self._report(outcome, trained)
         return messages.outcome_reply(message, self.site, outcome, trained)
@@ -90,9 +90,8 @@ class Link:
         self, message: Message, run: flower.Run, node_id: int
     ) -> tuple[Instruction, Weights | None]:
         if run.app_hash != self.app_hash:
-            raise InstructionError(
-                f"the run is of app {run.app_hash[:12]}, this site took {self.app_hash[:12]}"
-            )
+            what = f"{self.app_hash[:12]}; the run is of {run.app_hash[:12]}"
+            raise Failure("outdated", what)
         refuse_overrides(run.overrides, OVERRIDES)
         if not message.has_content():
             raise InstructionError("the message carries no instruction")

@@ -51,6 +51,8 @@ REASONS = {
     "no-worker": "no worker is connected to the link",
     "worker-died": "the worker ended while it worked (killed: out of memory is the usual cause)",
     "late": "the deadline passed",
+    "outdated": "the site takes part in another version of the app ({type}): it has to take its "
+    "new compose file",
     "refused": "the site refused the instruction: {type}",
     "rejected": "the server rejected the update: {type}",
     "lost": "the connection to the site was lost",

@@ -87,6 +87,7 @@ class Server:
         self.strategy, self.folder = strategy, folder
         source_map = settings.source_map
         self._source_map = sourcemap.read(Path(source_map)) if source_map else None
+        self._told: dict[str, dict[str, object]] = {}
 
     # -- the run ----------------------------------------------------------------------------
 
@@ -200,15 +201,18 @@ class Server:
             self._record_site(answer)
 
     def _record_site(self, answer: Answer) -> None:
-        refused = answer.failure is not None and answer.failure.reason == "refused"
-        state = "joined" if answer.failure is None else "refused" if refused else "failed"
-        fields: dict[str, object] = {"state": state, "reason": None}
+        fields: dict[str, object] = {"state": "joined", "reason": None}
         if answer.failure is not None:
+            kind = answer.failure.reason
+            fields["state"] = kind if kind in ("outdated", "refused") else "failed"
             fields["reason"] = self.explain(answer.failure)
             log.warning("site %s: %s", answer.site or "(unknown)", fields["reason"])
         elif answer.outcome is not None:
             fields["examples"] = answer.outcome.examples
-        self.folder.record("site", site=answer.site or "(unknown)", **fields)
+        site = answer.site or "(unknown)"
+        if self._told.get(site) != fields:  # it is greeted again in each round
+            self.folder.record("site", site=site, **fields)
+        self._told[site] = fields
 
     # -- testing ----------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def test_a_server_that_is_starting_is_waited_for(key, caplog):
 
 def test_a_site_that_the_server_takes_for_connected_goes_on_under_its_number(key):
     key.with_suffix(".node").write_text("42")
-    # Activation is refused; the heartbeat is taken.
+    # Activation is refused until the site has gone.
     with answering(412, 200) as address, fleet(address, None, key, 0.0, insecure=True) as let_in:
         assert let_in.node_id == 42
 
