@@ -1,0 +1,112 @@
+"""A federation in containers, set up by the commands of its documents as they are written there.
+
+Only what stands for a name in them is replaced: registry, server, folder of the data.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def commands(document: str) -> dict[str, list[str]]:
+    """Return the commands of a document, by section ("1", "2", …)."""
+    sections = re.split(r"^## (?=\d)", (DOCS / document).read_text(), flags=re.MULTILINE)[1:]
+    return {
+        section[0]: [line for block in _BLOCK.findall(section) for line in block.splitlines()]
+        for section in sections
+    }
+
+
+@dataclass
+class Desk:
+    """A shell in a folder of one machine, that of a site or of the server.
+
+    Attributes:
+        folder: where commands are run.
+        names: what to write for the names that stand in the documents.
+        said: what was run, and what it printed.
+    """
+
+    folder: Path
+    names: Mapping[str, str]
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self, command: str, status: int = 0) -> str:
+        """Run a command of a document; return what it prints."""
+        for name, ours in self.names.items():
+            command = command.replace(name, ours)
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=self.folder,
+            env={**os.environ, "PATH": _PATH},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        said = done.stdout + done.stderr
+        self.said.append((command, said))
+        assert done.returncode == status, f"{command}: {done.returncode}\n{said}"
+        return done.stdout
+
+    def follow(self, document: str, *sections: str) -> None:
+        """Run all commands of sections of a document, one after the other."""
+        for section in sections:
+            for command in commands(document)[section]:
+                self.run(command)
+
+
+@dataclass
+class Deployed:
+    """A federation: the server's desk, one of each site, and how to look inside."""
+
+    server: Desk
+    sites: dict[str, Desk]
+    name: str
+
+    def compose(self, *arguments: str) -> str:
+        """Run Docker Compose on the server's file."""
+        file = f"compose/{self.name}/server.yaml"
+        return self.server.run(f"docker compose -f {file} {' '.join(arguments)}")
+
+    def container(self, service: str, site: str = "server") -> str:
+        """Return a running or stopped container of a service."""
+        return f"{self.name}-{site}-{service}-1"
+
+    def events(self, kind: str | None = None) -> list[dict]:
+        """Return the events of the newest run's journal."""
+        show = f"cat $(ls -d /results/{self.name}/2*/ | tail -1)rounds.jsonl"
+        lines = self.compose("exec", "-T", "server", f"sh -c '{show}'").splitlines()
+        read = [json.loads(line) for line in lines]
+        return [event for event in read if kind in (None, event["event"])]
+
+    def down(self) -> None:
+        """Remove all containers, networks and volumes."""
+        for site in self.sites.values():
+            site.run("docker compose --profile=review down --volumes --timeout 2")
+        self.compose("down", "--volumes", "--timeout 2")
+
+
+def repository(root: Path, data: Path) -> Iterator[str]:
+    """Lay out a repository with the breast cancer federation; return the names of its sites."""
+    for folder in ("notebooks", "compose"):
+        shutil.copytree(ROOT / folder, root / folder)
+    script = root / "notebooks" / "breast_cancer_sites.py"
+    subprocess.run([sys.executable, script, data], check=True, stdout=subprocess.DEVNULL)
+    for one in (root, data, *data.rglob("*")):
+        one.chmod(0o755 if one.is_dir() else 0o644)  # another user reads them in the containers
+    git = ["git", "-C", str(root)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "config", "user.email", "ada@example.org"], check=True)
+    subprocess.run([*git, "config", "user.name", "Ada"], check=True)
+    return (path.name for path in sorted(data.glob("hospital-*")))
