@@ -220,6 +220,34 @@ def start_rounds(
             _watch(asked.events(place), place.runs / asked.run)
 
 
+@app.command("dispatch")
+def dispatch_rounds(
+    path: Annotated[Path, typer.Argument(metavar="FEDERATION", help="its name or folder")],
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="local epochs in each round")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="begin with the first model")] = False,
+    ref: Annotated[
+        str | None, typer.Option(help="branch whose workflow is run; else the default one")
+    ] = None,
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="at GitHub; else that of git's origin")
+    ] = None,
+    follow: Annotated[
+        int | None, typer.Option(metavar="RUN", help="order nothing, follow this run instead")
+    ] = None,
+) -> None:
+    """Order rounds on the server through GitHub, follow them, and fetch their report."""
+    from rich.console import Console
+
+    from federator import dispatch
+    from federator.progress import watch
+
+    with _explained():
+        order = dispatch.prepare(dispatch.find(path), repository)
+        with order.resumable():
+            watch(order.events(rounds, epochs, fresh, ref, follow), Console())
+
+
 @app.command("provision")
 def provision_server(
     path: FederationPath,

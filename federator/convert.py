@@ -3,7 +3,6 @@
 The folder appears whole or not at all: it is written beside its place and moved there.
 """
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from federator import app, contract, notebook, requirements
 from federator.contract import Parts
 from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation import FILE, Federation
+from federator.folder import renewed
 from federator.sourcemap import SourceMap
 
 APP = "app"
@@ -113,24 +113,13 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[tuple[str, ...]
 
 
 def _write(components: Components, rendered: app.App) -> None:
-    folder = components.folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        new, old = Path(beside, "new"), Path(beside, "old")
-        (new / APP).mkdir(parents=True)
+    with renewed(components.folder) as new:
+        (new / APP).mkdir()
         for name, text in rendered.files.items():
             _write_text(new / APP / name, text)
         components.source_map.write(new / SOURCE_MAP)
         _write_text(new / CLIENT_REQUIREMENTS, _lines(components.client_requirements))
         _write_text(new / SERVER_REQUIREMENTS, _lines(components.server_requirements))
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
 
 
 def _write_text(path: Path, text: str) -> None:

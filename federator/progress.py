@@ -1,13 +1,14 @@
 """A run's progress in the terminal: live where there is one, plain lines where there is not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from federator.narration import News
 from federator.runtime import metrics
 from federator.runtime.instructions import FEDERATION
 
@@ -19,16 +20,7 @@ class RunProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
+        self._bar = _bar(console)
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
         self._positive: int | None = None
@@ -56,17 +48,15 @@ class RunProgress:
         """Show one event of the journal."""
         self._show.get(event["event"], _ignore)(event)
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     def _start(self, event: Event) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
         labels = event["labels"]
         self._positive = labels.index(event["positive"]) if event["positive"] else None
         sites = ", ".join(event["sites"])
-        self._say(
+        _say(
+            self._console,
             f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
-            f"{event['local_epochs']} local epoch(s) each, sites {sites}"
+            f"{event['local_epochs']} local epoch(s) each, sites {sites}",
         )
 
     def _site(self, event: Event) -> None:
@@ -75,7 +65,7 @@ class RunProgress:
             text += f" ({event['reason']})"
         elif sizes := event.get("examples"):
             text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
-        self._say(text)
+        _say(self._console, text)
 
     def _round(self, event: Event) -> None:
         alone = event["model"] != FEDERATION
@@ -86,7 +76,9 @@ class RunProgress:
         self._bar.update(self._task, completed=done, left=f"about {left:.0f} s left")
         for site, told in event["sites"].items():
             if not told["ok"]:
-                self._say(f"round {event['round']}, site {site}: failed ({told['reason']})")
+                _say(
+                    self._console, f"round {event['round']}, site {site}: failed ({told['reason']})"
+                )
 
     def _begin(self, description: str, total: int) -> None:
         if self._description == description:
@@ -107,7 +99,34 @@ class RunProgress:
         for name in ("accuracy", "f1"):
             if (value := getattr(summary, name)) is not None:
                 numbers.append(f"{name} {value:.3f}")
-        self._say(f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
+        _say(self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
+
+
+def watch(run: Iterable[News], console: Console) -> None:
+    """Show how a run at GitHub goes on, until it ends: lines, and on a terminal a bar of steps."""
+    with _bar(console) as bar:
+        task = bar.add_task("steps", total=0, left="")
+        for news in run:
+            for line in news.lines:
+                _say(console, line)
+            bar.update(task, completed=news.done, total=news.steps)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _ignore(_event: Event) -> None:

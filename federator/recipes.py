@@ -7,7 +7,6 @@ goes into its part, so a changed notebook is a new image of which a site has all
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,6 +17,7 @@ from federator.convert import Components
 from federator.errors import FederationFileError, Problem, Where
 from federator.federation import FILE, Federation
 from federator.reference import Reference
+from federator.repository import git
 from federator.templates import Templates
 
 BAKE_FILE = "docker-bake.json"
@@ -169,25 +169,16 @@ def _targets(recipes: Iterable[Recipe]) -> Iterator[tuple[str, object]]:
 def _origin(federation: Federation) -> dict[str, str]:
     """Return what an image says of its origin: that of its first build, if more would do."""
     whole_hash = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
-    source = urlsplit(_git(federation, "remote", "get-url", "origin"))
+    source = urlsplit(git(federation.root, "remote", "get-url", "origin"))
     without_login = source._replace(netloc=source.netloc.rpartition("@")[2]).geturl()
     labels = {
         "org.opencontainers.image.version": __version__,
-        "org.opencontainers.image.revision": _git(federation, "describe", *whole_hash),
+        "org.opencontainers.image.revision": git(federation.root, "describe", *whole_hash),
         "org.opencontainers.image.source": without_login,
         "org.opencontainers.image.base.name": federation.build.base,
         "federator.flwr.version": metadata.version("flwr"),
     }
     return {name: value for name, value in labels.items() if value}
-
-
-def _git(federation: Federation, *arguments: str) -> str:
-    """Return what git says of the repository; nothing if it is none, or has no origin."""
-    command = ["git", "-C", str(federation.root), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return ""
 
 
 def _hash(files: Mapping[str, bytes]) -> str:

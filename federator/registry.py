@@ -126,7 +126,7 @@ class Registry:
     def _ask(self, method: str, image: Reference) -> requests.Response:
         """Asks for a manifest, logging in where the registry wants it: status 200 or 404."""
         host = "registry-1.docker.io" if image.host == DOCKER_HUB else image.host
-        scheme = "http" if _is_local(host) else "https"
+        scheme = "http" if web.is_local(host) else "https"
         url = f"{scheme}://{host}/v2/{image.repository}/manifests/{image.digest or image.tag}"
         place = (image.host, image.repository)
         answer = self._web(method, url, authorization=self._keys.get(place))
@@ -153,7 +153,7 @@ class Registry:
         realm = urlsplit(fields.get("realm", ""))
         if scheme.lower() != "bearer" or not realm.netloc:
             raise RegistryError(f"{image.host} wants a kind of login that is not known here")
-        if realm.scheme != "https" and not _is_local(realm.netloc):
+        if realm.scheme != "https" and not web.is_local(realm.netloc):
             raise RegistryError(f"{image.host} wants logins sent unencrypted, which is refused")
         wanted = {
             "service": fields.get("service", ""),
@@ -175,12 +175,6 @@ class Registry:
         except ValidationError:
             raise RegistryError(f"{realm.netloc} gives no token for {image}") from None
         return f"Bearer {token.token or token.access_token}"
-
-
-def _is_local(host: str) -> bool:
-    """Whether Docker would speak plain HTTP: to this machine only."""
-    name = urlsplit(f"//{host}").hostname or ""
-    return name in ("localhost", "127.0.0.1", "::1")
 
 
 def _basic(login: Login) -> str:

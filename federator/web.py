@@ -3,8 +3,9 @@
 import logging
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _BUSY = (429, 500, 502, 503, 504)
 _TIMEOUT = (10, 30)  # seconds to connect, and between two pieces of an answer
+_LONGEST_PAUSE = 60.0  # seconds, unless the service itself asks for more
 
 
 class WebError(FederatorError):
@@ -36,7 +38,7 @@ class Patience:
 
     Args:
         limit: Seconds that one question may take in all.
-        pause: Seconds before the first repetition; each later one waits twice as long.
+        pause: Seconds before the first repetition; each later one waits twice as long, up to 60.
     """
 
     limit: float = 60.0
@@ -52,13 +54,21 @@ def ask(
     *,
     authorization: str | None = None,
     accept: str = "application/json",
+    headers: Mapping[str, str] | None = None,
     params: dict[str, str] | None = None,
     data: dict[str, str] | None = None,
+    json: object = None,
+    redirects: bool = True,
+    stream: bool = False,
+    repeatable: bool = True,
     patience: Patience = PATIENCE,
 ) -> requests.Response:
-    """Sends a request that may safely be repeated, and returns the answer whatever its status.
+    """Sends a request, again if need be, and returns the answer whatever its status.
 
     Errors and log lines name the host alone: an address, a header or a proxy may hold a secret.
+
+    A request that is not ``repeatable`` is sent again only where the service said that it did
+    nothing yet. With ``stream`` the answer's content stays on the line, to be read in pieces.
 
     Raises:
         RateLimitError: The service is still asking for fewer questions when patience ends, or
@@ -84,10 +94,13 @@ def ask(
                 url,
                 params=params,
                 data=data,
-                headers={"Accept": accept},
+                json=json,
+                headers={"Accept": accept, **(headers or {})},
                 auth=authorize,
                 proxies={"http": ""},  # plain HTTP is spoken to this machine only
                 timeout=_TIMEOUT,
+                allow_redirects=redirects,
+                stream=stream,
             )
         except requests.exceptions.SSLError as error:
             raise _untrusted(host, error) from None
@@ -96,36 +109,70 @@ def ask(
         except requests.RequestException as error:
             raise WebError(f"{host} cannot be asked ({type(error).__name__})") from None
         else:
-            if answer.status_code not in _BUSY:
+            limited = _is_limited(answer)
+            if answer.status_code not in _BUSY and not limited:
                 return answer
-            wanted = _retry_after(answer)
-            failure = _busy(host, answer.status_code, wanted)
+            wanted = _wanted_pause(answer)
+            failure = (_limits if limited else _down)(host, answer, wanted)
             pause = max(pause, wanted)
-        if time.monotonic() + pause > deadline:
+        sendable = repeatable or isinstance(failure, RateLimitError)
+        if not sendable or time.monotonic() + pause > deadline:
             raise failure
         _log.warning("%s; trying again in %.0f s", failure.problems[0].message, pause)
         time.sleep(pause)
-        pause *= 2
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _retry_after(answer: requests.Response) -> float:
-    """The wait that the service asks for, in seconds (RFC 9110, 10.2.3); 0 if it names none."""
-    text = answer.headers.get("Retry-After", "").strip()
+def is_local(host: str) -> bool:
+    """Whether a host is this machine, to which alone plain HTTP is spoken."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_limited(answer: requests.Response) -> bool:
+    """Whether the service wants fewer questions: GitHub often says so by 403."""
+    status = answer.status_code
+    return status == 429 or (status == 403 and "rate limit" in answer.text.lower())
+
+
+def _wanted_pause(answer: requests.Response) -> float:
+    """The wait that the service asks for, in seconds; 0 if it names none.
+
+    It may name it by RFC 9110 (10.2.3), or by the time at which its limit is renewed; GitHub
+    wants a minute where it names neither
+    (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    """
+    after = answer.headers.get("Retry-After", "").strip()
+    renewed = answer.headers.get("X-RateLimit-Reset", "").strip()
+    spent = answer.headers.get("X-RateLimit-Remaining", "").strip() == "0"
+    if not after and spent and renewed.isdecimal():
+        return max(0.0, float(renewed) - time.time())
+    if not after and answer.status_code == 403:
+        return 60.0
     try:
-        if text.isdecimal():
-            return float(text)
-        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        if after.isdecimal():
+            return float(after)
+        return (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):  # no date, or one without a time zone
         return 0.0
 
 
-def _busy(host: str, status: int, wanted: float) -> WebError:
-    when = f"in {wanted:.0f} s" if wanted else "later"
-    if status != 429:
-        hint = f"the service itself is in trouble: try again {when}"
-        return UnreachableError(Problem(f"{host} is down (it answers {status})", hint=hint))
-    hint = f"try again {when}; with a login the limit is usually higher"
+def _down(host: str, answer: requests.Response, wanted: float) -> UnreachableError:
+    hint = f"the service itself is in trouble: try again {_later(wanted)}"
+    return UnreachableError(Problem(f"{host} is down (it answers {answer.status_code})", hint=hint))
+
+
+def _limits(host: str, answer: requests.Response, wanted: float) -> RateLimitError:
+    hint = f"try again {_later(wanted)}"
+    if "Authorization" not in answer.request.headers:
+        hint += "; with a login the limit is usually higher"
     return RateLimitError(Problem(f"{host} limits the rate of questions", hint=hint))
+
+
+def _later(seconds: float) -> str:
+    if not 0 < seconds < 86_400:
+        return "another day" if seconds > 0 else "later"
+    return f"in {seconds:.0f} s, at {datetime.now() + timedelta(seconds=seconds):%H:%M}"
 
 
 def _unreachable(host: str, error: requests.RequestException) -> UnreachableError:

@@ -8,11 +8,9 @@ that does not exist.
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from made_up_service import Answers, Service
 
 USER, PASSWORD, REFRESH_TOKEN = "ada", "correct horse", "battery staple"
 OCI = "application/vnd.oci.image.{}.v1+json"
@@ -28,7 +26,7 @@ def digest_of(manifest):
     return f"sha256:{hashlib.sha256(json.dumps(manifest).encode()).hexdigest()}"
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(Service):
     """Holds manifests by repository and tag; ``trouble`` are answers to give before the right one.
 
     Attributes:
@@ -39,10 +37,8 @@ class Hub(ThreadingHTTPServer):
         asked: ``METHOD path`` of every request so far.
     """
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.public, self.private = {}, {}
         self.trouble, self.asked = [], []
         self.challenge, self.realm = "Bearer", None
@@ -58,7 +54,7 @@ class Hub(ThreadingHTTPServer):
         self.tokens.clear()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answers):
     def do_GET(self):
         hub = self.server
         address = urlsplit(self.path)
@@ -119,25 +115,3 @@ class _Handler(BaseHTTPRequestHandler):
         realm = hub.realm or f"http://{hub.host}/token"
         fields = f'realm="{realm}",service="registry.example",scope="repository:{repository}:pull"'
         return {"WWW-Authenticate": f"{hub.challenge} {fields}"} if hub.challenge else {}
-
-    def answer(self, status, body=None, headers=None):
-        content = json.dumps(body).encode() if body is not None else b""
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def running_hub() -> Iterator[Hub]:
-    """A hub that answers until the block ends."""
-    with Hub() as hub:
-        threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True).start()
-        yield hub
-        hub.shutdown()

@@ -4,7 +4,8 @@ import logging
 import traceback
 
 import pytest
-from made_up_hub import OCI, PASSWORD, REFRESH_TOKEN, USER, digest_of, layered, running_hub
+from made_up_hub import OCI, PASSWORD, REFRESH_TOKEN, USER, Hub, digest_of, layered
+from made_up_service import running
 
 from federator.login import Login
 from federator.registry import LoginError, Registry, RegistryError
@@ -36,7 +37,7 @@ WRONG = Login(USER, "Tr0ub4dor")
 
 @pytest.fixture
 def hub():
-    with running_hub() as hub:
+    with running(Hub()) as hub:
         hub.public["acme/link"] = {"1": LINK, "many": INDEX, "part": LINK, "other": OTHER}
         hub.private["acme/worker"] = {"1": WORKER}
         yield hub

@@ -1,9 +1,11 @@
 """Services that cannot be reached, and how that is said."""
 
+import re
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,11 +32,15 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.asked.append(self.headers)
-            status, headers = self.server.answers.pop(0) if self.server.answers else (200, {})
+            status, headers, *content = (self.server.answers or [(200, {})]).pop(0)
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **headers}.items():
+            length = str(len(b"".join(content)))
+            for name, value in {"Content-Length": length, **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            self.wfile.writelines(content)
+
+        do_POST = do_GET
 
         def do_CONNECT(self):
             self.server.asked.append(self.path)
@@ -109,6 +115,7 @@ def test_a_certificate_of_nobody(tmp_path, server):
         ("7", 7),
         ("a date", 3600),
         ("soon", 0),
+        ("9" * 400, 0),
         ("", 0),
     ],
 )
@@ -120,10 +127,45 @@ def test_retry_after(server, after, seconds):
         web.ask("GET", server.url, patience=ONCE)
     hint = raised.value.problems[0].hint
     if not seconds:
-        assert "try again later" in hint
+        assert f"try again {'another day' if '999' in after else 'later'}" in hint
     else:
         stated = int(hint.split("again in ")[1].split()[0])
         assert seconds - 60 <= stated <= seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": 3600}, 3600),
+        (429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": 3600}, 3600),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": 3600, "Retry-After": "7"}, 7),
+        (403, {"X-RateLimit-Remaining": "12", "X-RateLimit-Reset": 3600}, 60),
+        (403, {"Retry-After": "7"}, 7),
+    ],
+)
+def test_limits_as_github_states_them(server, status, headers, seconds):
+    if "X-RateLimit-Reset" in headers:
+        headers = headers | {"X-RateLimit-Reset": str(int(time.time()) + 3600)}
+    server.answers = [(status, headers, b"You have exceeded a secondary rate limit.")]
+    with pytest.raises(web.RateLimitError, match="limits the rate") as raised:
+        web.ask("GET", server.url, authorization="Bearer key", patience=ONCE)
+    hint = raised.value.problems[0].hint
+    stated = int(hint.split("again in ")[1].split()[0])
+    assert seconds - 60 <= stated <= seconds
+    assert re.search(r"at \d\d:\d\d$", hint)
+
+
+def test_a_refusal_is_no_limit(server):
+    server.answers = [(403, {}, b"Resource not accessible")]
+    assert web.ask("GET", server.url).status_code == 403
+
+
+def test_a_request_that_is_not_repeatable(server):
+    patience = web.Patience(limit=5.0, pause=0.01)
+    server.answers = [(429, {"Retry-After": "0"}), (502, {})]
+    with pytest.raises(web.UnreachableError, match="is down"):
+        web.ask("POST", server.url, json={}, repeatable=False, patience=patience)
+    assert len(server.asked) == 2  # what was refused for its rate did nothing
 
 
 def test_headers(server, monkeypatch, tmp_path):
