@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from federator import access, archive, federation, narration, repository, web
+from federator import access, archive, checkout, federation, narration, web
 from federator.errors import FederatorError, InputError, Problem, RunError, Where
 from federator.federation import Federation
 from federator.github import Actions
@@ -64,8 +64,8 @@ def prepare(found: Federation, name: str | None = None) -> "Dispatch":
     """
     api, token = access.address(), access.token()
     if name is None:
-        name = repository.origin(found.root, access.host(api))
-    return Dispatch(found, Actions(repository.checked(name), api, token, _PATIENCE))
+        name = checkout.origin(found.root, access.host(api))
+    return Dispatch(found, Actions(checkout.checked(name), api, token, _PATIENCE))
 
 
 class Dispatch:

@@ -13,11 +13,11 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from federator import __version__, requirements, wheel
+from federator.checkout import git
 from federator.convert import Components
 from federator.errors import FederationFileError, Problem, Where
 from federator.federation import FILE, Federation
 from federator.reference import Reference
-from federator.repository import git
 from federator.templates import Templates
 
 BAKE_FILE = "docker-bake.json"

@@ -1,18 +1,12 @@
 """Three hospitals in containers, each on a network of its own, as the documents set them up."""
 
-import json
 import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from deployed import DOCS, Deployed, Desk, commands, repository
-from rehearsals import events
 
 from federator.local import free_port
-from federator.runtime.fingerprint import fingerprint
 
 pytestmark = pytest.mark.docker
 

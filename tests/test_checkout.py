@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from federator import repository
+from federator import checkout
 from federator.errors import InputError
 
 
@@ -33,7 +33,7 @@ def clone(tmp_path):
     ],
 )
 def test_forms_of_an_address(clone, address):
-    assert repository.origin(clone(address), "github.com") == "acme/hospitals"
+    assert checkout.origin(clone(address), "github.com") == "acme/hospitals"
 
 
 @pytest.mark.parametrize(
@@ -48,24 +48,24 @@ def test_forms_of_an_address(clone, address):
 )
 def test_an_origin_that_is_none_of_the_host(clone, address, words):
     with pytest.raises(InputError, match=words) as raised:
-        repository.origin(clone(address), "github.com")
+        checkout.origin(clone(address), "github.com")
     assert "owner/name" in str(raised.value)
     assert "secret" not in str(raised.value)
 
 
 def test_no_origin(tmp_path):
     with pytest.raises(InputError, match="there is no git remote"):
-        repository.origin(tmp_path, "github.com")
+        checkout.origin(tmp_path, "github.com")
 
 
 def test_no_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert repository.git(tmp_path, "status") == ""
+    assert checkout.git(tmp_path, "status") == ""
 
 
 @pytest.mark.parametrize("name", ["acme/hospitals", "Acme-2_corp/h.1", "a/.github"])
 def test_names(name):
-    assert repository.checked(name) == name
+    assert checkout.checked(name) == name
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_names(name):
 )
 def test_what_is_no_name(name):
     with pytest.raises(InputError, match="is no repository"):
-        repository.checked(name)
+        checkout.checked(name)
