@@ -1,21 +1,31 @@
-"""Three hospitals in containers, each on a network of its own, as the documents set them up."""
+"""Three hospitals in containers, each on a network of its own, as the documents set them up.
 
+Nothing here is a stand-in: images from a registry with a login, TLS, keys, gateway, SuperLink.
+"""
+
+import json
 import shutil
+import subprocess
 import time
 
 import pytest
 from deployed import DOCS, Deployed, Desk, commands, repository
+from rehearsals import events
 
+from federator.certificates import issue
 from federator.local import free_port
+from federator.runtime.fingerprint import fingerprint
 
 pytestmark = pytest.mark.docker
 
 NAME = "breast-cancer"
 SETTINGS = DOCS.joinpath("coordinator.md").read_text().split("```yaml\n")[1].split("```")[0]
-ROUND_DEADLINE = 40
+ROUND_DEADLINE = 25
+LONG = 1500  # epochs that take some seconds, for faults to happen meanwhile
+QUORUM = 2
 
 
-def wait_for(look, seconds=90):
+def wait_for(look, seconds=120):
     """Look again and again until there is something to see; return it."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
@@ -26,24 +36,24 @@ def wait_for(look, seconds=90):
 
 @pytest.fixture(scope="module")
 def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
-    """The documents, done: what was said is asked for in the tests."""
+    """The documents, done up to the point where rounds can start."""
     root = tmp_path_factory.mktemp("federation")
     data, host, port = root / "data" / NAME, registry_with_login.host, free_port()
-    outside = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
-    address = f"{outside.rpartition('.')[0]}.1:{port}"  # this machine, as containers see it
+    subnet = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
     names = {
         "docker.io --username acme": f"{host} --username {registry_with_login.user}",
         "docker.io/acme": f"{host}/acme",
-        "fl.example.org": address,
+        # This machine, as containers see it.
+        "fl.example.org": f"{subnet.rpartition('.')[0]}.1:{port}",
         "{join: 10m, round: 2h}": f"{{join: 60, round: {ROUND_DEADLINE}}}",
     }
     sites = list(repository(root, data))
-    path = root / "compose" / NAME / "federation.yaml"
-    text = path.read_text().replace("rounds: 10", "rounds: 3").replace("s: true", "s: false")
+    file = root / "compose" / NAME / "federation.yaml"
+    text = file.read_text().replace("rounds: 10", "rounds: 3") + SETTINGS + build_settings
+    text = text.replace("baselines: true", "baselines: false")
     for name, ours in names.items():
-        text += SETTINGS.replace(name, ours) if name == "docker.io/acme" else ""
         text = text.replace(name, ours)
-    path.write_text(text + build_settings)
+    file.write_text(text)
     server = Desk(root, names)
     made = Deployed(server, {}, NAME)
     with pytest.MonkeyPatch.context() as patch:
@@ -52,26 +62,32 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
         server.follow("coordinator.md", "2", "3")
         ours = f"--filter=reference={host}/acme/*"
         engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
+        assert engine("images", "--quiet", ours) == ""  # from here on each is pulled by its digest
         try:
             for command in commands("coordinator.md")["4"]:
                 server.run(command)
                 if command.startswith("cp "):
-                    with (path.parent / ".env").open("a") as settings:
+                    with (file.parent / ".env").open("a") as settings:
                         settings.write(f"PORT={port}\n")
             for site in sites:
-                made.sites[site] = set_up_site(root, data, site, server)
-            wait_for(lambda: made.compose("logs", "server").count("is admitted") == len(sites))
+                made.sites[site] = set_up(root, data, site, server)
+            wait_for(lambda: made.compose("logs server").count("is admitted") == len(sites))
             for desk in made.sites.values():
-                desk.follow("site-operator.md", "4", "5"[:0])
-                desk.run("docker compose up -d")
+                desk.follow("site-operator.md", "4")
+                for command in commands("site-operator.md")["5"][:-1]:
+                    desk.run(command)
             yield made
+            for command in commands("coordinator.md")["7"]:
+                server.run(command)
+            for desk in made.sites.values():
+                desk.run(commands("site-operator.md")["5"][-1])
         finally:
-            print(made.compose("logs", "--tail=40", "2>&1"))
+            print(made.compose("logs --tail=40 2>&1"))
             made.down()
             engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
 
 
-def set_up_site(root, data, site, server):
+def set_up(root, data, site, server):
     """Do what a site's operator and the coordinator do until the site is let in."""
     folder = root / "sites" / site
     folder.mkdir(parents=True)
@@ -79,19 +95,370 @@ def set_up_site(root, data, site, server):
         shutil.copy(root / "compose" / NAME / f"{site}.{kind}", folder)
     shutil.copy(root / "token.txt", folder)
     folder.chmod(0o755)
-    named = {**server.names, "hospital-a": site, "/srv/data": str(data / site)}
-    desk = Desk(folder, named)
+    desk = Desk(folder, {**server.names, "hospital-a": site, "/srv/data": str(data / site)})
     desk.follow("site-operator.md", "1", "2", "3")
-    line = desk.said[-1][1].splitlines()
-    (root / f"{site}.pub").write_text(next(x for x in line if x.startswith("ecdsa")) + "\n")
-    bundle = "federator bundle"
+    (root / f"{site}.pub").write_text(
+        next(line for line in desk.said[-1][1].splitlines() if line.startswith("ecdsa")) + "\n"
+    )
     for command in commands("coordinator.md")["5"]:
-        if not command.startswith(bundle):  # test_docker_bundle.py makes one
+        if not command.startswith("federator bundle"):  # test_docker_bundle.py makes one
             server.run(command.replace("hospital-a", site))
     return desk
 
 
-def test_smoke(deployed):
-    print(deployed.compose("ps"))
-    print(deployed.server.run(commands("coordinator.md")["6"][0]))
-    print([e["event"] for e in deployed.events()])
+def test_what_people_compare_is_the_same_on_both_sides(deployed):
+    for site, desk in deployed.sites.items():
+        told = fingerprint((desk.folder / "compose.yaml").read_bytes())
+        assert any(command.startswith("sed ") and told in said for command, said in desk.said)
+        show = f"federator fingerprint compose/{NAME}/{site}.yaml"
+        assert any(command == show and told in said for command, said in deployed.server.said)
+
+
+def test_the_doctor_finds_nothing_in_the_way(deployed):
+    for site, desk in deployed.sites.items():
+        said = dict(desk.said)
+        network, data = (said[f"docker compose run --rm {x} doctor"] for x in ("link", "worker"))
+        assert "the server lets this site's key in" in network, site
+        assert "train set" in data and "malignant" in data and "FAIL" not in network + data
+
+
+def test_three_rounds_give_what_the_rehearsal_gives(deployed):
+    (start,) = commands("coordinator.md")["6"][:1]
+    said = deployed.server.run(start)
+    assert "after round   3, validation" in said and "Sensitivity" in said
+    deployed.server.run(commands("coordinator.md")["6"][1])
+    deployed.server.run(f"federator run compose/{NAME}")
+    (ours,) = (deployed.server.folder / "results").glob("2*")
+    (rehearsed,) = (deployed.server.folder / "results" / NAME).glob("2*")
+    assert {"model.safetensors", "manifest.json", "report.html"} <= {p.name for p in ours.iterdir()}
+    for kind in ("validation", "test"):
+        counts = [
+            [{site: told["counts"] for site, told in e["sites"].items()} for e in events(run, kind)]
+            for run in (ours, rehearsed)
+        ]
+        assert counts[0] == counts[1] != []
+
+
+def test_what_leaves_is_in_the_links_log(deployed):
+    for desk in deployed.sites.values():
+        log = desk.run("docker compose logs link")
+        assert "train, round 3, model federation" in log and "tensors of" in log
+        assert "num-examples" in log
+
+
+LOOK_AROUND = """
+import json, os, ssl, sys, urllib.request, urllib.error
+server = os.environ["FEDERATOR_SERVER"]
+trusted = ssl.create_default_context(cadata=os.environ["FEDERATOR_CA"])
+found = {}
+for path in sys.argv[1:]:
+    scheme, _, rest = path.partition(":")
+    try:
+        body = b"" if "v1" in rest else None
+        request = urllib.request.Request(f"{scheme}://{server}{rest}", body)
+        found[path] = urllib.request.urlopen(request, context=trusted, timeout=10).status
+    except urllib.error.HTTPError as error:
+        found[path] = error.code
+    except OSError as error:
+        found[path] = type(error).__name__
+print(json.dumps(found))
+"""
+
+
+def ask_from(desk, *paths):
+    """Ask the server, from within a site's link."""
+    (desk.folder / "look.py").write_text(LOOK_AROUND)
+    said = desk.run(f"docker compose exec -T link python - {' '.join(paths)} < look.py")
+    return json.loads(said)
+
+
+def test_a_site_reaches_nothing_of_the_server_but_what_its_link_needs(deployed):
+    closed = [
+        *("https:/v1/control/start-run", "https:/v1/control/list-nodes", "https:/v1/control/"),
+        *("https:/v1/runtime/acquire-task", "https:/v1/fleet/get-fab", "https:/"),
+        *("https:/v1/fleet/register-node", "https:/v1/fleet/../control/list-nodes"),
+    ]
+    for desk in deployed.sites.values():
+        found = ask_from(desk, "https:/health", "http:/health", *closed)
+        assert found.pop("https:/health") == 200
+        assert found.pop("http:/health") == 400  # plain HTTP
+        assert set(found.values()) == {404}, found
+
+
+def inspected(engine, deployed, service, site="server"):
+    container = deployed.container(service, site)
+    return json.loads(engine("inspect", container))[0]
+
+
+def test_one_port_of_the_server_is_open(engine, deployed):
+    for service in ("gateway", "superlink", "server"):
+        ports = inspected(engine, deployed, service)["NetworkSettings"]["Ports"]
+        opened = [port for port, bound in ports.items() if bound]
+        assert opened == (["8443/tcp"] if service == "gateway" else [])
+    networks = inspected(engine, deployed, "superlink")["NetworkSettings"]["Networks"]
+    (inner,) = (network["IPAddress"] for network in networks.values())
+    reach = f"import socket; socket.create_connection(('{inner}', 8000), 3)"
+    for desk in deployed.sites.values():
+        desk.run(f'docker compose exec -T link python -c "{reach}"', status=1)
+
+
+def test_a_server_that_another_authority_vouches_for_is_refused(deployed, monkeypatch):
+    desk = deployed.sites["hospital-a"]
+    monkeypatch.setenv("FEDERATOR_CA", issue((), 30).certificate.decode())
+    said = desk.run("docker compose run --rm -e FEDERATOR_CA link doctor", status=1)
+    assert "FAIL" in said and "is not trusted" in said
+
+
+def test_a_key_that_nobody_let_in_is_refused(deployed):
+    desk = deployed.sites["hospital-a"]
+    make = "python -m federator.runtime keygen --key /tmp/other.key"
+    look = "python -m federator.runtime doctor --key /tmp/other.key"
+    command = f'docker compose run --rm --entrypoint sh link -c "{make} && {look}"'
+    said = desk.run(command, status=1)
+    assert "not registered at the server" in said
+
+
+def test_no_container_has_more_rights_than_it_needs(engine, deployed):
+    parts = [("server", service) for service in ("gateway", "superlink", "server")]
+    parts += [(site, service) for site in deployed.sites for service in ("link", "worker")]
+    for site, service in parts:
+        found = inspected(engine, deployed, service, site)
+        host = found["HostConfig"]
+        assert "@sha256:" in found["Config"]["Image"], (site, service)
+        assert found["Config"]["User"].split(":")[0] not in ("", "0", "root")
+        assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"]
+        assert "no-new-privileges:true" in host["SecurityOpt"] and not host["Privileged"]
+        assert host["Memory"] > 0 and host["PidsLimit"] > 0
+        assert host["LogConfig"]["Config"]["max-size"] == "10m"
+        mounts = {mount["Destination"]: mount["RW"] for mount in found["Mounts"]}
+        assert ("/data" in mounts) == (service == "worker")
+        assert mounts.get("/data") in (None, False)
+        if service == "worker":
+            assert host["NetworkMode"] == "none"
+            desk = deployed.sites[site]
+            assert desk.run("docker compose exec -T worker ls /sys/class/net") == "lo\n"
+            desk.run("docker compose exec -T worker touch /data/new", status=1)
+        if service == "link":
+            deployed.sites[site].run("docker compose exec -T link ls /data", status=2)
+
+
+OTHER_APP = """
+import shutil
+from dataclasses import replace
+from federator.runtime import campaign
+place = campaign.premises()
+app = Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
+with (app / "task.py").open("a") as task:
+    task.write("# one line more\\n")
+place = replace(place, app=app)
+list(campaign.plan(place, 1).events(place))
+"""
+OTHER_SETTING = """
+from federator.runtime import campaign
+campaign.Campaign._overrides = lambda *_: {"rounds": 1, "seed": 9}
+place = campaign.premises()
+list(campaign.plan(place, 1).events(place))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "said"),
+    [
+        (OTHER_APP, "outdated", "takes part in another version of the app"),
+        (OTHER_SETTING, "refused", "changes settings this site does not allow: ['seed']"),
+    ],
+    ids=["app", "setting"],
+)
+def test_a_run_that_the_sites_did_not_take_is_refused_on_both_sides(deployed, script, state, said):
+    (deployed.server.folder / "script.py").write_text(script)
+    command = f"docker compose -f compose/{NAME}/server.yaml exec -T server python - < script.py"
+    deployed.server.run(command, status=1)
+    told = deployed.server.said[-1][1]
+    assert "0 of 3 sites joined (none), 2 needed" in told
+    assert all(f"{site}: the site" in told for site in deployed.sites) and said in told
+    states = {e["site"]: e["state"] for e in deployed.events("site")[-3:]}
+    assert states == dict.fromkeys(deployed.sites, state)
+    for desk in deployed.sites.values():
+        assert said in desk.run("docker compose logs --tail=5 link")
+
+
+# What a server does that was taken over: Python runs this before anything else.
+TAKEN_OVER = """
+import os, sys
+if any("flwr-serverapp" in word for word in sys.orig_argv):
+    from flwr.app import Message
+    from federator.runtime import conversation
+    if os.environ["TAKEN_OVER"] == "unsigned":
+        conversation.sign = lambda *_: b"x" * 64
+    else:
+        begin = conversation.Conversation.__init__
+        def __init__(self, grid, *rest):
+            push = grid.push_messages
+            def twice(messages):
+                ids = list(push(messages))
+                push([
+                    Message(m.content, m.metadata.dst_node_id, m.metadata.message_type,
+                            ttl=m.metadata.ttl, group_id=m.metadata.group_id)
+                    for m in messages
+                ])
+                return ids
+            grid.push_messages = twice
+            begin(self, grid, *rest)
+        conversation.Conversation.__init__ = __init__
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("unsigned", "has not signed this instruction"), ("replayed", "was followed before")],
+)
+def test_an_instruction_of_a_server_that_was_taken_over_is_refused(deployed, what, said):
+    folder = deployed.server.folder / "taken-over"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    (folder / "sitecustomize.py").write_text(TAKEN_OVER)
+    more = {
+        "services": {
+            "server": {
+                "volumes": [f"{folder}:/taken-over:ro"],
+                "environment": {"PYTHONPATH": "/taken-over", "TAKEN_OVER": what},
+            }
+        }
+    }
+    (folder / "more.yaml").write_text(json.dumps(more))
+    file = f"docker compose -f compose/{NAME}/server.yaml"
+    deployed.server.run(f"{file} -f taken-over/more.yaml up -d server")
+    try:
+        wait_for_server(deployed)
+        rounds = f"{file} exec -T server federator rounds --rounds 1 --epochs 1"
+        deployed.server.run(rounds, status=1 if what == "unsigned" else 0)
+        if what == "unsigned":
+            assert deployed.server.said[-1][1].count(said) >= len(deployed.sites)
+        for desk in deployed.sites.values():
+            assert said in desk.run("docker compose logs --tail=20 link")
+    finally:
+        deployed.server.run(f"{file} up -d server")
+        wait_for_server(deployed)
+
+
+def wait_for_server(deployed):
+    wait_for(lambda: "Starting Flower SuperExec" in deployed.compose("logs --since=60s server"))
+
+
+class Rounds:
+    """Long rounds that are going on, to break something meanwhile."""
+
+    def __init__(self, deployed, count=3):
+        self.deployed = deployed
+        file = deployed.server.folder / "compose" / NAME / "server.yaml"
+        command = ["docker", "compose", "-f", str(file), "exec", "-T", "server"]
+        self.before = deployed.events("round")[-1]["round"]
+        self.process = subprocess.Popen(
+            [*command, "federator", "rounds", f"--rounds={count}", f"--epochs={LONG}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_until_trained(self, site, number):
+        """Wait until a site trains the round of that number, from 1."""
+        desk, text = self.deployed.sites[site], f"train, round {self.before + number}, "
+        wait_for(lambda: text in desk.run("docker compose logs --tail=30 link"))
+        time.sleep(1)
+
+    def told(self):
+        """Return the rounds as the journal has them by now, by number from 1."""
+        found = [e for e in self.deployed.events("round") if e["round"] > self.before]
+        return {event["round"] - self.before: event["sites"] for event in found}
+
+    def finish(self):
+        """Wait for the end; return what the command said."""
+        said = self.process.communicate(timeout=300)[0]
+        assert self.process.returncode == 0, said
+        return said
+
+
+def kill(deployed, site):
+    for service in ("link", "worker"):
+        subprocess.run(["docker", "kill", deployed.container(service, site)], check=True)
+    time.sleep(3)
+    yield
+    deployed.sites[site].run("docker compose up -d")
+
+
+def pause(deployed, site):
+    link = deployed.container("link", site)
+    subprocess.run(["docker", "pause", link], check=True)
+    yield
+    subprocess.run(["docker", "unpause", link], check=True)
+
+
+def cut_off(deployed, site):
+    network = (f"{NAME}-{site}_default", deployed.container("link", site))
+    subprocess.run(["docker", "network", "disconnect", *network], check=True)
+    time.sleep(30)
+    yield
+    subprocess.run(["docker", "network", "connect", *network], check=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "site"), [(kill, "hospital-a"), (pause, "hospital-b"), (cut_off, "hospital-c")]
+)
+def test_a_site_that_falls_out_in_a_round_is_back_in_a_later_one(deployed, fault, site):
+    rounds = Rounds(deployed, 4)
+    rounds.wait_until_trained(site, 1)
+    steps = fault(deployed, site)
+    next(steps)
+    if fault is not kill:  # which is told as soon as the site is back
+        wait_for(lambda: 1 in rounds.told())
+    next(steps, None)
+    said = rounds.finish()
+    told = rounds.told()
+    assert not told[1][site]["ok"], told
+    others = [one for name, one in told[1].items() if name != site]
+    assert len(others) == QUORUM and all(one["ok"] for one in others)
+    assert told[4][site]["ok"], told
+    assert f"site {site}: failed ({told[1][site]['reason']})" in said
+    report = deployed.compose(
+        f"exec -T server sh -c 'cat $(ls -d /results/{NAME}/2*/ | tail -1)report.html'"
+    )
+    assert told[1][site]["reason"] in report
+
+
+def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed):
+    rounds = Rounds(deployed)
+    wait_for(lambda: 1 in rounds.told())
+    rounds.wait_until_trained("hospital-a", 2)
+    subprocess.run(["docker", "kill", deployed.container("server")], check=True)
+    assert rounds.process.wait(60) != 0
+    deployed.server.run(f"docker compose -f compose/{NAME}/server.yaml up -d")
+    wait_for_server(deployed)
+    last = rounds.before + 3
+    wait_for(lambda: any(e.get("round") == last for e in deployed.events("end")), 240)
+    assert sorted(rounds.told()) == [1, 2, 3]
+    assert all(one["ok"] for one in rounds.told()[3].values())
+    assert deployed.events("start")[-1]["first_round"] == rounds.before + 2
+
+
+def test_a_new_version_is_reviewed_and_taken(deployed):
+    desk = deployed.sites["hospital-a"]
+    new = desk.folder / "hospital-a.yaml"
+    text = new.read_text()
+    new.write_text(text.replace("BASELINES:-true", "BASELINES:-false"))
+    review, take, start = commands("site-operator.md")["6"]
+    said = desk.run(review)
+    assert "BASELINES:-false" in said and "Images: nothing changes" in said
+    new.write_text(text)
+    desk.run(take)
+    desk.run(start)
+
+
+def test_no_secret_is_in_a_log(deployed):
+    secrets = [
+        (deployed.server.folder / "token.txt").read_text(),
+        (deployed.server.folder / "compose" / NAME / "keys" / "superexec.secret").read_text(),
+    ]
+    logs = deployed.compose("logs 2>&1")
+    for desk in deployed.sites.values():
+        logs += desk.run("docker compose logs 2>&1")
+    assert "PRIVATE KEY" not in logs and not any(secret in logs for secret in secrets)
