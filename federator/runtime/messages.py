@@ -13,12 +13,15 @@ from math import isqrt
 import flwr
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
 from federator.runtime.weights import Weights, WeightsError, read_from, write
 
 _FAILED = 2023  # none of Flower's own error codes
+_LOST = (ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+         ErrorCode.NODE_UNAVAILABLE)  # fmt: skip
 _PACKED = "safetensors"
 _SETS = {"num-examples": "trainset", "num-examples-val": "valset", "num-examples-test": "testset"}
 
@@ -148,8 +151,11 @@ def failure_reply(failure: Failure, message: Message, site: str) -> Message:
 def read_failure(error: Error) -> tuple[str, Failure]:
     """Return the site's name and its failure, from a link's error reply or a stock SuperNode's.
 
-    The name is empty, and the failure ``unknown``, where Flower itself tells of an error.
+    The name is empty where Flower itself tells of an error: ``lost``, if the site is gone, else
+    ``unknown``.
     """
+    if error.code in _LOST:
+        return "", Failure("lost")
     text = error.reason or ""
     if error.code != _FAILED:  # a stock SuperNode has <class 'RuntimeError'>:<'[…]'>
         text = text[text.find("[") : text.rfind("]") + 1]

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.docker
 
 NAME = "breast-cancer"
 SETTINGS = DOCS.joinpath("coordinator.md").read_text().split("```yaml\n")[1].split("```")[0]
-ROUND_DEADLINE = 25
-LONG = 1500  # epochs that take some seconds, for faults to happen meanwhile
+ROUND_DEADLINE = 60
+LONG = 800  # epochs that take some seconds, for faults to happen meanwhile
 QUORUM = 2
 
 
@@ -243,11 +243,11 @@ def test_no_container_has_more_rights_than_it_needs(engine, deployed):
 
 
 OTHER_APP = """
-import shutil
+import pathlib, shutil
 from dataclasses import replace
 from federator.runtime import campaign
 place = campaign.premises()
-app = Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
+app = pathlib.Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
 with (app / "task.py").open("a") as task:
     task.write("# one line more\\n")
 place = replace(place, app=app)
