@@ -28,6 +28,7 @@ from federator.runtime import keys
 from federator.runtime.campaign import Premises
 from federator.runtime.control import environment, program
 from federator.runtime.flower import app_hash
+from federator.runtime.parcels import PART
 from federator.templates import Templates
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -59,7 +60,9 @@ class Deployment:
             root / "federation.json",
             self.keys / "coordinator.key",
             root / "results",
+            root / "store",
         )
+        self.env_of_site = dict(self.env)  # which knows nothing of the server's folders
         self.env |= self.premises.environment
         read = self.federation
         self.premises.federation.write_text(
@@ -71,6 +74,7 @@ class Deployment:
                     "join_deadline": read.deadlines.join,
                     "round_deadline": read.deadlines.round,
                     "baselines": read.baselines,
+                    "messages": [s.name for s in read.sites if s.transport == "messages"],
                 }
             )
         )
@@ -103,10 +107,13 @@ class Deployment:
         """Start nginx with the generated configuration."""
         scratch = self.root / "nginx"
         scratch.mkdir(exist_ok=True)
+        self.premises.store.mkdir(exist_ok=True)
         text = Templates().fill(
             "nginx.conf",
             listen=self.address,
             scratch=scratch,
+            store=self.premises.store,
+            part_bytes=PART,
             certificate=self.keys / "server.crt",
             key=self.keys / "server.key",
             superlink=f"127.0.0.1:{self.inner}",
@@ -134,15 +141,17 @@ class Deployment:
             f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
             *("--key", self.root / name / "site.key", "--site", name, "--socket", socket),
             *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
+            env=self.env_of_site,
         )  # fmt: skip
         self.start(
             f"{name}.worker", *RUNTIME, "worker", "--app", self.components.app,
             *("--data", self.data[name], "--site", name, "--socket", socket),
+            env=self.env_of_site,
         )  # fmt: skip
 
-    def start(self, name: str, *command: object) -> None:
+    def start(self, name: str, *command: object, env: dict[str, str] | None = None) -> None:
         """Start a part; it ends with the deployment."""
-        self.processes.start(name, [str(part) for part in command], self.env)
+        self.processes.start(name, [str(part) for part in command], env or self.env)
 
     # -- use ------------------------------------------------------------------------------
 

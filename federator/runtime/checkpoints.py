@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from federator.runtime.weights import Weights, load, save
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import Weights, save
 
 _JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
 
@@ -21,8 +22,8 @@ class Checkpoint(NamedTuple):
     """A global model, with what its strategy needs to go on from it."""
 
     round: int
-    weights: Weights
-    state: Weights
+    weights: WeightFile
+    state: WeightFile | None = None
 
 
 class RunFolder:
@@ -44,13 +45,14 @@ class RunFolder:
         lines = (self.path / _JOURNAL).read_text(encoding="utf-8").splitlines()
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, round_number: int, weights: Weights, state: Weights | None = None) -> Checkpoint:
         """Keep a round's model; its state first, so that weights never stand without it."""
-        path = self._weights(checkpoint.round)
-        metadata = {"round": str(checkpoint.round)}
-        if checkpoint.state:
-            save(path.with_suffix(".state.safetensors"), checkpoint.state, metadata)
-        save(path, checkpoint.weights, metadata)
+        path = self._weights(round_number)
+        metadata = {"round": str(round_number)}
+        if state:
+            save(path.with_suffix(".state.safetensors"), state, metadata)
+        save(path, weights, metadata)
+        return self.load(round_number)
 
     def load(self, round_number: int) -> Checkpoint:
         """Return the checkpoint of a round.
@@ -60,7 +62,8 @@ class RunFolder:
         """
         path = self._weights(round_number)
         state = path.with_suffix(".state.safetensors")
-        return Checkpoint(round_number, load(path)[0], load(state)[0] if state.exists() else {})
+        found = WeightFile(state) if state.exists() else None
+        return Checkpoint(round_number, WeightFile(path), found)
 
     def last(self) -> Checkpoint | None:
         """Return the newest checkpoint, if any."""
@@ -70,11 +73,8 @@ class RunFolder:
 
     def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
         """Write the final model and the manifest with the hash of every file of weights."""
-        save(self.path / _MODEL, chosen.weights, {"round": str(chosen.round)})
-        files = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.path.glob("*.safetensors"))
-        }
+        save(self.path / _MODEL, chosen.weights.load(), {"round": str(chosen.round)})
+        files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
         partial = self.path / ".manifest.json.part"
         partial.write_text(text + "\n")
@@ -88,3 +88,8 @@ class RunFolder:
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.link import Link
+from federator.runtime.sealed import Sealed
 from federator.runtime.weights import digest
 
 RUN, NODE = 7, 42
@@ -37,7 +38,7 @@ class Worker:
         self.packet = packet
 
     def answer(self, _):
-        return {"examples": SIZES, "evaluations": {}}, {"w": WEIGHTS["w"] + 1}
+        return {"examples": SIZES, "evaluations": {}}, Sealed.of({"w": WEIGHTS["w"] + 1})
 
     def dismiss(self):
         raise AssertionError("nothing is wrong with the worker")
