@@ -27,8 +27,9 @@ from federator import sourcemap
 from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Answer, Conversation, Order
+from federator.runtime.disk import require_space
 from federator.runtime.flower import quicken_grid
-from federator.runtime.folding import Folding, is_plain
+from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
@@ -101,7 +102,7 @@ class Server:
         """
         self._join()
         if start.round == 0:
-            start = self.folder.save(0, start.weights.load())
+            start = self.folder.begin(start.weights)
         last = self._rounds(start)
         chosen = self._choose(last)
         if chosen.round != last.round:
@@ -113,9 +114,8 @@ class Server:
     def _rounds(self, start: Checkpoint) -> Checkpoint:
         if is_plain(self.strategy):
             assert isinstance(self.strategy, FedAvg)
-            folding = Folding(self.strategy, start.state.load() if start.state else None)
             for number in range(start.round + 1, start.round + self.plan.rounds + 1):
-                start = self._round(number, start.weights, folding)
+                start = self._round(number, start)
         else:
             from federator.runtime.strategies import run_strategy
 
@@ -124,20 +124,22 @@ class Server:
         self._test(FEDERATION, start, sets)
         return start
 
-    def _round(self, number: int, model: WeightFile, folding: Folding) -> Checkpoint:
+    def _round(self, number: int, before: Checkpoint) -> Checkpoint:
+        assert isinstance(self.strategy, FedAvg)
         started = time.monotonic()
         self._welcome()
         deadline = time.time() + self.settings.round_deadline
-        order = Order(self.instruction("train", number, deadline, sets=("val",)), model)
+        order = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
         answers = self.deliver(number, dict.fromkeys(self._sample(number), order), deadline)
         done = [answer for answer in answers.values() if answer.weights is not None]
-        weights = folding.fold(
+        checkpoint = fold(
+            self.strategy,
             number,
-            model.load(),
-            [answer.weights.load() for answer in done if answer.weights is not None],
+            before,
+            [answer.weights for answer in done if answer.weights is not None],
             [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
+            self.folder,
         )
-        checkpoint = self.folder.save(number, weights, folding.state)
         self.record_round(FEDERATION, number, answers, time.monotonic() - started)
         self.record_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint
@@ -150,6 +152,7 @@ class Server:
         Raises:
             RunError: if fewer than the quorum did, with each site's reason.
         """
+        self._require_space(orders)
         answers = self.conversation.ask(orders, deadline)
         delivered = sum(answer.failure is None for answer in answers.values())
         needed = max(1, min(self.settings.quorum, len(orders)))
@@ -260,6 +263,7 @@ class Server:
                 for site, weights in models.items()
                 if site in self.conversation.nodes
             }
+            self._require_space(orders)
             for site, answer in self.conversation.ask(orders, deadline).items():
                 taken = time.monotonic() - started
                 self.record_round(site, number, {site: answer}, taken)
@@ -294,6 +298,18 @@ class Server:
             sets,
             float(getattr(self.strategy, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
         )
+
+    def _require_space(self, orders: Mapping[str, Order]) -> None:
+        """Check that what a round sends, receives and keeps fits on disk.
+
+        Raises:
+            RunError: if it does not.
+        """
+        files = [order.weights for order in orders.values() if order.weights is not None]
+        sent = sum({file: file.size for file in files}.values())
+        received = sum(file.size for file in files)
+        kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
+        require_space({self.conversation.store.folder: sent + received, self.folder.path: kept})
 
     def _sample(self, number: int) -> list[str]:
         """Return the sites that train this round, by the strategy's fraction and the seed."""

@@ -1,12 +1,15 @@
-"""Weights on disk: a safetensors file, or the consecutive parts of one, read piece by piece."""
+"""Weights on disk, read and written block by block: memory does not depend on the model's size.
+
+A file of weights is a safetensors file, or the consecutive parts of one.
+"""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +19,13 @@ from federator.runtime.weights import (
     Tensor,
     Weights,
     WeightsError,
+    head,
     load,
     read_from,
     read_head,
 )
 
-BLOCK = 2**20
+BLOCK = 2**18
 """How many numbers are in memory at a time."""
 
 
@@ -99,10 +103,14 @@ class WeightFile:
             with suppress(OSError):  # another file system
                 os.link(self.paths[0], path)
                 return
-        with path.open("wb") as target:
-            for part in self.paths:
-                with part.open("rb") as source:
-                    shutil.copyfileobj(source, target, BLOCK)
+        with path.open("wb") as out:
+            self.pour(out)
+
+    def pour(self, out: BinaryIO) -> None:
+        """Write the whole file to a stream."""
+        for path in self.paths:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, out, BLOCK)
 
     def _read(self, first: int, last: int) -> memoryview:
         found = np.empty(last - first, np.uint8).data
@@ -117,3 +125,32 @@ class WeightFile:
                     raise WeightsError(f"{path.name} is shorter than it was")
             start = end
         return found
+
+
+class Draft:
+    """A file of weights that is being written, in blocks of any order.
+
+    Args:
+        out: the file.
+        tensors: what it will hold.
+        metadata: what else it says.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+
+    def __init__(
+        self, out: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+    ) -> None:
+        start = head(tensors, metadata)
+        size = sum(tensor.length * np.dtype(tensor.dtype).itemsize for tensor in tensors.values())
+        self._places = read_head(start, len(start) + size)[0]
+        self._out = out.fileno()
+        os.pwrite(self._out, start, 0)
+        os.truncate(self._out, len(start) + size)
+
+    def write(self, block: Block, numbers: npt.NDArray[Any]) -> None:
+        """Write a block's numbers, as the tensor's type."""
+        tensor, start = self._places[block.name]
+        data = np.ascontiguousarray(numbers, tensor.dtype)
+        os.pwrite(self._out, data.data, start + block.first * data.itemsize)

@@ -12,7 +12,8 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -194,23 +195,34 @@ def map_from(fd: int) -> tuple[Weights, dict[str, str]]:
     return read_from(memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ)))
 
 
-def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
-    """Write weights to a file that is whole or not there: write, fsync, rename.
-
-    Raises:
-        WeightsError: as :func:`write`.
-    """
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream to a file that is whole in the end, or not there: write, fsync, rename."""
     partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as out:
-        write(out, weights, metadata)
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with partial.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights to a file that is whole or not there.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+    with whole(path) as out:
+        write(out, weights, metadata)
 
 
 def load(path: Path) -> tuple[Weights, dict[str, str]]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from federator.runtime.checkpoints import RunFolder
+from federator.runtime.weightfile import Block
+from federator.runtime.weights import describe
 
 WEIGHTS = {"a": np.array([1.0, 2.0], np.float32)}
 
@@ -15,11 +17,15 @@ def test_the_newest_checkpoint_comes_back_with_its_state(tmp_path):
     folder = RunFolder(tmp_path / "run")
     assert folder.last() is None
     folder.save(0, WEIGHTS)
-    folder.save(10, {"a": np.zeros(2, np.float32)}, {"m/a": np.ones(2, np.float32)})
+    tensors = describe(WEIGHTS)
+    with folder.drafts(10, tensors, {"m/a": tensors["a"]}) as (model, state):
+        state.write(Block("m/a", 0, 2), np.ones(2))
+        model.write(Block("a", 1, 2), np.full(1, 5.0))
+        assert folder.last().round == 0, "a file is whole or not there"
     folder.save(9, WEIGHTS)
     last = folder.last()
     assert last.round == 10
-    assert last.weights.load()["a"].tolist() == [0, 0]
+    assert last.weights.load()["a"].tolist() == [0, 5]
     assert last.state.load()["m/a"].tolist() == [1, 1]
 
 
