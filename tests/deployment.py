@@ -135,17 +135,25 @@ class Deployment:
 
     def start_site(self, name: str) -> None:
         """Start a site's link and worker, as in the site's compose file."""
-        public = (self.federation.folder / "public" / "coordinator.pub").read_text().strip()
-        socket = self.root / f"{name}.socket"
-        self.start(
-            f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
-            *("--key", self.root / name / "site.key", "--site", name, "--socket", socket),
-            *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
-            env=self.env_of_site,
-        )  # fmt: skip
+        self.start_link(name)
         self.start(
             f"{name}.worker", *RUNTIME, "worker", "--app", self.components.app,
-            *("--data", self.data[name], "--site", name, "--socket", socket),
+            *("--data", self.data[name], "--site", name, "--socket", self.socket(name)),
+            env=self.env_of_site,
+        )  # fmt: skip
+
+    def socket(self, name: str) -> Path:
+        """Return where a site's worker connects."""
+        return self.root / f"{name}.socket"
+
+    def start_link(self, name: str) -> None:
+        """Start a site's link."""
+        public = (self.federation.folder / "public" / "coordinator.pub").read_text().strip()
+        self.start(
+            f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
+            *("--key", self.root / name / "site.key", "--site", name),
+            *("--socket", self.socket(name)),
+            *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
             env=self.env_of_site,
         )  # fmt: skip
 
@@ -169,7 +177,7 @@ class Deployment:
 
     def kill(self, name: str) -> None:
         """Kill a part and all it started, as if its container had been."""
-        family, found = [self.processes._running[name].pid], 0
+        family, found = [self.processes.pid(name)], 0
         while found < len(family):
             children = Path(f"/proc/{family[found]}/task/{family[found]}/children").read_text()
             family += [int(pid) for pid in children.split()]
