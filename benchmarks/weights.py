@@ -83,7 +83,7 @@ def limit(deployed: deployment.Deployment, sites: int) -> float:
 
 def curl(authority: Path, commands: Sequence[Sequence[str]]) -> None:
     """Run curl as often as there are commands, all at once."""
-    base = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert", authority]
+    base = ["curl", "--no-progress-meter", "--fail", "--noproxy", "*", "--cacert", str(authority)]
     at_once = ["--parallel", "--parallel-max", "4"]
     running = [subprocess.Popen([*base, *at_once, *command]) for command in commands]
     if any(process.wait() for process in running):
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     found: dict[str, Figures] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=deployment.scratch()) as folder:
         scratch = Path(folder)
         found["ours"] = ours(options.sites, options.megabytes, options.rounds, scratch / "ours")
         if options.peer_rounds:

@@ -38,13 +38,21 @@ RUNTIME = [sys.executable, "-m", "federator.runtime"]
 class Deployment:
     """One federation and its running parts; ``logs/`` has what each of them says."""
 
-    def __init__(self, root: Path, processes: Processes, names: list[str], settings: str = ""):
+    def __init__(
+        self,
+        root: Path,
+        processes: Processes,
+        names: list[str],
+        settings: str = "",
+        **changed: str,
+    ):
         self.root, self.processes, self.names = root, processes, names
         self.port, self.inner = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         data = {name: lay_out_site(root / "data" / name, seed) for seed, name in enumerate(names)}
         self.data = data
-        self.federation = lay_out(root, data, f"server: {self.address}\nrounds: 2\n{settings}")
+        told = f"server: {self.address}\nrounds: 2\n{settings}"
+        self.federation = lay_out(root, data, told, **changed)
         self.components = convert(self.federation, root / "build")
         self.hash = app_hash(self.components.app)
         provision(self.federation)
@@ -231,12 +239,12 @@ class Deployment:
 
 
 @contextmanager
-def deploy(root: Path, names: list[str], settings: str = ""):
+def deploy(root: Path, names: list[str], settings: str = "", **changed: str):
     """Deploy a federation with the server's parts running, and no site yet."""
     if NGINX is None:
         pytest.skip("nginx is missing (Debian and Ubuntu: nginx-light)")
     with Processes(root / "logs") as processes:
-        deployment = Deployment(root, processes, names, settings)
+        deployment = Deployment(root, processes, names, settings, **changed)
         deployment.start_superlink()
         deployment.start_gateway()
         deployment.build_initial()

@@ -14,14 +14,23 @@ from benchmarks.light import model
 from federator.runtime.weights import save
 
 HERE = Path(__file__).parent
+_STRATEGY = "from flwr.serverapp.strategy import FedAvg\n\nstrategy = FedAvg(min_available_nodes=1)"
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 from deployment import Deployment, deploy  # noqa: E402
+
+
+def scratch() -> Path:
+    """Return a folder on disk, not in memory, for what a benchmark writes."""
+    folder = HERE.parents[1] / "build"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @contextmanager
 def server(root: Path, names: Sequence[str], megabytes: int) -> Iterator[Deployment]:
     """Run a server with its gateway, for a model of such a size; no site is running."""
-    with deploy(root, list(names), "deadlines: {join: 30m, round: 1h}\n") as deployed:
+    deadlines = "deadlines: {join: 30m, round: 1h}\n"
+    with deploy(root, list(names), deadlines, strategy=_STRATEGY) as deployed:
         save(deployed.premises.runs / "initial.safetensors", model.build(megabytes))
         yield deployed
 

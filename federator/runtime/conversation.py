@@ -131,7 +131,7 @@ class Conversation:
         answers: dict[str, Answer] = {}
         pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
         while sent:
-            before = len(sent)
+            before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._poll(sent)}
             if time.time() > deadline:
                 answers |= self._give_up(sent, names, "late")
@@ -145,7 +145,8 @@ class Conversation:
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
                 roll_call = time.monotonic() + _ROLL_CALL
-            pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
+            taken = time.monotonic() - began  # longer, if many sites are asked about
+            pause = max(taken, _QUICK if len(sent) < before else min(pause * 1.5, _SLOW))
             if sent:
                 time.sleep(pause)
         self.store.withdraw()

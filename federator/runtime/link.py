@@ -50,6 +50,7 @@ log = logging.getLogger("federator")
 
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
+_PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 
@@ -228,15 +229,26 @@ class Link:
         )
 
 
+def longer(pause: float, active: bool, taken: float) -> float:
+    """Return how long to wait before the server is asked again.
+
+    A server that takes its time to say that there is nothing has many sites to answer: each of
+    them then asks so seldom that all together ask no more often than it can answer.
+    """
+    usual = min(pause * 1.5, _ACTIVE if active else _IDLE)
+    return max(usual, min((taken - _PROMPT) * _SHARE, _PATIENT))
+
+
 def serve(link: Link, fleet: flower.Fleet) -> None:
     """Answer the server's messages; ask often while a run is going on, seldom when none is."""
     pause, last = _QUICK, 0.0
     while True:
+        asked = time.monotonic()
         message = fleet.receive()
         if message is None:
+            now = time.monotonic()
+            pause = longer(pause, now - last < _ACTIVE_FOR, now - asked)
             time.sleep(pause)
-            longest = _ACTIVE if time.monotonic() - last < _ACTIVE_FOR else _IDLE
-            pause = min(pause * 1.5, longest)
             continue
         started = time.monotonic()
         reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)

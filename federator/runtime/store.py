@@ -7,6 +7,7 @@ machine the links use them directly. What has arrived is moved to ``closed/``, o
 reach, before it is looked at. A part that is on its way is in ``arriving/``.
 """
 
+import hashlib
 import secrets
 import shutil
 import weakref
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from federator.runtime.parcels import Part, Table, cut, name, sha256
+from federator.runtime.parcels import PART, Part, Table, cut, name
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import Weights, WeightsError, save
 
@@ -24,6 +25,7 @@ MODEL = "model"
 DOWN, UP, ARRIVING = "down", "up", "arriving"
 _CLOSED = "closed"
 _AT_ONCE = 4
+_READ = 2**20
 
 
 class Store:
@@ -68,7 +70,7 @@ class Store:
             if not table:
                 raise WeightsError("there is no update")
             paths = [closed / name(number) for number in range(len(table))]
-            found = _table([(path, slice(0, None)) for path in paths if path.exists()])
+            found = _table([(path, slice(0, PART)) for path in paths if path.exists()])
             for number, part in enumerate(table):
                 if number >= len(found) or found[number] != part:
                     raise WeightsError(f"part {number} is not what the site says it sent")
@@ -111,7 +113,10 @@ def _table(parts: Sequence[tuple[Path, slice]]) -> Table:
 
 def _part(where: tuple[Path, slice]) -> Part:
     path, part = where
+    hashed, size = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as source:
         source.seek(part.start)
-        data = source.read(-1 if part.stop is None else part.stop - part.start)
-    return Part(len(data), sha256(memoryview(data)))
+        while data := source.read(min(part.stop - part.start - size, _READ)):
+            hashed.update(data)
+            size += len(data)
+    return Part(size, hashed.hexdigest())
