@@ -6,7 +6,6 @@ three stock SuperNodes. The physical limit is the bare training loop of the slow
 """
 
 import argparse
-import itertools
 import json
 import os
 import shutil
@@ -14,17 +13,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.light import stock as light
 from federator import federation
 from federator.convert import Components, convert
 from federator.federation import Federation
-from federator.local import Rehearsal, environment, flwr, free_port, wait_for
-from federator.processes import Processes
+from federator.local import Rehearsal
 
 HERE = Path(__file__).parent
 
@@ -44,41 +42,8 @@ def stock(read: Federation, components: Components, rounds: int, scratch: Path) 
     """Return the seconds of each round after the first of an ordinary Flower app."""
     app = shutil.copytree(HERE / "stock_app", scratch / "app")
     shutil.copy(components.app / "task.py", app)
-    env = environment(scratch) | {"ROUND_TIMES": str(scratch / "times")}
-    port = free_port()
-    address = f"127.0.0.1:{port}"
-    (scratch / "config.toml").write_text(
-        f'superlink.default = "local"\nsuperlink.local = {{address="{address}", insecure=true}}\n'
-    )
-    binary = Path(sys.executable).parent
-    with Processes(scratch / "logs") as processes:
-        processes.start(
-            "superlink",
-            [str(binary / "flower-superlink"), "--insecure", "--port", str(port),
-             "--disable-runtime-dependency-installation"],
-            env,
-        )  # fmt: skip
-        wait_for(f"http://{address}/health", processes)
-        for site in read.sites:
-            processes.start(
-                site.name,
-                [str(binary / "flower-supernode"), "--insecure", "--superlink", address,
-                 "--port", str(free_port()), "--node-config", f'data-dir="{site.data}"'],
-                env,
-            )  # fmt: skip
-        settings = f"rounds={rounds} local-epochs={read.local_epochs}"
-        flwr(["run", str(app), "local", "-c", settings], env)
-        return _times(scratch / "times", rounds)
-
-
-def _times(path: Path, rounds: int) -> list[float]:
-    deadline = time.monotonic() + 60 * rounds
-    while time.monotonic() < deadline:
-        at = [float(line) for line in path.read_text().splitlines()] if path.exists() else []
-        if len(at) > rounds:
-            return [later - earlier for earlier, later in itertools.pairwise(at[1:])]
-        time.sleep(0.5)
-    raise TimeoutError("stock Flower did not finish its rounds")
+    nodes = [f'data-dir="{site.data}"' for site in read.sites]
+    return light.rounds(app, nodes, f"local-epochs={read.local_epochs}", rounds, scratch)[0]
 
 
 def bare(read: Federation, components: Components) -> float:

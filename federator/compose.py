@@ -23,6 +23,7 @@ from federator.errors import FederationFileError, FederatorError, InputError, Pr
 from federator.federation import FILE, Federation, Site
 from federator.images import Images
 from federator.runtime.flower import app_hash
+from federator.runtime.parcels import PART
 from federator.runtime.review import APP
 from federator.templates import FOLDER, Templates
 
@@ -33,6 +34,8 @@ _MODEL = "x-model-bytes"
 _GATEWAY_PLACES = {
     "listen": "8443",
     "scratch": "/tmp",
+    "store": "/store",
+    "part_bytes": PART,
     "certificate": "/run/federator/server.crt",
     "key": "/run/federator/server.key",
     "superlink": "superlink:8000",
@@ -159,6 +162,7 @@ class _Files:
             "join_deadline": federation.deadlines.join,
             "round_deadline": federation.deadlines.round,
             "baselines": federation.baselines,
+            "messages": [site.name for site in federation.sites if site.transport == "messages"],
         }
         text = json.dumps(settings, indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)

@@ -172,6 +172,8 @@ class Site(_Part):
     """Score histograms with a count below this number do not leave the site."""
     baselines: bool = True
     """Whether models trained at one site alone may be tested on this site's test set."""
+    transport: Literal["files", "messages"] = "files"
+    """How weights travel; a stock SuperNode has them in messages, whatever is said here."""
 
     @field_validator("name")
     @classmethod

@@ -7,6 +7,7 @@ parts that run in containers elsewhere, with the same component folder.
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from federator.runtime.flower import app_hash
 from federator.runtime.outcomes import Failure
 from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_to_go
 from federator.runtime.settings import ENVIRONMENT, ServerSettings
+from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
 
 _START_PATIENCE = 60.0
@@ -81,6 +83,8 @@ class Rehearsal:
                 if not self._has_ended():
                     journal.record("end", state="failed", reason=str(error), seconds=0.0)
                 raise
+            finally:
+                shutil.rmtree(self._store, ignore_errors=True)
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
         env = environment(scratch)
@@ -126,6 +130,8 @@ class Rehearsal:
             round_deadline=federation.deadlines.round,
             baselines=self.baselines,
             signing_key=str(scratch / "coordinator.key"),
+            messages=[site.name for site in federation.sites if site.transport == "messages"],
+            store=str(self._store),
             initial_weights=first,
             source_map=str(self.components.app.parent / "source-map.json"),
         ).write(scratch / "server.json")
@@ -167,6 +173,7 @@ class Rehearsal:
             *(sys.executable, "-m", "federator.runtime.link"),
             *("--server", superlink, "--insecure", "--site", name, "--coordinator-key", public),
             *("--app-hash", app_hash(self.components.app)),
+            *("--store", str(self._store)),
             *("--socket", str(scratch / name), "--labels", str(len(self.federation.labels))),
             *("--min-cell-count", str(site.min_cell_count)),
             *("--metrics", *self.federation.metrics),
@@ -201,6 +208,10 @@ class Rehearsal:
                 self._start_worker(site.name, scratch, processes, env)
         if processes.ended("superlink") is not None:
             raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
+
+    @property
+    def _store(self) -> Path:
+        return self.folder.resolve() / STORE
 
     def _has_ended(self) -> bool:
         path = self.folder / "rounds.jsonl"

@@ -85,6 +85,10 @@ class Processes:
                 preexec_fn=_die_with_parent,
             )
 
+    def pid(self, name: str) -> int:
+        """Return a process's number."""
+        return self._running[name].pid
+
     def ended(self, name: str) -> int | None:
         """Return a process's exit status, None while it runs."""
         return self._running[name].poll()

@@ -28,6 +28,7 @@ from federator.runtime import keys
 from federator.runtime.campaign import Premises
 from federator.runtime.control import environment, program
 from federator.runtime.flower import app_hash
+from federator.runtime.parcels import PART
 from federator.templates import Templates
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -37,13 +38,21 @@ RUNTIME = [sys.executable, "-m", "federator.runtime"]
 class Deployment:
     """One federation and its running parts; ``logs/`` has what each of them says."""
 
-    def __init__(self, root: Path, processes: Processes, names: list[str], settings: str = ""):
+    def __init__(
+        self,
+        root: Path,
+        processes: Processes,
+        names: list[str],
+        settings: str = "",
+        **changed: str,
+    ):
         self.root, self.processes, self.names = root, processes, names
         self.port, self.inner = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         data = {name: lay_out_site(root / "data" / name, seed) for seed, name in enumerate(names)}
         self.data = data
-        self.federation = lay_out(root, data, f"server: {self.address}\nrounds: 2\n{settings}")
+        told = f"server: {self.address}\nrounds: 2\n{settings}"
+        self.federation = lay_out(root, data, told, **changed)
         self.components = convert(self.federation, root / "build")
         self.hash = app_hash(self.components.app)
         provision(self.federation)
@@ -59,7 +68,9 @@ class Deployment:
             root / "federation.json",
             self.keys / "coordinator.key",
             root / "results",
+            root / "store",
         )
+        self.env_of_site = dict(self.env)  # which knows nothing of the server's folders
         self.env |= self.premises.environment
         read = self.federation
         self.premises.federation.write_text(
@@ -71,6 +82,7 @@ class Deployment:
                     "join_deadline": read.deadlines.join,
                     "round_deadline": read.deadlines.round,
                     "baselines": read.baselines,
+                    "messages": [s.name for s in read.sites if s.transport == "messages"],
                 }
             )
         )
@@ -103,10 +115,13 @@ class Deployment:
         """Start nginx with the generated configuration."""
         scratch = self.root / "nginx"
         scratch.mkdir(exist_ok=True)
+        self.premises.store.mkdir(exist_ok=True)
         text = Templates().fill(
             "nginx.conf",
             listen=self.address,
             scratch=scratch,
+            store=self.premises.store,
+            part_bytes=PART,
             certificate=self.keys / "server.crt",
             key=self.keys / "server.key",
             superlink=f"127.0.0.1:{self.inner}",
@@ -128,21 +143,31 @@ class Deployment:
 
     def start_site(self, name: str) -> None:
         """Start a site's link and worker, as in the site's compose file."""
-        public = (self.federation.folder / "public" / "coordinator.pub").read_text().strip()
-        socket = self.root / f"{name}.socket"
-        self.start(
-            f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
-            *("--key", self.root / name / "site.key", "--site", name, "--socket", socket),
-            *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
-        )  # fmt: skip
+        self.start_link(name)
         self.start(
             f"{name}.worker", *RUNTIME, "worker", "--app", self.components.app,
-            *("--data", self.data[name], "--site", name, "--socket", socket),
+            *("--data", self.data[name], "--site", name, "--socket", self.socket(name)),
+            env=self.env_of_site,
         )  # fmt: skip
 
-    def start(self, name: str, *command: object) -> None:
+    def socket(self, name: str) -> Path:
+        """Return where a site's worker connects."""
+        return self.root / f"{name}.socket"
+
+    def start_link(self, name: str) -> None:
+        """Start a site's link."""
+        public = (self.federation.folder / "public" / "coordinator.pub").read_text().strip()
+        self.start(
+            f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
+            *("--key", self.root / name / "site.key", "--site", name),
+            *("--socket", self.socket(name)),
+            *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
+            env=self.env_of_site,
+        )  # fmt: skip
+
+    def start(self, name: str, *command: object, env: dict[str, str] | None = None) -> None:
         """Start a part; it ends with the deployment."""
-        self.processes.start(name, [str(part) for part in command], self.env)
+        self.processes.start(name, [str(part) for part in command], env or self.env)
 
     # -- use ------------------------------------------------------------------------------
 
@@ -160,7 +185,7 @@ class Deployment:
 
     def kill(self, name: str) -> None:
         """Kill a part and all it started, as if its container had been."""
-        family, found = [self.processes._running[name].pid], 0
+        family, found = [self.processes.pid(name)], 0
         while found < len(family):
             children = Path(f"/proc/{family[found]}/task/{family[found]}/children").read_text()
             family += [int(pid) for pid in children.split()]
@@ -214,12 +239,12 @@ class Deployment:
 
 
 @contextmanager
-def deploy(root: Path, names: list[str], settings: str = ""):
+def deploy(root: Path, names: list[str], settings: str = "", **changed: str):
     """Deploy a federation with the server's parts running, and no site yet."""
     if NGINX is None:
         pytest.skip("nginx is missing (Debian and Ubuntu: nginx-light)")
     with Processes(root / "logs") as processes:
-        deployment = Deployment(root, processes, names, settings)
+        deployment = Deployment(root, processes, names, settings, **changed)
         deployment.start_superlink()
         deployment.start_gateway()
         deployment.build_initial()

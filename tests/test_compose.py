@@ -70,6 +70,14 @@ def test_data_and_network_never_meet(files):
     assert not any("ports" in service for service in services.values())
 
 
+def test_only_gateway_and_server_see_weights_on_their_way(files):
+    services = parsed(files["server.yaml"])["services"]
+    assert [name for name, one in services.items() if "store:/store" in one.get("volumes", ())] == [
+        "gateway",
+        "server",
+    ]
+
+
 def test_only_the_gateway_faces_the_network(files):
     services = parsed(files["server.yaml"])["services"]
     assert [name for name, one in services.items() if "ports" in one] == ["gateway"]

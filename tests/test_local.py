@@ -10,6 +10,7 @@ import pytest
 from rehearsals import PLAIN_TRAIN, events, lay_out, lay_out_site, rehearse
 from small_notebook import LOAD_DATA
 
+from federator import federation as federation_file
 from federator.errors import RunError
 from federator.local import last_folder
 from federator.runtime.weights import load
@@ -173,6 +174,26 @@ def test_a_round_that_fails_everywhere_ends_the_run_with_every_reason(tmp_path):
     assert "tumour.ipynb: cell" in str(caught.value)
     assert events(run.folder, "end")[-1]["state"] == "failed"
     assert not (run.folder / "model.safetensors").exists()
+
+
+def test_weights_in_messages_and_as_files_give_the_same_model_and_so_does_a_second_run(tmp_path):
+    models = []
+    for number, transport in enumerate(["files", "files", "messages"]):
+        root = tmp_path / str(number)
+        sites = {n: lay_out_site(root / n, i) for i, n in enumerate(("north", "south"))}
+        made = lay_out(root, sites, "rounds: 2\n")
+        if transport == "messages":
+            path = made.folder / "federation.yaml"
+            text = path.read_text().replace('"min_cell', f'"transport": "{transport}", "min_cell')
+            path.write_text(text)
+            made = federation_file.read(made.folder)
+            assert [site.transport for site in made.sites] == [transport] * 2
+        run = rehearse(made)
+        list(run.events())
+        models.append((run.folder / "model.safetensors").read_bytes())
+        assert not (run.folder / ".store").exists()
+        assert all(e["sites"]["north"]["bytes_up"] > 0 for e in events(run.folder, "round"))
+    assert models[0] == models[1] == models[2]
 
 
 def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):

@@ -35,6 +35,7 @@ class Premises:
         federation: JSON file with the federation's part of the server's settings.
         signing_key: the coordinator's key.
         results: folder of all results, on a volume.
+        store: folder of weights on their way, on a volume that the gateway serves.
     """
 
     superlink: str
@@ -43,6 +44,7 @@ class Premises:
     federation: Path
     signing_key: Path
     results: Path
+    store: Path
 
     @property
     def settings(self) -> ServerSettings:
@@ -142,6 +144,7 @@ class Campaign:
             baselines=self.baselines,
             local_only=False,
             signing_key=str(place.signing_key),
+            store=str(place.store),
             initial_weights=str(first) if first.exists() else None,
             source_map=str(source_map) if source_map.exists() else None,
         ).write(place.run_settings)
@@ -215,6 +218,7 @@ def add_premises(parser: argparse.ArgumentParser) -> None:
     add("--signing-key", type=Path, default=Path("/run/federator/coordinator.key"),
         help="the coordinator's key")  # fmt: skip
     add("--results", type=Path, default=Path("/results"), help="folder of all results")
+    add("--store", type=Path, default=Path("/store"), help="folder of weights on their way")
 
 
 def premises(options: argparse.Namespace | None = None) -> Premises:

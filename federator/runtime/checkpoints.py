@@ -8,11 +8,15 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from federator.runtime.weights import Weights, load, save
+from federator.runtime.weightfile import Draft, WeightFile
+from federator.runtime.weights import Tensor, Weights, save, whole
 
 _JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
 
@@ -21,8 +25,8 @@ class Checkpoint(NamedTuple):
     """A global model, with what its strategy needs to go on from it."""
 
     round: int
-    weights: Weights
-    state: Weights
+    weights: WeightFile
+    state: WeightFile | None = None
 
 
 class RunFolder:
@@ -44,13 +48,29 @@ class RunFolder:
         lines = (self.path / _JOURNAL).read_text(encoding="utf-8").splitlines()
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a round's model; its state first, so that weights never stand without it."""
-        path = self._weights(checkpoint.round)
-        metadata = {"round": str(checkpoint.round)}
-        if checkpoint.state:
-            save(path.with_suffix(".state.safetensors"), checkpoint.state, metadata)
-        save(path, checkpoint.weights, metadata)
+    def save(self, round_number: int, weights: Weights) -> Checkpoint:
+        """Keep a round's model that is in memory."""
+        save(self._weights(round_number), weights, {"round": str(round_number)})
+        return self.load(round_number)
+
+    def begin(self, first: WeightFile) -> Checkpoint:
+        """Keep the first model."""
+        with whole(self._weights(0)) as out:
+            first.pour(out)
+        return self.load(0)
+
+    @contextmanager
+    def drafts(
+        self, round_number: int, model: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Draft, Draft]]:
+        """Yield the files of a round's model, and of its strategy's state, to be written.
+
+        They are there when both are whole.
+        """
+        path, metadata = self._weights(round_number), {"round": str(round_number)}
+        kept = path.with_suffix(".state.safetensors")
+        with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
+            yield Draft(out, model, metadata), Draft(state_out, state, metadata)
 
     def load(self, round_number: int) -> Checkpoint:
         """Return the checkpoint of a round.
@@ -60,7 +80,8 @@ class RunFolder:
         """
         path = self._weights(round_number)
         state = path.with_suffix(".state.safetensors")
-        return Checkpoint(round_number, load(path)[0], load(state)[0] if state.exists() else {})
+        found = WeightFile(state) if state.exists() else None
+        return Checkpoint(round_number, WeightFile(path), found)
 
     def last(self) -> Checkpoint | None:
         """Return the newest checkpoint, if any."""
@@ -70,11 +91,9 @@ class RunFolder:
 
     def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
         """Write the final model and the manifest with the hash of every file of weights."""
-        save(self.path / _MODEL, chosen.weights, {"round": str(chosen.round)})
-        files = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.path.glob("*.safetensors"))
-        }
+        with whole(self.path / _MODEL) as out:
+            chosen.weights.pour(out)
+        files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
         partial = self.path / ".manifest.json.part"
         partial.write_text(text + "\n")
@@ -88,3 +107,8 @@ class RunFolder:
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

@@ -4,7 +4,7 @@ It never waits in silence: each wait has a deadline, and what is missing has a n
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,15 +14,10 @@ from flwr.serverapp import Grid
 from federator.runtime import messages
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.weights import (
-    Weights,
-    WeightsError,
-    describe,
-    digest,
-    require_finite,
-    require_same,
-    size,
-)
+from federator.runtime.parcels import Parcel, Table, cut
+from federator.runtime.store import Store
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import WeightsError, digest, require_same
 
 # Each question costs the SuperLink some 12 ms of computing.
 _QUICK, _SLOW = 0.02, 0.2
@@ -35,7 +30,7 @@ class Order:
     """An instruction to a site, and the weights it comes with."""
 
     instruction: Instruction
-    weights: Weights | None = None
+    weights: WeightFile | None = None
 
 
 @dataclass(frozen=True)
@@ -45,10 +40,11 @@ class Answer:
     site: str
     seconds: float
     outcome: Outcome | None = None
-    weights: Weights | None = None
+    weights: WeightFile | None = None
     failure: Failure | None = None
     bytes_down: int = 0
     bytes_up: int = 0
+    files: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,7 @@ class _Sent:
     node: int
     order: Order
     at: float
+    up: str = ""
 
 
 class Conversation:
@@ -67,12 +64,23 @@ class Conversation:
         key: with which instructions are signed; None where no link checks.
         believe: whether a node may say which site it is (on one machine); otherwise the name
             under which its key was registered counts.
+        store: where weights are on their way.
+        by_files: whether a site's weights may travel as files, if it says that they can.
     """
 
     def __init__(
-        self, grid: Grid, run_id: int, key: Ed25519PrivateKey | None, believe: bool
+        self,
+        grid: Grid,
+        run_id: int,
+        key: Ed25519PrivateKey | None,
+        believe: bool,
+        store: Store,
+        by_files: Callable[[str], bool],
     ) -> None:
         self._grid, self._run_id, self._key, self._believe = grid, run_id, key, believe
+        self._may_take_files = by_files
+        self._by_files: set[int] = set()
+        self.store = store
         self._joining: dict[str, _Sent] = {}
         self._greeted: set[int] = set()
         self._since: dict[int, str] = {}
@@ -123,7 +131,7 @@ class Conversation:
         answers: dict[str, Answer] = {}
         pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
         while sent:
-            before = len(sent)
+            before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._poll(sent)}
             if time.time() > deadline:
                 answers |= self._give_up(sent, names, "late")
@@ -137,9 +145,11 @@ class Conversation:
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
                 roll_call = time.monotonic() + _ROLL_CALL
-            pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
+            taken = time.monotonic() - began  # longer, if many sites are asked about
+            pause = max(taken, _QUICK if len(sent) < before else min(pause * 1.5, _SLOW))
             if sent:
                 time.sleep(pause)
+        self.store.withdraw()
         return {site: answers[site] for site in sorted(orders)}
 
     def _give_up(
@@ -165,31 +175,43 @@ class Conversation:
             failure = Failure("refused", "another node has joined under this name")
         elif failure is None:
             self.nodes[site] = node
+            if answer.files and self._may_take_files(site):
+                self._by_files.add(node)
         return Answer(site, answer.seconds, answer.outcome, failure=failure)
 
     def _send(self, orders: Mapping[int, Order], deadline: float) -> dict[str, _Sent]:
         """Send orders to nodes; return what was sent by message id."""
         if not orders:
             return {}
-        parcels: dict[int, tuple[ArrayRecord, str]] = {}
-        outgoing = []
+        published: dict[int, tuple[str, Table]] = {}
+        packed: dict[int, tuple[ArrayRecord, str]] = {}
+        outgoing, ups = [], []
         for node, order in orders.items():
-            content, hashed = RecordDict(), ""
-            if order.weights is not None:
-                if (key := id(order.weights)) not in parcels:
-                    parcels[key] = messages.to_record(order.weights), digest(order.weights)
-                content["arrays"], hashed = parcels[key]
+            content, hashed, parcel, file = RecordDict(), "", None, order.weights
+            if file is not None and node in self._by_files:
+                if id(file) not in published:
+                    published[id(file)] = self.store.publish(file)
+                trains = order.instruction.kind == "train"
+                up = self.store.accept(len(cut(file.size))) if trains else ""
+                parcel = Parcel(*published[id(file)], up)
+                hashed = parcel.digest
+            elif file is not None:
+                if id(file) not in packed:
+                    weights = file.load()
+                    packed[id(file)] = messages.to_record(weights), digest(weights)
+                content["arrays"], hashed = packed[id(file)]
             text = order.instruction.write()
             signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
-            content["config"] = messages.instruction_record(text, signature)
+            content["config"] = messages.instruction_record(text, signature, parcel)
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time())
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
+            ups.append(parcel.up if parcel else "")
         ids = self._grid.push_messages(outgoing)
         now = time.monotonic()
         return {
-            message_id or f"unsent-{node}": _Sent(node, order, now)
-            for message_id, (node, order) in zip(ids, orders.items(), strict=True)
+            message_id or f"unsent-{node}": _Sent(node, order, now, up)
+            for message_id, (node, order), up in zip(ids, orders.items(), ups, strict=True)
         }
 
     def _poll(self, sent: dict[str, _Sent]) -> Iterator[tuple[int, Answer]]:
@@ -200,24 +222,42 @@ class Conversation:
             return
         for reply in self._grid.pull_messages(list(sent)):
             if (item := sent.pop(reply.metadata.reply_to_message_id, None)) is not None:
-                yield item.node, _read(reply, item.order, time.monotonic() - item.at)
+                yield item.node, self._read(reply, item)
 
+    def _read(self, reply: Message, item: _Sent) -> Answer:
+        """Return what a reply says; an update that is not the model's, or not finite, is a failure.
 
-def _read(reply: Message, order: Order, seconds: float) -> Answer:
-    """Return what a reply says; an update that is not the model's, or not finite, is a failure."""
-    sent = order.weights or {}
-    if reply.has_error():
-        site, failure = messages.read_failure(reply.error)
-        return Answer(site, seconds, failure=failure, bytes_down=size(sent))
-    site = messages.site_name(reply.content)
-    try:
-        outcome = messages.read_outcome(next(iter(reply.content.metric_records.values()), {}))
-        weights = messages.weights_in(reply.content)
-        if order.instruction.kind == "train":
-            require_same(describe(weights or {}), describe(sent))
-            require_finite(weights or {})
-    except WeightsError as error:
-        return Answer(site, seconds, failure=Failure("rejected", str(error)), bytes_down=size(sent))
-    except Failure as failure:
-        return Answer(site, seconds, failure=failure, bytes_down=size(sent))
-    return Answer(site, seconds, outcome, weights, None, size(sent), size(weights or {}))
+        Where weights travelled as files, the reply has come after them.
+        """
+        seconds, sent = time.monotonic() - item.at, item.order.weights
+        down = 0 if sent is None else sent.numbers
+        if reply.has_error():
+            site, failure = messages.read_failure(reply.error)
+            return Answer(site, seconds, failure=failure, bytes_down=down)
+        content = reply.content
+        site, files = messages.site_name(content), messages.takes_files(content)
+        try:
+            outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
+            trains = item.order.instruction.kind == "train"
+            update = self._update(content, item) if trains else None
+        except WeightsError as error:
+            rejected = Failure("rejected", str(error))
+            return Answer(site, seconds, failure=rejected, bytes_down=down)
+        except Failure as failure:
+            return Answer(site, seconds, failure=failure, bytes_down=down)
+        up = 0 if update is None else update.numbers
+        return Answer(site, seconds, outcome, update, None, down, up, files)
+
+    def _update(self, content: RecordDict, item: _Sent) -> WeightFile:
+        """Return the update of a reply, which has the model's tensors and only finite numbers.
+
+        Raises:
+            WeightsError: if there is none such.
+        """
+        if item.up:
+            update = self.store.close(item.up, messages.table_in(content) or ())
+        else:
+            update = self.store.keep(messages.weights_in(content) or {})
+        require_same(update.tensors, item.order.weights.tensors if item.order.weights else {})
+        update.require_finite()
+        return update

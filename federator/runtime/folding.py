@@ -1,24 +1,32 @@
-"""Folding the sites' updates into the next global model, tensor by tensor, in a fixed order.
+"""Folding the sites' updates into the next global model, block by block, in a fixed order.
 
 These are the plain strategies of Flower in the same arithmetic (tested against Flower's own
-classes), with two differences: tensors are folded one after the other, so that no second copy
-of the model is held, and integer tensors (BatchNorm's ``num_batches_tracked``) keep their type,
+classes), with two differences: updates, models and what the strategy remembers stay on disk but
+for the block that is being folded, so that memory depends neither on the number of sites nor on
+the size of the model; and integer tensors (BatchNorm's ``num_batches_tracked``) keep their type,
 as the rounded mean. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et
 al. 2021 (FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al.
 2020 (FedProx: its term is the sites' to add; its fold is FedAvg's).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from flwr.serverapp import strategy as strategies
 
-from federator.runtime.weights import Weights
+from federator.runtime.checkpoints import Checkpoint, RunFolder
+from federator.runtime.weightfile import BLOCK, Block, Draft, WeightFile
+from federator.runtime.weights import Tensor
 
-Tensor = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating]
+Updates = Iterable[npt.NDArray[Any]]
+
+_THREADS = 2
+_AT_ONCE = 2**22  # numbers that are sorted at a time, of all sites together
 
 _PLAIN = (
     strategies.FedAvg,
@@ -45,74 +53,100 @@ def is_plain(strategy: strategies.Strategy) -> bool:
     )
 
 
-class Folding:
-    """A plain strategy, with the server's optimizer state by tensor.
+def moments(strategy: strategies.Strategy) -> tuple[str, ...]:
+    """Return the names of what a plain strategy keeps of every tensor from round to round."""
+    if isinstance(strategy, strategies.FedAvgM):
+        return ("m",) if strategy.server_momentum > 0.0 else ()
+    adaptive = strategies.FedAdam | strategies.FedYogi | strategies.FedAdagrad
+    return ("m", "v") if isinstance(strategy, adaptive) else ()
+
+
+def fold(
+    strategy: strategies.FedAvg,
+    number: int,
+    before: Checkpoint,
+    updates: Sequence[WeightFile],
+    examples: Sequence[int],
+    folder: RunFolder,
+) -> Checkpoint:
+    """Make the next global model, and keep it with what the strategy remembers.
 
     Args:
         strategy: for which :func:`is_plain` holds.
-        state: optimizer state of an earlier round, as ``m/NAME`` and ``v/NAME``.
+        number: the round's, from 1, counted on over resumed runs.
+        before: the model that the sites started from.
+        updates: one per site, with the model's tensors, in the order of the sites' names.
+        examples: number of training examples of each.
+        folder: where results go.
     """
+    shares = [count / sum(examples) for count in examples]
+    most = min(BLOCK, _AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
+    tensors = before.weights.tensors
+    state = {
+        f"{moment}/{name}": Tensor("float32", tensor.shape)
+        for name, tensor in tensors.items()
+        if tensor.is_float
+        for moment in moments(strategy)
+    }
+    with folder.drafts(number, tensors, state) as (model, kept):
+        each = _Fold(strategy, number, before, updates, shares, model, kept)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(each.block, before.weights.blocks(most)):
+                pass
+    return folder.load(number)
 
-    def __init__(self, strategy: strategies.FedAvg, state: Weights | None = None) -> None:
-        self._strategy = strategy
-        self.state: Weights = dict(state or {})
 
-    def fold(
-        self, round_number: int, model: Weights, updates: Sequence[Weights], examples: Sequence[int]
-    ) -> Weights:
-        """Return the next global model.
+@dataclass(frozen=True)
+class _Fold:
+    """One round's fold, of any of its blocks."""
 
-        Args:
-            round_number: from 1, counted on over resumed runs.
-            model: the model that the sites started from.
-            updates: one per site, with the model's tensors, in the order of the sites' names.
-            examples: number of training examples of each.
-        """
-        shares = [count / sum(examples) for count in examples]
-        return {
-            name: self._fold_tensor(name, round_number, old, [u[name] for u in updates], shares)
-            for name, old in model.items()
-        }
+    strategy: strategies.FedAvg
+    number: int
+    before: Checkpoint
+    updates: Sequence[WeightFile]
+    shares: Sequence[float]
+    model: Draft
+    kept: Draft
 
-    def _fold_tensor(
-        self,
-        name: str,
-        round_number: int,
-        old: Tensor,
-        updates: Sequence[Tensor],
-        shares: Sequence[float],
-    ) -> Tensor:
-        combine = _MIDDLES.get(type(self._strategy), _mean)
-        combined = combine(self._strategy, updates, shares)
+    def block(self, block: Block) -> None:
+        """Fold one block of the model."""
+        old = self.before.weights.read(block)
+        combine = _MIDDLES.get(type(self.strategy), _mean)
+        combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)
+        step = _STEPS.get(type(self.strategy))
         if old.dtype.kind != "f":
-            return np.asarray(np.rint(combined), old.dtype)
-        step = _STEPS.get(type(self._strategy))
-        if step is None:
-            return np.asarray(combined, old.dtype)
-        folded = step(self, name, round_number, old.astype(np.float64), combined)
-        return np.asarray(folded, old.dtype)  # arithmetic on a scalar tensor gives no array
+            combined = np.rint(combined)
+        elif step is not None:
+            combined = step(self, block, old.astype(np.float64), combined)
+        self.model.write(block, combined)
 
-    def _moment(self, key: str, like: Floats) -> Floats:
-        found = self.state.get(key)
-        return np.zeros_like(like) if found is None else found.astype(np.float64)
+    def _moment(self, name: str, block: Block) -> Floats:
+        """Return what the strategy remembers of a block, zeros at first."""
+        place, state = block._replace(name=f"{name}/{block.name}"), self.before.state
+        if state is None or place.name not in state.tensors:
+            return np.zeros(block.last - block.first)
+        return state.read(place).astype(np.float64)
 
-    def momentum(self, name: str, _round: int, old: Floats, mean: Floats) -> Floats:
+    def _keep(self, name: str, block: Block, values: Floats) -> None:
+        self.kept.write(block._replace(name=f"{name}/{block.name}"), values)
+
+    def momentum(self, block: Block, old: Floats, mean: Floats) -> Floats:
         """FedAvgM: gradient descent with momentum on the pseudo-gradient ``old - mean``."""
-        strategy = self._strategy
+        strategy = self.strategy
         assert isinstance(strategy, strategies.FedAvgM)
         gradient = old - mean
         if strategy.server_momentum > 0.0:
-            gradient = strategy.server_momentum * self._moment(f"m/{name}", old) + gradient
-            self.state[f"m/{name}"] = np.asarray(gradient, np.float32)
+            gradient = strategy.server_momentum * self._moment("m", block) + gradient
+            self._keep("m", block, gradient)
         return old - strategy.server_learning_rate * gradient
 
-    def adaptive(self, name: str, round_number: int, old: Floats, mean: Floats) -> Floats:
+    def adaptive(self, block: Block, old: Floats, mean: Floats) -> Floats:
         """FedAdam, FedYogi and FedAdagrad: Algorithm 2 of Reddi et al. 2021."""
-        strategy = self._strategy
+        strategy = self.strategy
         assert isinstance(strategy, strategies.FedAdam | strategies.FedYogi | strategies.FedAdagrad)
         delta = mean - old
-        m = strategy.beta_1 * self._moment(f"m/{name}", old) + (1 - strategy.beta_1) * delta
-        v, square, rate = self._moment(f"v/{name}", old), delta**2, strategy.eta
+        m = strategy.beta_1 * self._moment("m", block) + (1 - strategy.beta_1) * delta
+        v, square, rate = self._moment("v", block), delta**2, strategy.eta
         if isinstance(strategy, strategies.FedAdagrad):
             v = v + square
         elif isinstance(strategy, strategies.FedYogi):
@@ -120,40 +154,40 @@ class Folding:
         else:
             v = strategy.beta_2 * v + (1 - strategy.beta_2) * square
             # Bias correction as Flower counts it: from the second power on.
-            power = round_number + 1.0
+            power = self.number + 1.0
             rate *= np.sqrt(1 - strategy.beta_2**power) / (1 - strategy.beta_1**power)
-        self.state[f"m/{name}"] = np.asarray(m, np.float32)
-        self.state[f"v/{name}"] = np.asarray(v, np.float32)
+        self._keep("m", block, m)
+        self._keep("v", block, v)
         return old + rate * m / (np.sqrt(v) + strategy.tau)
 
 
-def _mean(_: strategies.FedAvg, updates: Sequence[Tensor], shares: Sequence[float]) -> Floats:
-    total = np.zeros(updates[0].shape, np.float64)
-    for update, share in zip(updates, shares, strict=True):
+def _mean(_: strategies.FedAvg, updates: Updates, shares: Sequence[float]) -> Floats:
+    (first, *others) = shares
+    updates = iter(updates)
+    total = next(updates) * np.float64(first)
+    for update, share in zip(updates, others, strict=True):
         total += update * np.float64(share)
     return total
 
 
-def _median(_: strategies.FedAvg, updates: Sequence[Tensor], _shares: Sequence[float]) -> Floats:
-    return np.asarray(np.median(np.stack(updates), axis=0))
+def _median(_: strategies.FedAvg, updates: Updates, _shares: Sequence[float]) -> Floats:
+    return np.asarray(np.median(np.stack(list(updates)), axis=0))
 
 
-def _trimmed(
-    strategy: strategies.FedAvg, updates: Sequence[Tensor], _shares: Sequence[float]
-) -> Floats:
+def _trimmed(strategy: strategies.FedAvg, updates: Updates, shares: Sequence[float]) -> Floats:
     assert isinstance(strategy, strategies.FedTrimmedAvg)
-    cut = int(strategy.beta * len(updates))
-    ordered = np.sort(np.stack(updates), axis=0)[cut : len(updates) - cut]
+    cut = int(strategy.beta * len(shares))
+    ordered = np.sort(np.stack(list(updates)), axis=0)[cut : len(shares) - cut]
     return np.asarray(ordered.mean(axis=0, dtype=np.float64))
 
 
-_MIDDLES: dict[type, Callable[[strategies.FedAvg, Sequence[Tensor], Sequence[float]], Floats]] = {
+_MIDDLES: dict[type, Callable[[strategies.FedAvg, Updates, Sequence[float]], Floats]] = {
     strategies.FedMedian: _median,
     strategies.FedTrimmedAvg: _trimmed,
 }
-_STEPS: dict[type, Callable[[Folding, str, int, Floats, Floats], Floats]] = {
-    strategies.FedAvgM: Folding.momentum,
-    strategies.FedAdam: Folding.adaptive,
-    strategies.FedYogi: Folding.adaptive,
-    strategies.FedAdagrad: Folding.adaptive,
+_STEPS: dict[type, Callable[[_Fold, Block, Floats, Floats], Floats]] = {
+    strategies.FedAvgM: _Fold.momentum,
+    strategies.FedAdam: _Fold.adaptive,
+    strategies.FedYogi: _Fold.adaptive,
+    strategies.FedAdagrad: _Fold.adaptive,
 }

@@ -1,53 +1,24 @@
 """What passes between a site's link and its worker: a small protocol over a Unix socket.
 
 Every packet is one JSON object (``"version": 1``), with the descriptor of a sealed memory file
-beside it where weights go along. Sealed (``F_SEAL_WRITE``): what was checked is what is sent,
-since nobody can change it any more. Nothing is unpickled, nothing received is executed.
+(sealed.py) beside it where weights go along. Nothing is unpickled, nothing received is executed.
 """
 
-import fcntl
 import json
-import os
 import select
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from federator.runtime.weights import Weights, WeightsError, map_from, write
+from federator.runtime.sealed import NotSealed, Sealed
 
 VERSION = 1
 _PACKET = 192 * 1024
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class HandoverError(Exception):
     """The other side is gone, or does not speak this protocol."""
-
-
-def seal(weights: Weights) -> int:
-    """Return the descriptor of a sealed memory file that holds the weights."""
-    fd = os.memfd_create("weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with os.fdopen(os.dup(fd), "wb") as out:
-        write(out, weights)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    return fd
-
-
-def unseal(fd: int) -> Weights:
-    """Return the weights in a sealed memory file, as views of it.
-
-    Raises:
-        HandoverError: if the file is not sealed.
-        WeightsError: if it does not hold weights.
-    """
-    try:
-        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
-    except OSError:
-        seals = 0
-    if seals & _SEALS != _SEALS:
-        raise HandoverError("weights were handed over in memory that is not sealed")
-    return map_from(fd)[0]
 
 
 class Channel:
@@ -64,25 +35,21 @@ class Channel:
         """Hang up; the other end is told by the end of its stream."""
         self._socket.close()
 
-    def send(self, packet: Mapping[str, object], weights: Weights | None = None) -> None:
+    def send(self, packet: Mapping[str, object], weights: Sealed | None = None) -> None:
         """Send one packet.
 
         Raises:
             HandoverError: if the other side is gone, or the packet is too large.
         """
         data = json.dumps({"version": VERSION, **packet}).encode()
-        fds = [] if weights is None else [seal(weights)]
+        if len(data) > _PACKET:
+            raise HandoverError(f"a packet of {len(data)} bytes is too large")
         try:
-            if len(data) > _PACKET:
-                raise HandoverError(f"a packet of {len(data)} bytes is too large")
-            socket.send_fds(self._socket, [data], fds)
+            socket.send_fds(self._socket, [data], [] if weights is None else [weights.fd])
         except OSError as error:
             raise HandoverError(f"the other side is gone ({error.strerror})") from None
-        finally:
-            for fd in fds:
-                os.close(fd)
 
-    def receive(self) -> tuple[dict[str, object], Weights | None]:
+    def receive(self) -> tuple[dict[str, object], Sealed | None]:
         """Wait for one packet.
 
         Raises:
@@ -91,22 +58,20 @@ class Channel:
         """
         try:
             data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, 1)
+            sealed = Sealed(fds[0]) if fds else None
         except OSError as error:
             raise HandoverError(f"the other side is gone ({error.strerror})") from None
+        except NotSealed:
+            raise HandoverError("weights were handed over in memory that is not sealed") from None
+        if not data:
+            raise HandoverError("the other side is gone")
         try:
-            if not data:
-                raise HandoverError("the other side is gone")
             packet = json.loads(data)
             if flags & socket.MSG_TRUNC or packet.get("version") != VERSION:
                 raise ValueError
-            return packet, unseal(fds[0]) if fds else None
-        except (ValueError, AttributeError) as error:
-            if isinstance(error, WeightsError):
-                raise
+        except (ValueError, AttributeError):
             raise HandoverError(f"not a packet of protocol version {VERSION}") from None
-        finally:
-            for fd in fds:
-                os.close(fd)
+        return packet, sealed
 
 
 class Counter:
@@ -139,7 +104,7 @@ class Counter:
             elif self._worker is not None or time.time() >= deadline:
                 return self._worker
 
-    def answer(self, deadline: float) -> tuple[dict[str, object], Weights | None] | None:
+    def answer(self, deadline: float) -> tuple[dict[str, object], Sealed | None] | None:
         """Return the worker's answer, or None if it has not come by ``deadline``.
 
         Raises:

@@ -33,11 +33,15 @@ from federator.runtime.instructions import (
 )
 from federator.runtime.options import Parser, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.parcels import ParcelError
+from federator.runtime.sealed import Sealed
+from federator.runtime.transfer import Carrier, Folder, Gateway
 from federator.runtime.weights import (
-    Weights,
+    Tensor,
     WeightsError,
     describe,
     digest,
+    head,
     require_same,
     size,
 )
@@ -46,7 +50,17 @@ log = logging.getLogger("federator")
 
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
+_PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 OVERRIDES = frozenset({"rounds", "local-epochs"})
+
+
+@dataclass
+class _Errand:
+    """An instruction, the weights that came with it, and the capability for an update's files."""
+
+    instruction: Instruction
+    weights: Sealed | None
+    up: str = ""
 
 
 @dataclass
@@ -60,6 +74,7 @@ class Link:
         policy: what may leave.
         baselines: whether this site's own model may be trained and compared.
         counter: where the worker connects.
+        carrier: how weights travel as files; None if they have to go in messages.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
 
@@ -69,37 +84,43 @@ class Link:
     policy: Policy
     baselines: bool
     counter: Counter
+    carrier: Carrier | None = None
     worker_patience: float = 60.0
     _done: set[bytes] = field(default_factory=set)
 
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
         """Return the reply to a message, whatever comes."""
         try:
-            instruction, weights = self._accept(message, run, node_id)
-            outcome, trained = self._have_done(instruction, weights, run)
-        except InstructionError as error:
+            errand = self._accept(message, run, node_id)
+            outcome, trained = self._have_done(errand, run)
+            self._report(outcome, trained)
+            return self._reply(message, errand, outcome, trained)
+        except (InstructionError, ParcelError, WeightsError) as error:
             log.warning("refused: %s", error)
             return messages.failure_reply(Failure("refused", str(error)), message, self.site)
         except Failure as failure:
             log.warning("%s", failure)
             return messages.failure_reply(failure, message, self.site)
-        self._report(outcome, trained)
-        return messages.outcome_reply(message, self.site, outcome, trained)
 
-    def _accept(
-        self, message: Message, run: flower.Run, node_id: int
-    ) -> tuple[Instruction, Weights | None]:
+    def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Errand:
+        """Return what is to be done.
+
+        Raises:
+            InstructionError: if it must not be done.
+            Failure: if the weights do not come.
+        """
         if run.app_hash != self.app_hash:
             what = f"{self.app_hash[:12]}; the run is of {run.app_hash[:12]}"
             raise Failure("outdated", what)
         refuse_overrides(run.overrides, OVERRIDES)
         if not message.has_content():
             raise InstructionError("the message carries no instruction")
+        parcel = messages.parcel_in(message.content)
         weights = messages.weights_in(message.content)
         text = messages.instruction_text(message.content)
         if self.coordinator is not None:
             signature = messages.signature(message.content)
-            hashed = digest(weights) if weights is not None else ""
+            hashed = parcel.digest if parcel else digest(weights) if weights is not None else ""
             verify(self.coordinator, signature, text, run.run_id, node_id, hashed)
             if signature in self._done:
                 raise InstructionError("this instruction was followed before")
@@ -110,16 +131,19 @@ class Link:
         if instruction.model != FEDERATION and not self.baselines:
             raise InstructionError("this site takes no part in baselines")
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        return instruction, weights
+        if parcel is None:
+            return _Errand(instruction, None if weights is None else Sealed.of(weights))
+        if self.carrier is None:
+            raise InstructionError("this site takes no files")
+        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel.up)
 
-    def _have_done(
-        self, instruction: Instruction, weights: Weights | None, run: flower.Run
-    ) -> tuple[Outcome, Weights | None]:
+    def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Sealed | None]:
         """Hand an instruction to the worker and vet the answer.
 
         Raises:
             Failure: if there is no answer, or nothing in it that may leave.
         """
+        instruction = errand.instruction
         worker = self.counter.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
@@ -129,7 +153,9 @@ class Link:
             "instruction": instruction.write(),
         }
         try:
-            worker.send(packet, weights)
+            expected = describe(errand.weights.weights if errand.weights else {})
+            worker.send(packet, errand.weights)
+            errand.weights = None  # only one model at a time is held here
             answered = self.counter.answer(instruction.expires)
         except WeightsError:
             raise Failure("withheld", "weights") from None
@@ -140,15 +166,15 @@ class Link:
         if answered is None:
             self.counter.dismiss()
             raise Failure("late")
-        return self._vet(instruction, weights, *answered)
+        return self._vet(instruction, expected, *answered)
 
     def _vet(
         self,
         instruction: Instruction,
-        sent: Weights | None,
+        expected: Mapping[str, Tensor],
         answer: Mapping[str, object],
-        trained: Weights | None,
-    ) -> tuple[Outcome, Weights | None]:
+        trained: Sealed | None,
+    ) -> tuple[Outcome, Sealed | None]:
         failure = answer.get("failure")
         if isinstance(failure, Mapping):
             raise vet_failure(failure)
@@ -156,21 +182,46 @@ class Link:
         if instruction.kind != "train":
             return outcome, None
         try:
-            require_same(describe(trained or {}), describe(sent or {}))
+            require_same(describe(trained.weights if trained else {}), expected)
         except WeightsError as error:
             log.warning("withheld: %s", error)
             raise Failure("withheld", "weights") from None
+        # The file itself is sent: before its numbers stands what follows from the model, no more.
+        start = head(expected)
+        if trained is not None and trained.buffer[: len(start)] != start:
+            log.warning("withheld: the weights are not written as the model's are")
+            raise Failure("withheld", "weights")
         return outcome, trained
 
-    def _report(self, outcome: Outcome, trained: Weights | None) -> None:
+    def _reply(
+        self,
+        message: Message,
+        errand: _Errand,
+        outcome: Outcome,
+        trained: Sealed | None,
+    ) -> Message:
+        """Return the reply, with the update in it or already handed in as files.
+
+        Raises:
+            Failure: if it cannot be handed in.
+        """
+        files = self.carrier is not None
+        if trained is not None and errand.up and self.carrier is not None:
+            table = self.carrier.send(errand.up, trained, errand.instruction.expires)
+            return messages.outcome_reply(message, self.site, outcome, None, files, table)
+        weights = None if trained is None else trained.weights
+        return messages.outcome_reply(message, self.site, outcome, weights, files)
+
+    def _report(self, outcome: Outcome, trained: Sealed | None) -> None:
         """Log what leaves, for the site's own record."""
-        for name, tensor in describe(trained or {}).items():
+        weights = {} if trained is None else trained.weights
+        for name, tensor in describe(weights).items():
             log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
         numbers = messages.outcome_record(outcome).items()
         log.info(
             "leaves: %d tensors of %d bytes; %s",
-            len(trained or {}),
-            size(trained or {}),
+            len(weights),
+            size(weights),
             ", ".join(
                 f"{name} {value}" if not name.endswith(".scores") else f"{name} (histogram)"
                 for name, value in numbers
@@ -178,15 +229,26 @@ class Link:
         )
 
 
+def longer(pause: float, active: bool, taken: float) -> float:
+    """Return how long to wait before the server is asked again.
+
+    A server that takes its time to say that there is nothing has many sites to answer: each of
+    them then asks so seldom that all together ask no more often than it can answer.
+    """
+    usual = min(pause * 1.5, _ACTIVE if active else _IDLE)
+    return max(usual, min((taken - _PROMPT) * _SHARE, _PATIENT))
+
+
 def serve(link: Link, fleet: flower.Fleet) -> None:
     """Answer the server's messages; ask often while a run is going on, seldom when none is."""
     pause, last = _QUICK, 0.0
     while True:
+        asked = time.monotonic()
         message = fleet.receive()
         if message is None:
+            now = time.monotonic()
+            pause = longer(pause, now - last < _ACTIVE_FOR, now - asked)
             time.sleep(pause)
-            longest = _ACTIVE if time.monotonic() - last < _ACTIVE_FOR else _IDLE
-            pause = min(pause * 1.5, longest)
             continue
         started = time.monotonic()
         reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
@@ -204,7 +266,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signals.signal(signals.SIGTERM, _stop)
-    key = options.coordinator_key
+    key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
+    carrier = None
+    if options.store is not None:
+        carrier = Carrier(Folder(options.store))
+    elif not options.insecure:
+        carrier = Carrier(Gateway(options.server, authorities))
     link = Link(
         options.site,
         options.app_hash,
@@ -212,8 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
         Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
         options.baselines,
         Counter(options.socket),
+        carrier,
     )
-    authorities = trusted(options.ca, options.extra_ca)
     pause = 1.0
     while True:
         try:
@@ -236,6 +303,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
     add("--extra-ca", type=Path, help="whom to trust as well (PEM), such as a proxy of the site's")
     add("--insecure", action="store_true", help="no encryption, on one machine only")
+    add("--store", type=Path, help="the server's store of weights, on one machine only")
     add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
     add("--site", required=True, help="the site's name")
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")

@@ -1,8 +1,9 @@
 """How instructions and outcomes are laid out in Flower's messages.
 
 An instruction is a ``ConfigRecord`` named ``config`` and, where weights go along, an
-``ArrayRecord`` named ``arrays``. A reply has one ``MetricRecord`` of plain numbers, ``arrays``
-after training, and on joining a ``ConfigRecord`` named ``site``.
+``ArrayRecord`` named ``arrays``. A reply has one ``MetricRecord`` of plain numbers, a
+``ConfigRecord`` named ``site``, and ``arrays`` after training. Where weights travel as files
+(parcels.py), ``config`` and ``site`` say of them what ``arrays`` would hold.
 """
 
 import io
@@ -17,6 +18,7 @@ from flwr.common.constant import ErrorCode
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
+from federator.runtime.parcels import Parcel, ParcelError, Table, read_table, write_table
 from federator.runtime.weights import Weights, WeightsError, read_from, write
 
 _FAILED = 2023  # none of Flower's own error codes
@@ -47,9 +49,22 @@ def from_record(record: ArrayRecord) -> Weights:
     return read_from(record[_PACKED].numpy().data)[0]
 
 
-def instruction_record(text: str, signature: bytes) -> ConfigRecord:
-    """Return the record that carries an instruction and its signature."""
-    return ConfigRecord({"instruction": text, "signature": signature})
+def instruction_record(text: str, signature: bytes, parcel: Parcel | None = None) -> ConfigRecord:
+    """Return the record that carries an instruction, its signature, and where its weights are."""
+    said: dict[str, str | bytes] = {"instruction": text, "signature": signature}
+    return ConfigRecord({**said, "parcel": parcel.write()} if parcel else {**said})
+
+
+def parcel_in(content: RecordDict) -> Parcel | None:
+    """Return what a message says of weights that travel as files, if they do.
+
+    Raises:
+        ParcelError: if it does not say it properly.
+    """
+    for record in content.config_records.values():
+        if isinstance(text := record.get("parcel"), str):
+            return Parcel.read(text)
+    return None
 
 
 def instruction_text(content: RecordDict) -> str:
@@ -78,9 +93,35 @@ def weights_in(content: RecordDict) -> Weights | None:
     return None if record is None else from_record(record)
 
 
-def site_record(site: str) -> ConfigRecord:
-    """Return what a site says of itself: its name, and which Flower it speaks."""
-    return ConfigRecord({"name": site, "flwr": flwr.__version__})
+def site_record(site: str, files: bool, table: Table) -> ConfigRecord:
+    """Return what a site says of itself, and of the files that it has sent.
+
+    That is its name, which Flower it speaks, whether weights may travel as files beside messages;
+    and of an update that did, the table of its parts.
+    """
+    said: dict[str, bool | str] = {"name": site, "flwr": flwr.__version__, "files": files}
+    return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
+
+
+def takes_files(content: RecordDict) -> bool:
+    """Tell whether a site says that weights may travel as files; stock SuperNodes do not."""
+    record = content.config_records.get("site")
+    return record is not None and record.get("files") is True
+
+
+def table_in(content: RecordDict) -> Table | None:
+    """Return the table of the parts that a site says it has sent, if any.
+
+    Raises:
+        WeightsError: if it is not one.
+    """
+    record = content.config_records.get("site")
+    if record is None or "parts" not in record:
+        return None
+    try:
+        return read_table(str(record["parts"]))
+    except ParcelError as error:
+        raise WeightsError(str(error)) from None
 
 
 def site_name(content: RecordDict) -> str:
@@ -167,10 +208,19 @@ def read_failure(error: Error) -> tuple[str, Failure]:
 
 
 def outcome_reply(
-    message: Message, site: str, outcome: Outcome, weights: Weights | None
+    message: Message,
+    site: str,
+    outcome: Outcome,
+    weights: Weights | None = None,
+    files: bool = False,
+    table: Table = (),
 ) -> Message:
-    """Return the reply in which a site tells an outcome."""
-    content = RecordDict({"metrics": outcome_record(outcome), "site": site_record(site)})
+    """Return the reply in which a site tells an outcome, with its update or the table of its parts.
+
+    ``files`` says whether weights may travel so.
+    """
+    site_says = site_record(site, files, table)
+    content = RecordDict({"metrics": outcome_record(outcome), "site": site_says})
     if weights is not None:
         content["arrays"] = to_record(weights)
     return Message(content, reply_to=message)

@@ -9,6 +9,7 @@ import importlib
 import logging
 import platform
 import random
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,13 +27,15 @@ from federator import sourcemap
 from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Answer, Conversation, Order
+from federator.runtime.disk import require_space
 from federator.runtime.flower import quicken_grid
-from federator.runtime.folding import Folding, is_plain
+from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
 from federator.runtime.settings import ServerSettings
-from federator.runtime.weights import Weights, load, size
+from federator.runtime.store import STORE, Store
+from federator.runtime.weightfile import WeightFile
 
 log = logging.getLogger("federator")
 
@@ -99,7 +102,7 @@ class Server:
         """
         self._join()
         if start.round == 0:
-            self.folder.save(start)
+            start = self.folder.begin(start.weights)
         last = self._rounds(start)
         chosen = self._choose(last)
         if chosen.round != last.round:
@@ -111,9 +114,8 @@ class Server:
     def _rounds(self, start: Checkpoint) -> Checkpoint:
         if is_plain(self.strategy):
             assert isinstance(self.strategy, FedAvg)
-            folding = Folding(self.strategy, start.state)
             for number in range(start.round + 1, start.round + self.plan.rounds + 1):
-                start = self._round(number, start.weights, folding)
+                start = self._round(number, start)
         else:
             from federator.runtime.strategies import run_strategy
 
@@ -122,22 +124,22 @@ class Server:
         self._test(FEDERATION, start, sets)
         return start
 
-    def _round(self, number: int, model: Weights, folding: Folding) -> Checkpoint:
+    def _round(self, number: int, before: Checkpoint) -> Checkpoint:
+        assert isinstance(self.strategy, FedAvg)
         started = time.monotonic()
         self._welcome()
         deadline = time.time() + self.settings.round_deadline
-        order = Order(self.instruction("train", number, deadline, sets=("val",)), model)
+        order = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
         answers = self.deliver(number, dict.fromkeys(self._sample(number), order), deadline)
-        done = {site: answer for site, answer in answers.items() if answer.weights is not None}
-        weights = folding.fold(
+        done = [answer for answer in answers.values() if answer.weights is not None]
+        checkpoint = fold(
+            self.strategy,
             number,
-            model,
-            [answer.weights for answer in done.values() if answer.weights is not None],
-            [a.outcome.examples["trainset"] for a in done.values() if a.outcome is not None],
+            before,
+            [answer.weights for answer in done if answer.weights is not None],
+            [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
+            self.folder,
         )
-        del done
-        checkpoint = Checkpoint(number, weights, folding.state)
-        self.folder.save(checkpoint)
         self.record_round(FEDERATION, number, answers, time.monotonic() - started)
         self.record_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint
@@ -150,6 +152,7 @@ class Server:
         Raises:
             RunError: if fewer than the quorum did, with each site's reason.
         """
+        self._require_space(orders)
         answers = self.conversation.ask(orders, deadline)
         delivered = sum(answer.failure is None for answer in answers.values())
         needed = max(1, min(self.settings.quorum, len(orders)))
@@ -260,6 +263,7 @@ class Server:
                 for site, weights in models.items()
                 if site in self.conversation.nodes
             }
+            self._require_space(orders)
             for site, answer in self.conversation.ask(orders, deadline).items():
                 taken = time.monotonic() - started
                 self.record_round(site, number, {site: answer}, taken)
@@ -271,7 +275,7 @@ class Server:
         for site, weights in models.items():
             if site not in self.conversation.nodes:
                 continue
-            self._test(site, Checkpoint(rounds, weights, {}), ("val", "test"))
+            self._test(site, Checkpoint(rounds, weights), ("val", "test"))
 
     # -- pieces -----------------------------------------------------------------------------
 
@@ -294,6 +298,18 @@ class Server:
             sets,
             float(getattr(self.strategy, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
         )
+
+    def _require_space(self, orders: Mapping[str, Order]) -> None:
+        """Check that what a round sends, receives and keeps fits on disk.
+
+        Raises:
+            RunError: if it does not.
+        """
+        files = [order.weights for order in orders.values() if order.weights is not None]
+        sent = sum({file: file.size for file in files}.values())
+        received = sum(file.size for file in files)
+        kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
+        require_space({self.conversation.store.folder: sent + received, self.folder.path: kept})
 
     def _sample(self, number: int) -> list[str]:
         """Return the sites that train this round, by the strategy's fraction and the seed."""
@@ -368,6 +384,7 @@ def server_app(module: str) -> ServerApp:
         finally:
             end |= {"seconds": round(time.monotonic() - started, 3)}
             folder.record("end", **end, flower_run=context.run_id)
+            shutil.rmtree(folder.path / STORE, ignore_errors=True)
 
     return app
 
@@ -378,7 +395,9 @@ def _run(
     plan = Plan.of(context.run_config)
     choose(context.run_config)
     strategy = importlib.import_module(module).strategy
-    start = folder.last() or Checkpoint(0, _first_weights(settings, plan), {})
+    shared = settings.store
+    store = Store(Path(shared) if shared else folder.path / STORE)
+    start = folder.last() or Checkpoint(0, _first_weights(settings, plan, store))
     versions = {
         "python": platform.python_version(),
         "flwr": flwr.__version__,
@@ -395,13 +414,16 @@ def _run(
         "baselines": settings.baselines,
         "select": plan.select,
         "versions": versions,
-        "model_bytes": size(start.weights),
+        "model_bytes": start.weights.numbers,
     }
     last = start.round + plan.rounds
     sites = sorted(settings.sites)
     folder.record("start", first_round=start.round + 1, last_round=last, sites=sites, **described)
     key = _signing_key(settings)
-    conversation = Conversation(grid, context.run_id, key, settings.local_only)
+    conversation = Conversation(
+        grid, context.run_id, key, settings.local_only, store,
+        by_files=lambda site: shared is not None and site not in settings.messages,
+    )  # fmt: skip
     chosen = Server(conversation, settings, plan, strategy, folder).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
@@ -416,14 +438,14 @@ def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:
     return key
 
 
-def _first_weights(settings: ServerSettings, plan: Plan) -> Weights:
+def _first_weights(settings: ServerSettings, plan: Plan, store: Store) -> WeightFile:
     """Return the first model: from the file that was made for it, or from the author's Model()."""
     if settings.initial_weights is not None:
-        return load(Path(settings.initial_weights))[0]
+        return WeightFile(Path(settings.initial_weights))
     from federator.runtime.initial import build
 
     try:
-        return build(None, plan.seed)
+        return store.keep(build(None, plan.seed))
     except ImportError as error:
         raise RunError(
             f"the first model cannot be built here ({error}): give initial_weights"

@@ -5,6 +5,7 @@ Adding a site or moving a deadline changes nothing that a site has approved.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class ServerSettings:
         local_only: whether this is one machine, where a node may say which site it is.
         signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
         initial_weights: safetensors file of the first model.
+        messages: sites whose weights go in messages, though they could travel as files.
+        store: the folder in which weights wait and arrive as files; None if no link reaches it.
         source_map: where the converter wrote which cell each generated line came from.
     """
 
@@ -39,6 +42,8 @@ class ServerSettings:
     local_only: bool = True
     signing_key: str | None = None
     initial_weights: str | None = None
+    messages: Sequence[str] = ()
+    store: str | None = None
     source_map: str | None = None
 
     def write(self, path: Path) -> None:

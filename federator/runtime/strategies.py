@@ -6,7 +6,7 @@ to themselves: a resumed run starts it anew. The log says so.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,8 @@ from federator.runtime.checkpoints import Checkpoint
 from federator.runtime.conversation import Answer, Order
 from federator.runtime.instructions import FEDERATION
 from federator.runtime.outcomes import Outcome
-from federator.runtime.weights import Weights, size
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import Tensor, Weights
 
 if TYPE_CHECKING:
     from federator.runtime.rounds import Server
@@ -40,18 +41,18 @@ def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Che
         "%s runs by Flower's own Strategy.start: every update (%d bytes each) is held in memory, "
         "and its server state is not kept in checkpoints",
         type(strategy).__name__,
-        size(start.weights),
+        start.weights.numbers,
     )
     grid = StrategyGrid(server, start)
 
     def keep(number: int, arrays: ArrayRecord) -> None:
         if number > 0:
-            weights = restore(from_arrays(arrays), start.weights)
-            server.folder.save(Checkpoint(start.round + number, weights, {}))
+            weights = restore(from_arrays(arrays), start.weights.tensors)
+            server.folder.save(start.round + number, weights)
 
     strategy.start(
         grid,
-        to_arrays(start.weights),
+        to_arrays(start.weights.load()),
         server.plan.rounds,
         timeout=server.settings.round_deadline,
         evaluate_fn=keep,
@@ -69,10 +70,10 @@ def from_arrays(record: ArrayRecord) -> Weights:
     return {name: array.numpy() for name, array in record.items()}
 
 
-def restore(weights: Weights, like: Weights) -> Weights:
+def restore(weights: Weights, like: Mapping[str, Tensor]) -> Weights:
     """Give tensors back the types of the model: Flower's average makes floats of integers."""
     return {
-        name: (array if like[name].dtype.kind == "f" else np.rint(array)).astype(like[name].dtype)
+        name: (array if like[name].is_float else np.rint(array)).astype(like[name].dtype)
         for name, array in weights.items()
     }
 
@@ -146,7 +147,8 @@ class StrategyGrid(Grid):
             return []
         deadline = time.time() + self._server.settings.round_deadline
         kind = next(iter(by_site.values())).metadata.message_type
-        orders = {site: self._order(kind, m, deadline) for site, m in by_site.items()}
+        kept: dict[int, WeightFile] = {}
+        orders = {site: self._order(kind, m, deadline, kept) for site, m in by_site.items()}
         number = next(iter(orders.values())).instruction.round
         if kind == "evaluate":
             answers = self._server.conversation.ask(orders, deadline)
@@ -161,13 +163,18 @@ class StrategyGrid(Grid):
             if answer.outcome is not None
         ]
 
-    def _order(self, kind: str, message: Message, deadline: float) -> Order:
+    def _order(
+        self, kind: str, message: Message, deadline: float, kept: dict[int, WeightFile]
+    ) -> Order:
         config = next(iter(message.content.config_records.values()))
         number = self._start.round + int(str(config["server-round"]))
         sets = ("val",) if kind == "evaluate" else ()
         instruction = self._server.instruction(kind, number, deadline, FEDERATION, sets)
         arrays = next(iter(message.content.array_records.values()))
-        return Order(instruction, restore(from_arrays(arrays), self._start.weights))
+        if id(arrays) not in kept:
+            weights = restore(from_arrays(arrays), self._start.weights.tensors)
+            kept[id(arrays)] = self._server.conversation.store.keep(weights)
+        return Order(instruction, kept[id(arrays)])
 
 
 def _content(answer: Answer) -> RecordDict:
@@ -175,7 +182,7 @@ def _content(answer: Answer) -> RecordDict:
     assert outcome is not None
     if answer.weights is not None:
         numbers = MetricRecord({"num-examples": outcome.examples["trainset"]})
-        return RecordDict({"arrays": to_arrays(answer.weights), "metrics": numbers})
+        return RecordDict({"arrays": to_arrays(answer.weights.load()), "metrics": numbers})
     evaluation = outcome.evaluations["val"]
     accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0
     return RecordDict({

@@ -137,6 +137,7 @@ class Task:
         trained = take(net)
         if describe(trained) == describe(weights):
             self._net = net
+            trained = {name: trained[name] for name in weights}
         return Outcome(self._examples, evaluations), trained
 
     def label_counts(self) -> dict[str, list[int]]:

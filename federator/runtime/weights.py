@@ -9,9 +9,11 @@ it executes nothing, and an array is a view of the buffer, not a copy.
 
 import hashlib
 import json
+import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,8 +27,9 @@ _CODES = {
     "int32": "I32", "uint32": "U32", "int64": "I64", "uint64": "U64",
     "float16": "F16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
-_DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
-_MAX_HEADER = 16 * 2**20
+_NAMES = {code: name for name, code in _CODES.items()}
+MAX_HEAD = 16 * 2**20
+"""The most bytes that stand before the numbers."""
 
 
 class WeightsError(ValueError):
@@ -38,6 +41,23 @@ class Tensor(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floating-point ones."""
+        return self.dtype.startswith("float")
+
+
+class Place(NamedTuple):
+    """A tensor in a file: what it is, and at which byte its numbers start."""
+
+    tensor: Tensor
+    start: int
 
 
 def describe(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
@@ -88,27 +108,62 @@ def digest(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def write(out: BinaryIO, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
-    """Write weights to a stream.
+def head(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return what stands before the numbers of such tensors: always the same for the same ones.
 
     Raises:
         WeightsError: if a tensor has a type that cannot be written.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
-    for name, array in weights.items():
-        code = _CODES.get(array.dtype.name)
+    for name, tensor in tensors.items():
+        code = _CODES.get(tensor.dtype)
         if code is None:
-            raise WeightsError(f"tensor {name} has type {array.dtype.name}, which has no code")
-        header[name] = {
-            "dtype": code,
-            "shape": list(array.shape),
-            "data_offsets": [offset, offset + array.nbytes],
-        }
-        offset += array.nbytes
+            raise WeightsError(f"tensor {name} has type {tensor.dtype}, which has no code")
+        end = offset + tensor.length * np.dtype(tensor.dtype).itemsize
+        header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    out.write(len(text).to_bytes(8, "little") + text)
+    return len(text).to_bytes(8, "little") + text
+
+
+def read_head(view: memoryview | bytes, total: int) -> tuple[dict[str, Place], dict[str, str]]:
+    """Return where each tensor lies in a file of ``total`` bytes that starts so, and its metadata.
+
+    Raises:
+        WeightsError: if that is no file in the safetensors format, to the byte.
+    """
+    try:
+        length = int.from_bytes(view[:8], "little")
+        if not 2 <= length <= min(MAX_HEAD, total) - 8:
+            raise ValueError("header length")
+        header = json.loads(bytes(view[8 : 8 + length]))
+        metadata = header.pop("__metadata__", {})
+        places: dict[str, Place] = {}
+        end = 0
+        for name, entry in header.items():
+            tensor = Tensor(_NAMES[entry["dtype"]], tuple(map(int, entry["shape"])))
+            first, last = entry["data_offsets"]
+            size = tensor.length * np.dtype(tensor.dtype).itemsize
+            if first != end or min(tensor.shape, default=0) < 0 or last - first != size:
+                raise ValueError("offsets")
+            places[name] = Place(tensor, 8 + length + first)
+            end = last
+        if 8 + length + end != total:
+            raise ValueError("trailing bytes")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"not weights in the safetensors format ({error})") from None
+    return places, {str(key): str(value) for key, value in metadata.items()}
+
+
+def write(out: BinaryIO, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights to a stream.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+    out.write(head(describe(weights), metadata))
     for array in weights.values():
         out.write(np.asarray(array, order="C").data)
 
@@ -117,31 +172,15 @@ def read_from(buffer: memoryview | bytes) -> tuple[Weights, dict[str, str]]:
     """Return weights and metadata as read-only views of a buffer.
 
     Raises:
-        WeightsError: if the buffer is not in the safetensors format, to the byte.
+        WeightsError: as :func:`read_head`.
     """
     view = memoryview(buffer).toreadonly()
-    try:
-        length = int.from_bytes(view[:8], "little")
-        if not 2 <= length <= min(_MAX_HEADER, len(view) - 8):
-            raise ValueError("header length")
-        header = json.loads(bytes(view[8 : 8 + length]))
-        metadata = header.pop("__metadata__", {})
-        numbers = view[8 + length :]
-        weights: Weights = {}
-        end = 0
-        for name, entry in header.items():
-            dtype, shape = _DTYPES[entry["dtype"]], tuple(map(int, entry["shape"]))
-            first, last = entry["data_offsets"]
-            count = int(np.prod(shape, dtype=np.int64))
-            if first != end or min(shape, default=0) < 0 or last - first != count * dtype.itemsize:
-                raise ValueError("offsets")
-            weights[name] = np.frombuffer(numbers, dtype, count, first).reshape(shape)
-            end = last
-        if end != len(numbers):
-            raise ValueError("trailing bytes")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"not weights in the safetensors format ({error})") from None
-    return weights, {str(key): str(value) for key, value in metadata.items()}
+    places, metadata = read_head(view, len(view))
+    weights: Weights = {}
+    for name, (tensor, start) in places.items():
+        flat = np.frombuffer(view, tensor.dtype, tensor.length, start)
+        weights[name] = flat.reshape(tensor.shape)
+    return weights, metadata
 
 
 def map_from(fd: int) -> tuple[Weights, dict[str, str]]:
@@ -156,23 +195,34 @@ def map_from(fd: int) -> tuple[Weights, dict[str, str]]:
     return read_from(memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ)))
 
 
-def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
-    """Write weights to a file that is whole or not there: write, fsync, rename.
-
-    Raises:
-        WeightsError: as :func:`write`.
-    """
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream to a file that is whole in the end, or not there: write, fsync, rename."""
     partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as out:
-        write(out, weights, metadata)
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with partial.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+    """Write weights to a file that is whole or not there.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+    with whole(path) as out:
+        write(out, weights, metadata)
 
 
 def load(path: Path) -> tuple[Weights, dict[str, str]]:

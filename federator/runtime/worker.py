@@ -24,6 +24,7 @@ from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
+from federator.runtime.sealed import Sealed
 from federator.runtime.task import Setting, Task
 from federator.runtime.weights import Weights, WeightsError
 
@@ -89,12 +90,12 @@ class Worker:
 def serve(worker: Worker, channel: Channel) -> None:
     """Answer until the link hangs up."""
     while True:
-        packet, weights = channel.receive()
+        packet, sealed = channel.receive()
         watch = _end_with(channel)
-        answer, trained = worker.answer(packet, weights)
+        answer, trained = worker.answer(packet, None if sealed is None else sealed.weights)
         watch.set()
-        channel.send(answer, trained)
-        del weights, trained
+        channel.send(answer, None if trained is None else Sealed.of(trained))
+        del sealed, trained
 
 
 def _end_with(channel: Channel) -> threading.Event:

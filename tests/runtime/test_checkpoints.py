@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from federator.runtime.checkpoints import Checkpoint, RunFolder
+from federator.runtime.checkpoints import RunFolder
+from federator.runtime.weightfile import Block
+from federator.runtime.weights import describe
 
 WEIGHTS = {"a": np.array([1.0, 2.0], np.float32)}
 
@@ -14,18 +16,22 @@ WEIGHTS = {"a": np.array([1.0, 2.0], np.float32)}
 def test_the_newest_checkpoint_comes_back_with_its_state(tmp_path):
     folder = RunFolder(tmp_path / "run")
     assert folder.last() is None
-    folder.save(Checkpoint(0, WEIGHTS, {}))
-    folder.save(Checkpoint(10, {"a": np.zeros(2, np.float32)}, {"m/a": np.ones(2, np.float32)}))
-    folder.save(Checkpoint(9, WEIGHTS, {}))
+    folder.save(0, WEIGHTS)
+    tensors = describe(WEIGHTS)
+    with folder.drafts(10, tensors, {"m/a": tensors["a"]}) as (model, state):
+        state.write(Block("m/a", 0, 2), np.ones(2))
+        model.write(Block("a", 1, 2), np.full(1, 5.0))
+        assert folder.last().round == 0, "a file is whole or not there"
+    folder.save(9, WEIGHTS)
     last = folder.last()
     assert last.round == 10
-    assert last.weights["a"].tolist() == [0, 0]
-    assert last.state["m/a"].tolist() == [1, 1]
+    assert last.weights.load()["a"].tolist() == [0, 5]
+    assert last.state.load()["m/a"].tolist() == [1, 1]
 
 
 def test_a_file_that_was_being_written_when_the_server_died_is_no_checkpoint(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.save(Checkpoint(1, WEIGHTS, {}))
+    folder.save(1, WEIGHTS)
     (tmp_path / ".round-002.safetensors.part").write_bytes(b"half")
     assert folder.last().round == 1
 
@@ -45,8 +51,7 @@ def test_events_are_lines_with_a_time(tmp_path):
 
 def test_the_manifest_names_every_file_of_weights_with_its_hash(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.save(Checkpoint(1, WEIGHTS, {}))
-    folder.finish(Checkpoint(1, WEIGHTS, {}), {"federation": "demo"})
+    folder.finish(folder.save(1, WEIGHTS), {"federation": "demo"})
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["federation"] == "demo"
     assert manifest["model_round"] == 1

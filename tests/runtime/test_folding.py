@@ -1,12 +1,18 @@
 """Folding gives what Flower's own strategies give, over five rounds, and keeps integer types."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
 from flwr.supercore.task_identity import TaskIdentity
 
-from federator.runtime.folding import Folding, is_plain
+from federator.runtime import folding
+from federator.runtime.checkpoints import Checkpoint, RunFolder
+from federator.runtime.folding import is_plain
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import save
 
 STRATEGIES = {
     "FedAvg": lambda: flower.FedAvg(),
@@ -32,6 +38,30 @@ class Nodes:
 def server():
     """Messages are made by a ServerApp, which knows its run."""
     TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+
+
+class Folding:
+    """A strategy's fold, from arrays to arrays over files."""
+
+    def __init__(self, strategy, root, state=None):
+        self.strategy, self.root, self.state = strategy, root, state
+
+    def fold(self, number, model, updates, examples):
+        folder = RunFolder(self.root)
+        for name, weights in [("model", model), *((f"u{i}", u) for i, u in enumerate(updates))]:
+            save(self.root / name, weights)
+        files = [WeightFile(self.root / f"u{i}") for i in range(len(updates))]
+        before = Checkpoint(number - 1, WeightFile(self.root / "model"), self.state)
+        made = folding.fold(self.strategy, number, before, files, examples, folder)
+        self.state = made.state
+        return made.weights.load()
+
+
+@pytest.fixture(params=[11, 2**18])
+def block(request, monkeypatch):
+    """How many numbers are folded at a time: fewer than a tensor has, or more."""
+    monkeypatch.setattr(folding, "BLOCK", request.param)
+    monkeypatch.setattr(folding, "_AT_ONCE", 8 * request.param)
 
 
 def record(weights):
@@ -60,15 +90,16 @@ def model_of(rng):
     }
 
 
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_five_rounds_equal_those_of_flowers_own_class(name):
+def test_five_rounds_equal_those_of_flowers_own_class(name, tmp_path):
     rng = np.random.default_rng(1)
     ours = theirs = model_of(rng)
-    strategy, folding = STRATEGIES[name](), Folding(STRATEGIES[name]())
+    strategy, blocks = STRATEGIES[name](), Folding(STRATEGIES[name](), tmp_path)
     for number in range(1, 6):
         steps = [{k: rng.normal(scale=0.1, size=v.shape) for k, v in ours.items()}
                  for _ in EXAMPLES]  # fmt: skip
-        ours = folding.fold(number, ours, moved(ours, steps), EXAMPLES)
+        ours = blocks.fold(number, ours, moved(ours, steps), EXAMPLES)
         theirs = flower_fold(strategy, number, theirs, moved(theirs, steps))
         for key in ours:
             np.testing.assert_allclose(ours[key], theirs[key], rtol=2e-5, atol=2e-6)
@@ -81,36 +112,69 @@ def moved(model, steps):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_integer_tensors_keep_their_type(name):
+def test_integer_tensors_keep_their_type(name, tmp_path):
     model = {"seen": np.array(10, np.int64), "flag": np.array([True, False])}
     updates = [{"seen": np.array(20 + i), "flag": np.array([True, False])} for i in range(4)]
-    folded = Folding(STRATEGIES[name]()).fold(1, model, updates, [1, 1, 1, 1])
+    folded = Folding(STRATEGIES[name](), tmp_path).fold(1, model, updates, [1, 1, 1, 1])
     assert folded["seen"].dtype == np.int64
     assert 20 <= folded["seen"] <= 23
     assert folded["flag"].tolist() == [True, False]
 
 
 @pytest.mark.parametrize("name", ["FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"])
-def test_a_fold_goes_on_from_its_saved_state(name):
+def test_a_fold_goes_on_from_its_saved_state(name, tmp_path):
     rng = np.random.default_rng(2)
     model = model_of(rng)
     steps = [[{k: rng.normal(size=v.shape) for k, v in model.items()} for _ in EXAMPLES]
              for _ in range(2)]  # fmt: skip
-    through = Folding(STRATEGIES[name]())
+    through = Folding(STRATEGIES[name](), tmp_path / "through")
     first = through.fold(1, model, moved(model, steps[0]), EXAMPLES)
-    resumed = Folding(STRATEGIES[name](), dict(through.state))
+    resumed = Folding(STRATEGIES[name](), tmp_path / "resumed", through.state)
     expected = through.fold(2, first, moved(first, steps[1]), EXAMPLES)
     found = resumed.fold(2, first, moved(first, steps[1]), EXAMPLES)
     for key in expected:
         np.testing.assert_array_equal(found[key], expected[key])
 
 
-def test_the_same_updates_give_the_same_bytes():
+@pytest.mark.usefixtures("block")
+def test_the_same_updates_give_the_same_bytes(tmp_path):
     rng = np.random.default_rng(3)
     model = model_of(rng)
     updates = [model_of(rng) for _ in EXAMPLES]
-    folded = [Folding(flower.FedAvg()).fold(1, model, updates, EXAMPLES) for _ in range(2)]
-    assert all(folded[0][k].tobytes() == folded[1][k].tobytes() for k in model)
+    for name in ("one", "two"):
+        Folding(flower.FedAdam(), tmp_path / name).fold(1, model, updates, EXAMPLES)
+    for file in ("round-001.safetensors", "round-001.state.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["FedAdam", "FedMedian"])
+def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tmp_path):
+    """Of what numpy allocates, for models of 16 and 64 MB, and for four and sixteen sites."""
+
+    def peak(size, sites):
+        for file in ("model", "update"):
+            save(tmp_path / file, {"a": np.ones(size, np.float32)})
+        before = Checkpoint(0, WeightFile(tmp_path / "model"))
+        updates = [WeightFile(tmp_path / "update")] * sites
+        tracemalloc.start()
+        folding.fold(STRATEGIES[name](), 1, before, updates, [1] * sites, RunFolder(tmp_path))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    least = peak(2**22, 4)
+    assert peak(2**24, 4) < 1.5 * least
+    # Where numbers are sorted, those of all sites are in memory, of fewer blocks at a time.
+    assert peak(2**22, 16) < (1.5 if name == "FedAdam" else 5) * least
+
+
+def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
+    save(tmp_path / "update", {"b": np.ones(3, np.float32)})
+    save(tmp_path / "model", {"a": np.ones(3, np.float32)})
+    model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
+    with pytest.raises(KeyError):
+        folding.fold(flower.FedAdam(), 1, Checkpoint(0, model), [update], [1], RunFolder(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "update"]
 
 
 class OfMyOwn(flower.FedAvg):

@@ -3,6 +3,7 @@
 Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
 """
 
+import re
 import shutil
 import socket
 import ssl
@@ -11,6 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import httpx
+import numpy as np
 import pytest
 from deployment import deploy
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -27,6 +29,9 @@ from federator import sites
 from federator.runtime import flower, network
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.instructions import Instruction
+from federator.runtime.parcels import PART, Parcel
+from federator.runtime.store import Store
+from federator.runtime.transfer import Carrier, Gateway
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,104 @@ def test_the_log_names_calls_but_not_the_polling(deployment):
     assert "secret words" not in said
 
 
+# -- weights, as files ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(deployment):
+    """The folder that the gateway serves, while no run is using it."""
+    return Store(deployment.premises.store)
+
+
+WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
+
+
+def gateway(deployment):
+    return Carrier(Gateway(deployment.address, deployment.ca))
+
+
+def test_weights_pass_the_gateway_both_ways(deployment, store):
+    file = store.keep(WEIGHTS)
+    parcel = Parcel(*store.publish(file), store.accept(3))
+    fetched = gateway(deployment).fetch(parcel, time.time() + 60)
+    assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
+    table = gateway(deployment).send(parcel.up, fetched, time.time() + 60)
+    assert table == parcel.table
+    assert np.array_equal(store.close(parcel.up, table).load()["a"], WEIGHTS["a"])
+    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002 204")
+    assert "/v1/weights/down/*/model 206" in said
+    assert parcel.up not in said
+    assert parcel.down not in said
+
+
+def test_what_is_lent_is_not_more_than_that(deployment, store):
+    file = store.keep({"a": np.zeros(3)})
+    down, up = store.publish(file)[0], store.accept(2)
+    model, part = f"/v1/weights/down/{down}/model", f"/v1/weights/up/{up}/0001"
+    with deployment.client() as client:
+        for path in (model, part):
+            for method in ("POST", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "OPTIONS"):
+                answer = client.request(method, path, headers={"Destination": f"{path}x"})
+                assert answer.status_code in (404, 405), (method, path)
+        assert client.put(part, content=b"abc").status_code == 204
+        for method, path in [
+            ("PUT", model), ("GET", part), ("HEAD", part), ("GET", f"{model}/"),
+            ("GET", "/v1/weights/"), ("GET", "/v1/weights/down/"), ("GET", "/v1/weights/up/"),
+            ("GET", f"/v1/weights/down/{down}/"), ("GET", f"/v1/weights/up/{up}/"),
+            ("PUT", f"/v1/weights/up/{up}/0002"), ("PUT", f"/v1/weights/up/{up}/1"),
+            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/0001/x"),
+            ("PUT", f"/v1/weights/up/{'0' * 32}/0001"), ("PUT", "/v1/weights/up/0001"),
+            ("PUT", f"/v1/weights/up/{up}/..%2f..%2fdown%2f{down}%2fmodel"),
+            ("GET", "/v1/weights/arriving/x"),
+            ("GET", f"/v1/weights/down/..%2fup/{up}/0001"), ("GET", "/v1/weights/closed/"),
+        ]:  # fmt: skip
+            assert client.request(method, path, content=b"").status_code == 404, (method, path)
+        assert client.put(part, content=b"", headers={"Content-Range": "bytes 0-0/1"}).is_error
+        assert client.put(part, content=b"x" * PART).status_code == 204
+        assert client.put(part, content=b"x" * (PART + 1)).status_code == 413
+    assert sorted(path.name for path in (store.folder / "up" / up).iterdir()) == ["0000", "0001"]
+    said = (deployment.processes.logs / "gateway.log").read_text()
+    assert up not in said
+    assert down not in said
+    store.withdraw()
+    with deployment.client() as client:
+        assert client.get(model).status_code == client.put(part, content=b"x").status_code == 404
+
+
+def test_without_a_capability_no_body_is_taken(deployment, store):
+    """The answer is there before the body is."""
+    for path, status in (
+        (f"/v1/weights/up/{'0' * 32}/0000", b"404"),
+        (f"/v1/weights/up/{store.accept(1)}/0001", b"404"),
+        (f"/v1/weights/up/{store.accept(1)}/0000", b"413"),
+    ):
+        length = PART if status == b"404" else 2 * PART
+        context = ssl.create_default_context(cafile=deployment.ca)
+        with (
+            socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(100).split()[1] == status
+    assert list((store.folder / "arriving").iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
+    """Each connection through this proxy ends after so many bytes, in the midst of a part."""
+    file = store.keep(WEIGHTS)
+    parcel = Parcel(*store.publish(file), store.accept(3))
+    with proxy(most=PART + PART // 2) as (address, asked):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        carrier = gateway(deployment)
+        for _ in range(2):  # the second time over lines that have carried a part already
+            fetched = carrier.fetch(parcel, time.time() + 60)
+            table = carrier.send(parcel.up, fetched, time.time() + 60)
+    assert np.array_equal(store.close(parcel.up, table).load()["a"], WEIGHTS["a"])
+    assert len(asked) > 3
+
+
 # -- how a site is let in, or not -------------------------------------------------------------
 
 
@@ -131,15 +234,23 @@ def test_without_an_authority_the_system_s_certificates_count(deployment, monkey
 
 
 @contextmanager
-def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n"):
-    """Yield the address of an HTTPS proxy, and the list of what it was asked for."""
+def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n", most=2**40):
+    """Yield the address of an HTTPS proxy, and the list of what it was asked for.
+
+    It cuts a connection after so many bytes in one direction.
+    """
     asked = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def copy(source, target):
+            left = most
             with suppress(OSError):
-                while data := source.recv(65536):
+                while left > 0 and (data := source.recv(65536)):
                     target.sendall(data)
+                    left -= len(data)
+                if left <= 0:
+                    source.shutdown(socket.SHUT_RDWR)
+                    target.shutdown(socket.SHUT_RDWR)
 
         def serve():
             with suppress(OSError):
@@ -267,6 +378,10 @@ def test_three_sites_train_and_refuse_what_another_site_wrote(deployment, monkey
     (run,) = (path for path in deployment.premises.runs.iterdir() if path.is_dir())
     made = {path.name for path in run.iterdir()}
     assert made >= {"model.safetensors", "manifest.json", "report.html", "round-002.safetensors"}
+    said = (deployment.processes.logs / "gateway.log").read_text()
+    assert len(re.findall(r"/v1/weights/down/\*/model 206", said)) >= 9, "the model came as a file"
+    assert len(re.findall(r"/v1/weights/up/\*/0000 204", said)) >= 6, "and so did the updates"
+    assert [path for path in deployment.premises.store.rglob("*") if path.is_file()] == []
     for name in deployment.names:
         assert "leaves: 4 tensors" in deployment.wait_for(f"{name}.link", "evaluate, round 2")
 

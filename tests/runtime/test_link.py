@@ -12,7 +12,8 @@ from federator.runtime import messages
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link
+from federator.runtime.link import Link, longer
+from federator.runtime.sealed import Sealed
 from federator.runtime.weights import digest
 
 RUN, NODE = 7, 42
@@ -37,7 +38,7 @@ class Worker:
         self.packet = packet
 
     def answer(self, _):
-        return {"examples": SIZES, "evaluations": {}}, {"w": WEIGHTS["w"] + 1}
+        return {"examples": SIZES, "evaluations": {}}, Sealed.of({"w": WEIGHTS["w"] + 1})
 
     def dismiss(self):
         raise AssertionError("nothing is wrong with the worker")
@@ -139,3 +140,14 @@ def test_what_leaves_is_logged(link, caplog):
     link.answer(order(), OURS, NODE)
     assert "leaves: 1 tensors of 16 bytes; num-examples 3" in caplog.text
     assert "leaves: tensor w float32[4]" in caplog.text
+
+
+def test_a_busy_server_is_asked_less_often():
+    waits = [0.02]
+    for _ in range(20):
+        waits.append(longer(waits[-1], True, taken=0.01))
+    assert waits == sorted(waits)
+    assert waits[-1] == 0.25
+    assert longer(0.25, False, taken=0.01) > 0.25
+    assert longer(0.02, True, taken=0.3) == pytest.approx(2.0)
+    assert longer(0.02, True, taken=60.0) == 5.0

@@ -1,0 +1,1 @@
+"""Sites without data and training: what weights and messages cost by themselves."""

@@ -1,0 +1,58 @@
+"""A federation as it is deployed, with stand-ins for the sites' workers.
+
+The deployment is the tests' own: SuperLink with TLS, keys and its database on disk, nginx,
+server, links; all of them processes of this machine.
+"""
+
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.light import model
+from federator.runtime.weights import save
+
+HERE = Path(__file__).parent
+_STRATEGY = "from flwr.serverapp.strategy import FedAvg\n\nstrategy = FedAvg(min_available_nodes=1)"
+sys.path.insert(0, str(HERE.parents[1] / "tests"))
+from deployment import Deployment, deploy  # noqa: E402
+
+
+def scratch() -> Path:
+    """Return a folder on disk, not in memory, for what a benchmark writes."""
+    folder = HERE.parents[1] / "build"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def server(root: Path, names: Sequence[str], megabytes: int) -> Iterator[Deployment]:
+    """Run a server with its gateway, for a model of such a size; no site is running."""
+    deadlines = "deadlines: {join: 30m, round: 1h}\n"
+    with deploy(root, list(names), deadlines, strategy=_STRATEGY) as deployed:
+        save(deployed.premises.runs / "initial.safetensors", model.build(megabytes))
+        yield deployed
+
+
+def server_pids(deployed: Deployment) -> list[int]:
+    """Return the processes of the server's side: SuperLink, ServerApp and what starts it, nginx."""
+    return [deployed.processes.pid(name) for name in ("superlink", "server", "gateway")]
+
+
+def run(deployed: Deployment, rounds: int) -> float:
+    """Run rounds; return the median seconds of those after the first.
+
+    Raises:
+        RuntimeError: if a site's update is missing in any of them.
+    """
+    with deployed.begin("rounds", "--rounds", str(rounds)) as process:
+        said = process.communicate()[0]
+    trained = deployed.events("round")
+    if process.returncode or len(trained) != rounds:
+        raise RuntimeError(said)
+    if not all(site["ok"] for event in trained for site in event["sites"].values()):
+        raise RuntimeError(f"not every site delivered in every round\n{said}")
+    if any(len(event["sites"]) != len(deployed.names) for event in trained):
+        raise RuntimeError(f"not every site took part in every round\n{said}")
+    return statistics.median(event["seconds"] for event in trained[1:])

@@ -1,0 +1,52 @@
+"""Many links with stand-ins for their workers, in the threads of one process.
+
+Each has its own key, its own connections and its own socket, as if it stood alone.
+"""
+
+import argparse
+import base64
+import logging
+import threading
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from benchmarks.light import worker
+from federator.runtime import flower
+from federator.runtime.disclosure import Policy
+from federator.runtime.handover import Counter
+from federator.runtime.link import Link, serve
+from federator.runtime.transfer import Carrier, Gateway
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--ca", type=Path, required=True)
+    parser.add_argument("--coordinator-key", required=True)
+    parser.add_argument("--app-hash", required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("names", nargs="+")
+    options = parser.parse_args()
+    logging.getLogger("federator").setLevel(logging.WARNING)
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(options.coordinator_key))
+
+    def take_part(name: str) -> None:
+        socket = options.root / f"{name}.socket"
+        counter, carrier = Counter(socket), Carrier(Gateway(options.server, options.ca))
+        link = Link(name, options.app_hash, key, Policy(2), True, counter, carrier)
+        number = int(name.rpartition("-")[2])
+        threading.Thread(target=worker.serve, args=(socket, number), daemon=True).start()
+        private = options.root / name / "site.key"
+        with flower.fleet(options.server, options.ca, private, None) as fleet:
+            serve(link, fleet)
+
+    threads = [threading.Thread(target=take_part, args=(name,)) for name in options.names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What it costs to pass a large model round: ours through the gateway with TLS, and stock Flower.
+
+Three sites whose training is one multiplication, on this machine: so a round is the model down,
+an update up from each, the checks and the fold. The physical limit is the same bytes by curl from
+and to the same nginx, as many at once. Stock Flower has neither TLS nor keys here, its database in
+memory, and is not asked to evaluate.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.light import deployment, model, stock
+from benchmarks.light.memory import Peak
+from federator.runtime.parcels import PART, name
+from federator.runtime.store import Store
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import save
+
+HERE = Path(__file__).parent
+Figures = dict[str, float]
+
+
+def ours(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
+    """Return the seconds of a round and of the limit, and the peaks of memory."""
+    names = [f"site-{number}" for number in range(sites)]
+    with deployment.server(scratch, names, megabytes) as deployed:
+        for number, site in enumerate(names):
+            deployed.start_link(site)
+            worker = ("-m", "benchmarks.light.worker", deployed.socket(site), number)
+            deployed.start(f"{site}.worker", sys.executable, *worker)
+        links = [deployed.processes.pid(f"{site}.link") for site in names]
+        watched = {"server": deployment.server_pids(deployed), "link": links[:1]}
+        with Peak(watched) as peak:
+            seconds = deployment.run(deployed, rounds)
+        limits = [limit(deployed, sites) for _ in range(3)]
+    return {
+        "round_s": seconds,
+        "limit_s": statistics.median(limits),
+        "server_mb": peak.bytes["server"] / 1e6,
+        "link_mb": peak.bytes["link"] / 1e6,
+    }
+
+
+def limit(deployed: deployment.Deployment, sites: int) -> float:
+    """Return the seconds in which curl gets the model and puts as many bytes, for all sites."""
+    store = Store(deployed.premises.store)
+    first = WeightFile(deployed.premises.runs / "initial.safetensors")
+    down, table = store.publish(first)
+    parts = deployed.root / "parts"
+    if not parts.exists():
+        parts.mkdir()
+        with first.paths[0].open("rb") as source:
+            for number in range(len(table)):
+                (parts / name(number)).write_bytes(source.read(PART))
+    weights = f"https://{deployed.address}/v1/weights"
+    get = [[f"{weights}/down/{down}/model", "--output", "/dev/null"]] * sites
+    put = []
+    for _ in range(sites):
+        up = store.accept(len(table))
+        files = [
+            ("--upload-file", str(parts / name(number)), f"{weights}/up/{up}/{name(number)}")
+            for number in range(len(table))
+        ]
+        put.append([argument for file in files for argument in file])
+    began = time.monotonic()
+    for commands in (get, put):
+        curl(deployed.ca, commands)
+    taken = time.monotonic() - began
+    store.withdraw()
+    return taken
+
+
+def curl(authority: Path, commands: Sequence[Sequence[str]]) -> None:
+    """Run curl as often as there are commands, all at once."""
+    base = ["curl", "--no-progress-meter", "--fail", "--noproxy", "*", "--cacert", str(authority)]
+    at_once = ["--parallel", "--parallel-max", "4"]
+    running = [subprocess.Popen([*base, *at_once, *command]) for command in commands]
+    if any(process.wait() for process in running):
+        raise RuntimeError("curl failed")
+
+
+def peer(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
+    """Return the same of stock Flower."""
+    save(scratch / "first.safetensors", model.build(megabytes))
+    nodes = [f"site={number}" for number in range(sites)]
+    times, server = stock.rounds(
+        HERE / "stock_arrays", nodes, f"sites={sites}", rounds, scratch,
+        FIRST_MODEL=str(scratch / "first.safetensors"),
+    )  # fmt: skip
+    return {"round_s": statistics.median(times), "server_mb": server / 1e6}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks weights", description=__doc__)
+    add = parser.add_argument
+    add("--sites", type=int, default=3)
+    add("--megabytes", type=int, default=553, help="size of the model; 553 has VGG16's tensors")
+    add("--rounds", type=int, default=4, help="of ours, the first not counted")
+    add(
+        "--peer-rounds", type=int, default=2, help="of stock Flower, the first not counted; 0: none"
+    )
+    options = parser.parse_args(arguments)
+    found: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=deployment.scratch()) as folder:
+        scratch = Path(folder)
+        found["ours"] = ours(options.sites, options.megabytes, options.rounds, scratch / "ours")
+        if options.peer_rounds:
+            (scratch / "stock").mkdir()
+            found["stock Flower"] = peer(
+                options.sites, options.megabytes, options.peer_rounds, scratch / "stock"
+            )
+    table = Table(
+        title=f"a round: {options.megabytes} MB, {options.sites} sites, {os.cpu_count()} cores"
+    )
+    for column in ("", "round, s", "server's side, MB", "a link, MB"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row("curl, the same bytes", f"{found['ours']['limit_s']:.1f}", "", "")
+    for side, figures in found.items():
+        link = f"{figures['link_mb']:.0f}" if "link_mb" in figures else ""
+        table.add_row(side, f"{figures['round_s']:.1f}", f"{figures['server_mb']:.0f}", link)
+    Console().print(table)
+    stock_s = found.get("stock Flower", {}).get("round_s")
+    result = {
+        "benchmark": "weights",
+        "ratio": round(found["ours"]["round_s"] / stock_s, 4) if stock_s else None,
+        "limit_ratio": round(found["ours"]["round_s"] / found["ours"]["limit_s"], 3),
+        "sites": options.sites,
+        "megabytes": options.megabytes,
+        **{side: {k: round(v, 2) for k, v in figures.items()} for side, figures in found.items()},
+    }
+    print(json.dumps(result))

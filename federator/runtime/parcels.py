@@ -1,0 +1,118 @@
+"""What a message says of weights that travel as files beside it: where they are, and their hashes.
+
+A file of weights is cut into parts of one size, the last one shorter. A capability is the
+unguessable name of a folder: who has it may read the model there, or write the parts of an
+update. It is made for one question to the sites, and gone when that is answered.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+PART = 16 * 2**20
+_MOST = 10_000  # parts have four digits
+_CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+
+
+class ParcelError(ValueError):
+    """What a message says of its weights is not of the form that it must have."""
+
+
+class Part(NamedTuple):
+    """A part of a file: its number of bytes and their SHA-256 (hex)."""
+
+    size: int
+    sha256: str
+
+
+Table = tuple[Part, ...]
+
+
+def name(number: int) -> str:
+    """Return the name of a part's file."""
+    return f"{number:04d}"
+
+
+def cut(size: int) -> list[slice]:
+    """Return the parts of a file as slices of its bytes."""
+    return [slice(start, min(start + PART, size)) for start in range(0, size, PART)]
+
+
+def sha256(data: memoryview) -> str:
+    """Return the SHA-256 (hex) of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_table(table: Table) -> str:
+    """Return a table of parts as JSON."""
+    return json.dumps(table)
+
+
+def read_table(text: str) -> Table:
+    """Return the table of parts that is written in JSON.
+
+    Raises:
+        ParcelError: if it is not one.
+    """
+    try:
+        return _checked(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ParcelError(f"not a table of parts: {type(error).__name__}") from None
+
+
+def _checked(found: Sequence[tuple[int, str]]) -> Table:
+    table = tuple(Part(size, hashed) for size, hashed in found)
+    if not 0 < len(table) <= _MOST or not 0 < table[-1].size <= PART:
+        raise ValueError
+    if any(type(part.size) is not int or not _SHA256.fullmatch(part.sha256) for part in table):
+        raise ValueError
+    if any(part.size != PART for part in table[:-1]):
+        raise ValueError
+    return table
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """The weights that come with an instruction, and where those that it asks for go.
+
+    Attributes:
+        down: the capability under which the weights are read.
+        table: their parts.
+        up: the capability under which an update is written; empty if none is asked for.
+    """
+
+    down: str
+    table: Table
+    up: str = ""
+
+    @property
+    def size(self) -> int:
+        """The bytes of all parts together."""
+        return sum(part.size for part in self.table)
+
+    def write(self) -> str:
+        """Return the parcel as JSON, always the same for the same parcel."""
+        return json.dumps([self.down, self.up, self.table])
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return the parcel that is written in JSON.
+
+        Raises:
+            ParcelError: if it is not one.
+        """
+        try:
+            down, up, table = json.loads(text)
+            if not _CAPABILITY.fullmatch(down) or (up and not _CAPABILITY.fullmatch(up)):
+                raise ValueError
+            return cls(down, _checked(table), up)
+        except (ValueError, TypeError) as error:
+            raise ParcelError(f"not a parcel: {type(error).__name__}") from None
+
+    @property
+    def digest(self) -> str:
+        """What of a parcel is signed: with the parts' hashes, every bit of the weights."""
+        return "files " + hashlib.sha256(self.write().encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""The server's store: a folder in which weights wait for the sites, and arrive from them.
+
+``down/CAPABILITY/model`` is read by whoever knows the capability; ``up/CAPABILITY/0000`` and so on
+are empty files, each of which may be replaced by a part of an update: there are as many as an
+update has parts, which bounds what a site can write. The gateway serves these two folders; on one
+machine the links use them directly. What has arrived is moved to ``closed/``, out of everybody's
+reach, before it is looked at. A part that is on its way is in ``arriving/``.
+"""
+
+import hashlib
+import secrets
+import shutil
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from federator.runtime.parcels import PART, Part, Table, cut, name
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import Weights, WeightsError, save
+
+STORE = ".store"
+"""Its name in a run's folder, where no other place was made for it."""
+MODEL = "model"
+DOWN, UP, ARRIVING = "down", "up", "arriving"
+_CLOSED = "closed"
+_AT_ONCE = 4
+_READ = 2**20
+
+
+class Store:
+    """Lends capabilities, and takes in what was sent under them.
+
+    Args:
+        folder: the store's; what an earlier run has left there is removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in (DOWN, UP, _CLOSED, ARRIVING):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            _empty(folder / part)
+
+    def publish(self, file: WeightFile) -> tuple[str, Table]:
+        """Let weights be read; return the capability for it, and the table of their parts."""
+        capability = secrets.token_hex(16)
+        path = self.folder / DOWN / capability / MODEL
+        path.parent.mkdir()
+        file.copy(path)
+        return capability, _table([(path, part) for part in cut(file.size)])
+
+    def accept(self, parts: int) -> str:
+        """Let so many parts be written; return the capability for it."""
+        capability = secrets.token_hex(16)
+        folder = self.folder / UP / capability
+        folder.mkdir()
+        for number in range(parts):
+            (folder / name(number)).touch()
+        return capability
+
+    def close(self, capability: str, table: Table) -> WeightFile:
+        """Take in what was written; it is on disk for as long as the returned object is held.
+
+        Raises:
+            WeightsError: naming a part that is not what the table says.
+        """
+        closed = self.folder / _CLOSED / capability
+        (self.folder / UP / capability).rename(closed)
+        try:
+            if not table:
+                raise WeightsError("there is no update")
+            paths = [closed / name(number) for number in range(len(table))]
+            found = _table([(path, slice(0, PART)) for path in paths if path.exists()])
+            for number, part in enumerate(table):
+                if number >= len(found) or found[number] != part:
+                    raise WeightsError(f"part {number} is not what the site says it sent")
+            return self._lent(closed, *paths)
+        except BaseException:
+            shutil.rmtree(closed)
+            raise
+
+    def keep(self, weights: Weights) -> WeightFile:
+        """Put weights on disk, for as long as the returned object is held."""
+        closed = self.folder / _CLOSED / secrets.token_hex(16)
+        closed.mkdir()
+        save(closed / MODEL, weights)
+        return self._lent(closed, closed / MODEL)
+
+    def withdraw(self) -> None:
+        """Take all capabilities back."""
+        for part in (DOWN, UP):
+            _empty(self.folder / part)
+
+    def _lent(self, closed: Path, *paths: Path) -> WeightFile:
+        file = WeightFile(*paths)
+        weakref.finalize(file, shutil.rmtree, closed, ignore_errors=True)
+        return file
+
+
+def _empty(folder: Path) -> None:
+    for inside in folder.iterdir():
+        if inside.is_dir():
+            shutil.rmtree(inside, ignore_errors=True)
+        else:
+            inside.unlink(missing_ok=True)
+
+
+def _table(parts: Sequence[tuple[Path, slice]]) -> Table:
+    """Return size and hash of parts of files, several computed at once."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return tuple(pool.map(_part, parts))
+
+
+def _part(where: tuple[Path, slice]) -> Part:
+    path, part = where
+    hashed, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as source:
+        source.seek(part.start)
+        while data := source.read(min(part.stop - part.start - size, _READ)):
+            hashed.update(data)
+            size += len(data)
+    return Part(size, hashed.hexdigest())

@@ -1,0 +1,214 @@
+"""How a link gets the model and hands in its update: parts of files, several at once.
+
+They pass straight between the network and sealed memory. What a cut line has kept from arriving
+is tried again, part by part, for as long as somebody waits for it. Every address is made here,
+from the server that the site's file names and a capability: a message cannot lead elsewhere.
+"""
+
+import base64
+import http.client
+import logging
+import secrets
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from federator.runtime.instructions import InstructionError
+from federator.runtime.outcomes import Failure
+from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256
+from federator.runtime.sealed import Sealed
+from federator.runtime.store import ARRIVING, DOWN, MODEL, UP
+
+log = logging.getLogger("federator")
+
+Result = TypeVar("Result")
+
+_AT_ONCE = 4
+_LONGEST_PAUSE = 10.0
+_SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
+_SLICE = 2**20
+
+
+class Gone(Exception):
+    """Nobody waits for this any more."""
+
+
+class Way(Protocol):
+    """The way to the server's store. An ``OSError`` says that it may be tried again."""
+
+    def get(self, capability: str, first: int, into: memoryview) -> None:
+        """Read the model's bytes from the first on."""
+
+    def put(self, capability: str, number: int, data: memoryview) -> None:
+        """Write a part of an update."""
+
+
+class Folder:
+    """The store itself, on one machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, capability: str, first: int, into: memoryview) -> None:
+        """Read the model's bytes from the first on."""
+        try:
+            with (self._path / DOWN / capability / MODEL).open("rb", buffering=0) as source:
+                source.seek(first)
+                source.readinto(into)
+        except FileNotFoundError:
+            raise Gone from None
+
+    def put(self, capability: str, number: int, data: memoryview) -> None:
+        """Write a part of an update."""
+        target = self._path / UP / capability / name(number)
+        if not target.exists():
+            raise Gone
+        arriving = self._path / ARRIVING / secrets.token_hex(8)
+        arriving.write_bytes(data)
+        try:
+            arriving.replace(target)
+        except FileNotFoundError:
+            raise Gone from None
+
+
+class Gateway:
+    """The server's gateway, by HTTPS, through a proxy if HTTPS_PROXY names one.
+
+    Args:
+        server: ``host:port``.
+        authorities: whom to trust (PEM); None for the system's own.
+    """
+
+    def __init__(self, server: str, authorities: Path | None) -> None:
+        self._server = server
+        self._context = ssl.create_default_context(cafile=authorities)
+        self._idle: list[http.client.HTTPSConnection] = []
+
+    def get(self, capability: str, first: int, into: memoryview) -> None:
+        """Read the model's bytes from the first on."""
+        bounds = {"Range": f"bytes={first}-{first + len(into) - 1}"}
+        self._request("GET", f"down/{capability}/{MODEL}", bounds, (), into)
+
+    def put(self, capability: str, number: int, data: memoryview) -> None:
+        """Write a part of an update."""
+        slices = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
+        where, length = f"up/{capability}/{name(number)}", {"Content-Length": str(len(data))}
+        self._request("PUT", where, length, slices, memoryview(bytearray()))
+
+    def _request(
+        self,
+        method: str,
+        where: str,
+        headers: dict[str, str],
+        body: Iterable[memoryview],
+        into: memoryview,
+    ) -> None:
+        connection = self._idle.pop() if self._idle else self._connection()
+        try:
+            connection.request(method, f"/v1/weights/{where}", body or None, headers)
+            answer = connection.getresponse()
+            if answer.status == http.client.NOT_FOUND:
+                raise Gone
+            if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
+                                     http.client.NO_CONTENT):  # fmt: skip
+                raise OSError(f"{self._server} answers {method} with {answer.status}")
+            if answer.readinto(into) != len(into) or answer.read():
+                raise OSError(f"{self._server} sends another number of bytes")
+        except http.client.HTTPException as error:
+            connection.close()
+            raise OSError(f"{self._server}: {type(error).__name__}") from None
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        host = urlsplit(f"//{self._server}").hostname or ""
+        proxy = urllib.request.getproxies().get("https")
+        if not proxy or urllib.request.proxy_bypass(host):
+            return self._encrypted(self._server)
+        through = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+        connection = self._encrypted(f"{through.hostname}:{through.port or 80}")
+        login = {}
+        if through.username:
+            said = f"{unquote(through.username)}:{unquote(through.password or '')}"
+            login = {"Proxy-Authorization": f"Basic {base64.b64encode(said.encode()).decode()}"}
+        connection.set_tunnel(self._server, headers=login)
+        return connection
+
+    def _encrypted(self, address: str) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(address, timeout=_SILENCE, context=self._context)
+
+
+class Carrier:
+    """Carries whole files of weights over a way."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+    def fetch(self, parcel: Parcel, expires: float) -> Sealed:
+        """Return the weights of a parcel.
+
+        Raises:
+            InstructionError: naming a part that is not what the parcel says.
+            Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
+            WeightsError: if they are no weights.
+        """
+
+        def fill(view: memoryview) -> None:
+            def fetch(number: int, where: slice) -> None:
+                with view[where] as into:
+                    for _ in range(2):
+                        patiently(lambda: self._way.get(parcel.down, where.start, into), expires)
+                        if sha256(into) == parcel.table[number].sha256:
+                            return
+                raise InstructionError(f"part {number} of the model is not the coordinator's")
+
+            _side_by_side(fetch, parcel.size)
+
+        return Sealed.filled(parcel.size, fill)
+
+    def send(self, capability: str, weights: Sealed, expires: float) -> Table:
+        """Hand weights in; return the table of their parts.
+
+        Raises:
+            Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
+        """
+
+        def send(number: int, where: slice) -> Part:
+            data = weights.buffer[where]
+            patiently(lambda: self._way.put(capability, number, data), expires)
+            return Part(len(data), sha256(data))
+
+        return tuple(_side_by_side(send, len(weights.buffer)))
+
+
+def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Result]:
+    parts = cut(size)
+    with ThreadPoolExecutor(min(_AT_ONCE, len(parts))) as pool:
+        return list(pool.map(each, range(len(parts)), parts))
+
+
+def patiently(what: Callable[[], None], expires: float) -> None:
+    """Do something over the network again until it is done.
+
+    Raises:
+        Failure: ``late``, if it is not by ``expires`` (epoch seconds), or nobody waits for it.
+    """
+    pause = 0.0
+    while True:
+        try:
+            return what()
+        except Gone:
+            raise Failure("late") from None
+        except OSError as error:
+            if time.time() + pause > expires:
+                raise Failure("late") from None
+            log.warning("weights: %s: next try in %.1f s", error, pause)
+        time.sleep(pause)
+        pause = min(2 * pause + 0.2, _LONGEST_PAUSE)

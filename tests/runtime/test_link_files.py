@@ -1,0 +1,167 @@
+"""A link whose weights travel as files, with a real worker's end of the handover."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from federator.runtime import messages
+from federator.runtime.disclosure import Policy
+from federator.runtime.flower import Run
+from federator.runtime.handover import Channel, Counter, HandoverError, connect
+from federator.runtime.instructions import Instruction, sign
+from federator.runtime.link import Link
+from federator.runtime.parcels import Parcel
+from federator.runtime.sealed import Sealed
+from federator.runtime.store import Store
+from federator.runtime.transfer import Carrier, Folder
+from federator.runtime.weights import WeightsError, digest
+
+MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
+TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
+ANSWER = {"examples": {"trainset": 3, "valset": 0, "testset": 0}, "evaluations": {}}
+RUN, NODE = 7, 42
+
+
+@pytest.fixture(autouse=True)
+def server():
+    """Messages are made by a ServerApp, which knows its run."""
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = RUN, 1, 1
+
+
+class Site:
+    """A link with its worker, the store it reaches, and the coordinator's key."""
+
+    def __init__(self, folder):
+        self.store, self.key = Store(folder / "store"), Ed25519PrivateKey.generate()
+        carrier, counter = Carrier(Folder(self.store.folder)), Counter(folder / "socket")
+        policy = Policy(2)
+        self.link = Link("north", "h", self.key.public_key(), policy, True, counter, carrier)
+        self.channel: Channel = connect(folder / "socket", 5)
+        self.received, self.trained = [], Sealed.of(TRAINED)
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        try:
+            while True:
+                _, sealed = self.channel.receive()
+                self.received.append(sealed.weights)
+                self.channel.send(ANSWER, self.trained)
+        except HandoverError:
+            pass
+
+    def order(self, parcel=None, weights=None, signed=None):
+        """Return an instruction to train, as the server writes it."""
+        text = Instruction("train", 1, time.time() + 30).write()
+        content = RecordDict()
+        if weights is not None:
+            content["arrays"] = messages.to_record(weights)
+        hashed = parcel.digest if parcel else digest(weights)
+        signature = sign(self.key, text, RUN, NODE, signed or hashed)
+        content["config"] = messages.instruction_record(text, signature, parcel)
+        return Message(content, NODE, "train")
+
+    def parcel(self):
+        file = self.store.keep(MODEL)
+        return Parcel(*self.store.publish(file), self.store.accept(1))
+
+    def answer(self, message):
+        return self.link.answer(message, Run(RUN, "h", {}), NODE)
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    made.channel.close()
+
+
+def refusal(reply):
+    return str(messages.read_failure(reply.error)[1])
+
+
+def equal(left, right):
+    return list(left) == list(right) and all(np.array_equal(left[k], right[k]) for k in left)
+
+
+def test_weights_travel_as_files_where_the_message_says_so(site):
+    parcel = site.parcel()
+    reply = site.answer(site.order(parcel))
+    assert equal(site.received[0], MODEL)
+    assert messages.weights_in(reply.content) is None
+    update = site.store.close(parcel.up, messages.table_in(reply.content))
+    assert equal(update.load(), TRAINED)
+    assert messages.takes_files(reply.content)
+
+
+def test_weights_travel_in_messages_where_they_came_so(site):
+    reply = site.answer(site.order(weights=MODEL))
+    assert equal(site.received[0], MODEL)
+    assert equal(messages.weights_in(reply.content), TRAINED)
+    assert messages.table_in(reply.content) is None
+
+
+def test_other_files_than_were_signed_are_not_fetched(site):
+    other = Parcel(*site.store.publish(site.store.keep(TRAINED)), site.store.accept(1))
+    reply = site.answer(site.order(other, signed=site.parcel().digest))
+    assert "the coordinator has not signed" in refusal(reply)
+    in_message = site.answer(site.order(weights=TRAINED, signed=digest(MODEL)))
+    assert "the coordinator has not signed" in refusal(in_message)
+    assert site.received == []
+
+
+def test_files_that_are_not_what_was_signed_are_refused_by_part(site):
+    parcel = site.parcel()
+    path = site.store.folder / "down" / parcel.down / "model"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert "part 0 of the model is not the coordinator's" in refusal(
+        site.answer(site.order(parcel))
+    )
+    assert site.received == []
+
+
+def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
+    monkeypatch.setattr(Parcel, "write", lambda _: '["../../etc", "", []]')
+    assert "not a parcel" in refusal(site.answer(site.order(site.parcel())))
+    monkeypatch.undo()
+    message = site.order(weights=MODEL)
+    message.content["arrays"] = messages.ArrayRecord()
+    assert "safetensors" in refusal(site.answer(message))
+
+
+def test_nothing_rides_along_with_an_update_s_file(site):
+    """What stands before the numbers could hold a patient's name."""
+
+    def fill(view):
+        view[:] = data
+
+    plain = bytes(Sealed.of(TRAINED).buffer)
+    start = plain.index(b"{")
+    length = int.from_bytes(plain[:8], "little")
+    header = plain[start : start + length].rstrip()
+    for changed in (
+        b'{"__metadata__":{"mrn":"4711"},' + header[1:],
+        header.replace(b'"dtype"', b' "dtype"'),
+        header + b" " * 8,
+    ):
+        padded = changed + b" " * (-len(changed) % 8)
+        data = len(padded).to_bytes(8, "little") + padded + plain[8 + length :]
+        site.trained = Sealed.filled(len(data), fill)
+        parcel = site.parcel()
+        assert "may not leave the site (weights)" in refusal(site.answer(site.order(parcel)))
+        (slot,) = (site.store.folder / "up" / parcel.up).iterdir()
+        assert slot.stat().st_size == 0
+    with pytest.raises(WeightsError):
+        Sealed.filled(3, lambda _: None)
+
+
+def test_an_order_is_followed_once(site):
+    order = site.order(site.parcel())
+    assert not site.answer(order).has_error()
+    assert "followed before" in refusal(site.answer(order))

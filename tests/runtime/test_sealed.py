@@ -1,0 +1,63 @@
+"""Sealed memory: filled once, then nobody can change it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federator.runtime.sealed import NotSealed, Sealed
+from federator.runtime.weights import WeightsError
+
+WEIGHTS = {"a": np.arange(1000, dtype=np.float32), "n": np.array(3)}
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def test_sealed_weights_can_no_longer_be_changed():
+    sealed = Sealed.of(WEIGHTS)
+    with pytest.raises(PermissionError):
+        os.pwrite(sealed.fd, b"x", 0)
+    with pytest.raises(PermissionError):
+        os.ftruncate(sealed.fd, 0)
+    assert np.array_equal(sealed.weights["a"], WEIGHTS["a"])
+
+
+def test_memory_is_filled_and_then_sealed():
+    data = bytes(Sealed.of(WEIGHTS).buffer)
+
+    def fill(view):
+        view[:] = data
+
+    filled = Sealed.filled(len(data), fill)
+    assert np.array_equal(filled.weights["a"], WEIGHTS["a"])
+    with pytest.raises(PermissionError):
+        os.pwrite(filled.fd, b"x", 0)
+
+
+def test_memory_that_lacks_a_seal_is_refused(tmp_path):
+    memory = os.memfd_create("open", os.MFD_ALLOW_SEALING)
+    os.write(memory, b"x" * 100)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, SEALS & ~fcntl.F_SEAL_WRITE & ~fcntl.F_SEAL_SEAL)
+    file = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
+    for fd in (memory, file):
+        with pytest.raises(NotSealed):
+            Sealed(fd)
+
+
+@pytest.mark.parametrize("data", [b"", b"junk" * 10])
+def test_sealed_memory_that_holds_no_weights_is_refused(data):
+    fd = os.memfd_create("junk", os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    with pytest.raises(WeightsError):
+        Sealed(fd)
+
+
+def test_memory_whose_filling_fails_is_given_back():
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(WeightsError):
+        Sealed.filled(100, lambda _: None)
+    with pytest.raises(ZeroDivisionError):
+        Sealed.filled(100, lambda _: 1 / 0)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,98 @@
+"""The server's store: capabilities, what arrives under them, and what a crash leaves."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from federator.runtime.parcels import PART, Part, cut, sha256
+from federator.runtime.store import Store
+from federator.runtime.weights import WeightsError, save
+
+WEIGHTS = {"a": np.random.default_rng(1).normal(size=5 * 2**20).astype(np.float32)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def written(store):
+    """Return every file of a store."""
+    return sorted(path for path in store.folder.rglob("*") if path.is_file())
+
+
+def put(store, capability, data):
+    """Write parts as the gateway does; return their table."""
+    table = []
+    for number, part in enumerate(cut(len(data))):
+        (store.folder / "up" / capability / f"{number:04d}").write_bytes(data[part])
+        table.append(Part(part.stop - part.start, sha256(memoryview(data[part]))))
+    return tuple(table)
+
+
+@pytest.fixture
+def data(tmp_path):
+    save(tmp_path / "weights", WEIGHTS)
+    return (tmp_path / "weights").read_bytes()
+
+
+def test_a_published_model_is_there_with_the_hashes_of_its_parts(store, data):
+    file = store.keep(WEIGHTS)
+    capability, table = store.publish(file)
+    published = (store.folder / "down" / capability / "model").read_bytes()
+    assert published == data
+    assert [part.size for part in table] == [PART, len(data) - PART]
+    assert [part.sha256 for part in table] == [sha256(memoryview(data[p])) for p in cut(len(data))]
+    store.withdraw()
+    assert not (store.folder / "down" / capability).exists()
+
+
+def test_as_many_parts_are_accepted_as_there_are_to_be(store):
+    names = [path.name for path in (store.folder / "up" / store.accept(3)).iterdir()]
+    assert sorted(names) == ["0000", "0001", "0002"]
+
+
+def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, data):
+    capability = store.accept(2)
+    update = store.close(capability, put(store, capability, data))
+    assert not (store.folder / "up" / capability).exists()
+    np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
+    del update
+    gc.collect()
+    assert written(store) == []
+
+
+@pytest.mark.parametrize("case", ["changed", "missing", "short", "none"])
+def test_a_part_that_is_not_what_the_site_said_is_refused_by_its_number(store, data, case):
+    capability = store.accept(2)
+    table = put(store, capability, data)
+    second = store.folder / "up" / capability / "0001"
+    if case == "changed":
+        second.write_bytes(b"x" * table[1].size)
+    elif case == "missing":
+        second.unlink()
+    elif case == "short":
+        second.write_bytes(data[PART:-1])
+    else:
+        table = ()
+    with pytest.raises(WeightsError, match="no update" if case == "none" else "part 1 is not"):
+        store.close(capability, table)
+    assert written(store) == []
+
+
+def test_parts_that_hold_no_weights_are_refused(store):
+    capability = store.accept(1)
+    with pytest.raises(WeightsError, match="safetensors"):
+        store.close(capability, put(store, capability, b"junk" * 100))
+    assert written(store) == []
+
+
+def test_what_a_crash_has_left_is_swept(store, data):
+    capability = store.accept(2)
+    update = store.close(capability, put(store, capability, data))
+    store.accept(2)
+    store.publish(update)
+    (store.folder / "arriving" / "0000000001").write_bytes(b"half a part")
+    assert len(written(store)) == 2 + 2 + 1 + 1
+    assert written(Store(store.folder)) == []

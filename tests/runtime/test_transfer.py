@@ -1,0 +1,120 @@
+"""Parts between the store and sealed memory: cut lines, wrong bytes, and nobody waiting."""
+
+import time
+
+import numpy as np
+import pytest
+
+from federator.runtime.instructions import InstructionError
+from federator.runtime.outcomes import Failure
+from federator.runtime.parcels import PART, Parcel, Part
+from federator.runtime.sealed import Sealed
+from federator.runtime.store import Store
+from federator.runtime.transfer import Carrier, Folder
+
+WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
+PARTS = 3
+
+
+class Faulty(Folder):
+    """A line that is cut, or changes bytes, the first few times that a part is carried."""
+
+    def __init__(self, path, cuts=(), changes=()):
+        super().__init__(path)
+        self.cuts, self.changes, self.carried = list(cuts), list(changes), []
+
+    def get(self, capability, first, into):
+        number = first // PART
+        if number in self.cuts:
+            self.cuts.remove(number)
+            into[:100] = b"x" * 100
+            raise ConnectionResetError("cut")
+        super().get(capability, first, into)
+        self.carried.append(number)
+        if number in self.changes:
+            self.changes.remove(number)
+            into[5] ^= 1
+
+    def put(self, capability, number, data):
+        if number in self.cuts:
+            self.cuts.remove(number)
+            raise ConnectionResetError("cut")
+        super().put(capability, number, data)
+        self.carried.append(number)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def model(store):
+    return store.keep(WEIGHTS)
+
+
+def soon():
+    return time.time() + 20
+
+
+def test_the_model_arrives_in_sealed_memory(store, model):
+    parcel = Parcel(*store.publish(model))
+    fetched = Carrier(Folder(store.folder)).fetch(parcel, soon())
+    np.testing.assert_array_equal(fetched.weights["a"], WEIGHTS["a"])
+
+
+def test_an_update_arrives_with_its_table(store):
+    capability = store.accept(PARTS)
+    table = Carrier(Folder(store.folder)).send(capability, Sealed.of(WEIGHTS), soon())
+    update = store.close(capability, table)
+    np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
+    assert list((store.folder / "arriving").iterdir()) == []
+
+
+def test_only_the_parts_that_a_cut_has_kept_back_are_carried_again(store, model):
+    way = Faulty(store.folder, cuts=[1, 1, 2])
+    Carrier(way).fetch(Parcel(*store.publish(model)), soon())
+    assert sorted(way.carried) == [0, 1, 2]
+    capability = store.accept(PARTS)
+    way = Faulty(store.folder, cuts=[0, 2, 2])
+    store.close(capability, Carrier(way).send(capability, Sealed.of(WEIGHTS), soon()))
+    assert sorted(way.carried) == [0, 1, 2]
+
+
+def test_a_part_with_a_wrong_hash_is_fetched_again_and_then_refused_by_name(store, model):
+    parcel = Parcel(*store.publish(model))
+    way = Faulty(store.folder, changes=[1])
+    Carrier(way).fetch(parcel, soon())
+    assert sorted(way.carried) == [0, 1, 1, 2]
+    way = Faulty(store.folder, changes=[1, 1])
+    with pytest.raises(InstructionError, match="part 1 of the model is not the coordinator's"):
+        Carrier(way).fetch(parcel, soon())
+
+
+def test_nobody_is_waited_for_longer_than_they_wait(store, model):
+    parcel = Parcel(*store.publish(model))
+    with pytest.raises(Failure, match="deadline"):
+        Carrier(Faulty(store.folder, cuts=[1] * 1000)).fetch(parcel, time.time() + 0.5)
+    store.withdraw()
+    for try_it in (
+        lambda carrier: carrier.fetch(parcel, soon()),
+        lambda carrier: carrier.send("0" * 32, Sealed.of(WEIGHTS), soon()),
+    ):
+        began = time.time()
+        with pytest.raises(Failure, match="deadline"):
+            try_it(Carrier(Folder(store.folder)))
+        assert time.time() - began < 10, "it does not try again what is gone"
+
+
+def test_more_parts_than_were_lent_are_not_taken(store):
+    capability = store.accept(PARTS - 1)
+    with pytest.raises(Failure, match="deadline"):
+        Carrier(Folder(store.folder)).send(capability, Sealed.of(WEIGHTS), soon())
+    assert not (store.folder / "up" / capability / f"{PARTS - 1:04d}").exists()
+
+
+def test_a_parcel_that_is_larger_than_the_model_is_refused(store, model):
+    down, table = store.publish(model)
+    more = Parcel(down, (*(Part(PART, part.sha256) for part in table), table[-1]))
+    with pytest.raises(InstructionError, match="part 2"):
+        Carrier(Folder(store.folder)).fetch(more, soon())
