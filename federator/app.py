@@ -4,16 +4,15 @@ What does not change the model does not change the app. It holds no cell number,
 what is installed, and nothing about the sites.
 """
 
-import difflib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from federator import module
 from federator.contract import Parts
-from federator.document import shown
+from federator.document import did_you_mean, shown
 from federator.errors import FederationFileError, InputError, NotebookError, Problem, Where
-from federator.federation import FILE, Federation
+from federator.federation import Federation
 from federator.module import Module, Value
 from federator.sourcemap import SourceMap, Span
 from federator.templates import Templates, place
@@ -89,27 +88,25 @@ def _parameters(federation: Federation, defaults: Mapping[str, Value]) -> dict[s
     values, problems = dict(defaults), []
     for name, value in federation.parameters.items():
         if name not in defaults:
-            problems.append(_no_parameter(name, defaults))
+            problems.append(_no_parameter(name, defaults, federation))
             continue
         kind = type(defaults[name])
         values[name] = float(value) if (kind, type(value)) == (float, int) else value
         if type(values[name]) is not kind:
-            message = f"parameters: {name} is {_KINDS[kind]} in the notebook, not {shown(value)}"
-            problems.append(Problem(message, Where(FILE)))
+            message = f"parameters.{name} is {_KINDS[kind]} in the notebook, not {shown(value)}"
+            problems.append(Problem(message, federation.where("parameters", name)))
     if problems:
         raise FederationFileError(*problems)
     return values
 
 
-def _no_parameter(name: str, known: Iterable[str]) -> Problem:
-    close = difflib.get_close_matches(name, list(known), n=1)
+def _no_parameter(name: str, known: Iterable[str], federation: Federation) -> Problem:
+    listed = ", ".join(known) or "there is none"
     return Problem(
-        f"parameters: the notebook has no parameter {name} that its components need",
-        Where(FILE),
-        f"did you mean {close[0]}?"
-        if close
-        else "parameters are the literals of the notebook's cell tagged parameters: "
-        + (", ".join(known) or "there is none"),
+        f"parameters.{name} is no parameter of the notebook that its components need",
+        federation.where("parameters", name),
+        did_you_mean(name, known)
+        or f"parameters are the literals of the notebook's cell tagged parameters: {listed}",
     )
 
 

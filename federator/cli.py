@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,9 +60,11 @@ def _watch(run: "Generator[Event, None, None]", folder: Path) -> None:
         with RunProgress(console) as progress, closing(run) as events:
             for event in events:
                 progress.show(event)
-    finally:
-        if (folder / journal.FILE).exists():
-            page = report.write(folder)
+    except BaseException:
+        with suppress(FederatorError):  # of a run that has not started there is none
+            report.write(folder)
+        raise
+    page = report.write(folder)
     console.print(report.table2(journal.read(folder)))
     typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
 
@@ -175,7 +177,7 @@ def write_bundle(
 @app.command()
 def run(
     path: FederationPath,
-    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, max=10_000, help="rounds to run now")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last model")] = False,
     baselines: Annotated[
         bool | None, typer.Option(help="also train each site alone, to compare")
@@ -197,8 +199,10 @@ def run(
 
 @app.command("rounds")
 def start_rounds(
-    rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="local epochs in each round")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, max=10_000, help="rounds to run now")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="local epochs in each round")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="begin with the first model")] = False,
     baselines: Annotated[
         bool | None, typer.Option(help="also train each site alone, to compare")

@@ -23,7 +23,7 @@ from federator.signatures import (
     without_folder,
 )
 from federator.slicing import SHORT_NAMES, Component, Program, Undefined, component, star_imports
-from federator.statements import Step, Unreadable
+from federator.statements import Step, Unreadable, own_nodes
 from federator.strategy import literal
 
 _NAMES = tuple(part.name for part in PARTS)
@@ -240,6 +240,10 @@ def _statement_problems(step: Step) -> Iterator[Problem]:
         if isinstance(node, ast.ImportFrom) and node.level:
             message = "a relative import works in a package only"
             yield Problem(message, step.where(node), "Import the module by its full name.")
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"
+            yield Problem(message, step.where(node), "Take what is needed out of the `if`.")
 
 
 def _parameters(steps: list[Step]) -> Iterator[tuple[str, bool | int | float | str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from federator import app, contract, notebook, requirements
 from federator.contract import Parts
 from federator.errors import FederatorError, InputError, Problem, Where
-from federator.federation import FILE, Federation
+from federator.federation import Federation
 from federator.folder import renewed
 from federator.sourcemap import SourceMap
 
@@ -105,7 +105,8 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[tuple[str, ...]
     task, aggregation = parts.task.imports, parts.aggregation.imports
     asked = federation.requirements.keys() - task.keys() - aggregation.keys()
     pins = requirements.pin(
-        {module: Where(FILE) for module in asked} | {**aggregation, **task},
+        {module: federation.where("requirements", module) for module in asked}
+        | {**aggregation, **task},
         federation.requirements,
         federation.notebook.parent,
     )

@@ -68,8 +68,9 @@ def shown(value: object) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return the question for the known word that is closest, if one is close."""
-    close = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"did you mean {close[0]}?" if close else None
+    spelled = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), spelled, n=1)
+    return f"did you mean {spelled[close[0]]}?" if close else None
 
 
 class _Constructor(SafeConstructor):
@@ -126,6 +127,11 @@ def load(
         message = f"is not valid YAML: {str(error).splitlines()[0]}"
         problems.append(Problem(message, Where(file.name), _SYNTAX[""]))
     return read, sorted(problems, key=lambda p: (p.where and p.where.line) or 0)
+
+
+def line(file: Path, keys: Iterable[str]) -> int:
+    """Return the line of a YAML file in which a key stands, given as the way to it."""
+    return _located(YAML(typ="safe", pure=True).compose(file.read_text("utf-8-sig")), keys)[1]
 
 
 def _repeated_keys(node: Node, file: Path, seen: set[int]) -> Iterator[Problem]:

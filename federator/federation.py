@@ -78,7 +78,8 @@ def _file(value: object, info: ValidationInfo) -> Path:
     with suppress(OSError):  # a folder that this user may not enter
         if path.is_file():
             return path
-    close = did_you_mean(path.name, [p.name for p in path.parent.glob(f"*{path.suffix}")])
+    others = {other.name for other in path.parent.glob(f"*{path.suffix}")} - {path.name}
+    close = did_you_mean(path.name, others)
     start = f"paths start at the folder of {FILE}; this one leads to {path}"
     raise wrong(f"must be a file that exists, not {shown(value)}", close or start)
 
@@ -128,6 +129,7 @@ def _distinct(names: list[str], inside: Sequence[str] = ()) -> list[str]:
 
 
 Positive = Annotated[int, Field(ge=1)]
+Repetitions = Annotated[int, Field(ge=1, le=10_000)]
 Name = Annotated[str, Field(pattern=_NAME)]
 Label = Annotated[str, Field(pattern=_LABEL)]
 Variable = Annotated[str, Field(pattern=_VARIABLE)]
@@ -230,9 +232,9 @@ class Federation(_Part):
     """Registry namespace that images are pushed to, such as docker.io/acme; needed to build."""
     server: Server | None = None
     """Host of the server as the sites reach it, such as fl.example.org; :443 if without port."""
-    rounds: Positive | None = None
+    rounds: Repetitions | None = None
     """Training rounds; if absent, the notebook's config["num_rounds"], else 3."""
-    local_epochs: Positive = 1
+    local_epochs: Repetitions = 1
     """Epochs that each site trains in a round."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the initial weights and of each site's training."""
@@ -316,6 +318,10 @@ class Federation(_Part):
     def root(self) -> Path:
         """The repository, which ``build`` and ``results`` lie in."""
         return self.folder.parent.parent if self.folder.parent.name == "compose" else self.folder
+
+    def where(self, *keys: str) -> Where:
+        """Return the place of a key in the federation file."""
+        return Where(FILE, line=document.line(self.folder / FILE, keys))
 
     @property
     def quorum(self) -> int:

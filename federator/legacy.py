@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from federator.errors import Problem
 from federator.slicing import Program
 from federator.statements import Step
-from federator.strategy import MODULE, STRATEGIES, unknown
+from federator.strategy import MODULE, STRATEGIES, unusable
 
 _OLD_MODULE = "flwr.server.strategy"
 
@@ -148,7 +148,7 @@ class _Translator(ast.NodeTransformer):
         if (node.module or "").startswith(_OLD_MODULE):
             node.module = MODULE
             for name in [a.name for a in node.names if a.name not in {*STRATEGIES, "Strategy"}]:
-                self._result.problems.append(unknown(name, self._step, node))
+                self._result.problems.append(unusable(name, self._step, node))
         elif node.module == "flwr.server" and {a.name for a in node.names} == {"strategy"}:
             node.module = "flwr.serverapp"
         return node

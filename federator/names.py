@@ -88,7 +88,7 @@ def _remedy(program: Program, name: str, step: Step) -> str:
         return f"It is only set inside {function}: return it from there, or define it outside."
     if name in STRATEGIES:
         return f"Import it: from {MODULE} import {name}"
-    known = sorted({bound for other in program.steps for bound in other.binds})
+    known = sorted({bound for other in program.steps for bound in other.binds} - {name})
     near = difflib.get_close_matches(name, known, 1, 0.8)
     return f"Did you mean `{near[0]}`?" if near else "Define it in the notebook, or import it."
 

@@ -114,7 +114,7 @@ def _syntax_problem(file: str, cell: Cell, error: Exception) -> Problem:
     if text.startswith("%%"):
         return Problem(f"`{text.split()[0]}` must stand in the first line of its cell", where)
     reason = error.msg if isinstance(error, SyntaxError) else str(error)
-    return Problem(f"this is not valid Python: {reason}", where, text.strip() or None)
+    return Problem(f"this is not valid Python: {reason}", where, text.strip()[:100] or None)
 
 
 def _pieces(source: str, tree: ast.Module) -> Iterator[tuple[tuple[ast.stmt, ...], int, str]]:

@@ -10,13 +10,11 @@ from federator.statements import Step, own_nodes
 
 MODULE = "flwr.serverapp.strategy"
 
-# Flower 1.41's, without its two for XGBoost: those have no weights to fold. A list, since
-# importing Flower takes seconds; a test compares it with Flower.
+# Flower 1.41's, without its two for XGBoost, which have no weights to fold, and without the two
+# that have the sites clip. A list, since importing Flower takes seconds; a test compares it.
 STRATEGIES = frozenset(
     {
         "Bulyan",
-        "DifferentialPrivacyClientSideAdaptiveClipping",
-        "DifferentialPrivacyClientSideFixedClipping",
         "DifferentialPrivacyServerSideAdaptiveClipping",
         "DifferentialPrivacyServerSideFixedClipping",
         "FedAdagrad",
@@ -32,6 +30,7 @@ STRATEGIES = frozenset(
         "QFedAvg",
     }
 )
+_CLIPS_AT_SITES = "DifferentialPrivacyClientSide"
 _BY_PLACE = (
     "fraction_train",
     "fraction_evaluate",
@@ -74,7 +73,7 @@ def examine(program: Program, steps: list[Step]) -> Findings:
             elif isinstance(node, ast.Call) and (name := _flowers(program, node.func)):
                 found.proximal |= name == "FedProx" or "proximal_mu" in _arguments(node)
                 if name not in STRATEGIES and name != "Strategy":
-                    found.problems.append(unknown(name, step, node))
+                    found.problems.append(unusable(name, step, node))
                 _check_numbers(node, step, found)
     if program.bindings("strategy"):
         _name_strategy(program, classes, found)
@@ -83,8 +82,11 @@ def examine(program: Program, steps: list[Step]) -> Findings:
     return found
 
 
-def unknown(name: str, step: Step, node: ast.AST) -> Problem:
-    """Return the error for a class that Flower does not have, listing those that it has."""
+def unusable(name: str, step: Step, node: ast.AST) -> Problem:
+    """Return the error for a class that is none of ``STRATEGIES``, listing those."""
+    if name.startswith(_CLIPS_AT_SITES):
+        message = f"`{name}` needs sites that clip, which these do not: it would protect nobody"
+        return Problem(message, step.where(node), f"Use {name.replace('Client', 'Server')}.")
     message = f"Flower has no strategy `{name}` for models with weights"
     hint = f"Available in {MODULE}: {', '.join(sorted(STRATEGIES))}."
     return Problem(message, step.where(node), hint)
@@ -123,7 +125,7 @@ def _check_numbers(call: ast.Call, step: Step, found: Findings) -> None:
             found.problems.append(Problem(f"`{name}` is {number}", step.where(call)))
         elif name.startswith("min_") and isinstance(least, int) and number > least:
             message = f"`{name}` is {number}, but `min_available_nodes` only {least}"
-            hint = f"A round waits for {number} sites, whatever `min_available_nodes` says."
+            hint = "How many sites a round needs is min_sites: in the federation file."
             found.warnings.append(Problem(message, step.where(call), hint))
 
 

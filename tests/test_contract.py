@@ -107,7 +107,7 @@ def test_a_notebook_of_2022_converts():
         "    Write: strategy = fl.serverapp.strategy.FedAvg(fraction_train=1, fraction_evaluate=1, "
         "min_train_nodes=3, min_available_nodes=2)",
         "tumour.ipynb: cell 7, line 3: `min_train_nodes` is 3, but `min_available_nodes` only 2\n"
-        "    A round waits for 3 sites, whatever `min_available_nodes` says.",
+        "    How many sites a round needs is min_sites: in the federation file.",
         "tumour.ipynb: cell 7, line 3: `fl` is never imported; `import flwr as fl` is supplied\n"
         "    Write the import in the notebook.",
     ]

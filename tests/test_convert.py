@@ -246,8 +246,8 @@ def test_the_federation_file_sets_parameters(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ("parameters: {RAT: 0.1}", "did you mean RATE?"),
-        ("parameters: {depth: 3}", "WIDTH, RATE"),
-        ("parameters: {NAME: skin}", "no parameter NAME that its components need"),
+        ("parameters: {layers: 3}", "WIDTH, RATE"),
+        ("parameters: {NAME: skin}", "parameters.NAME is no parameter of the notebook"),
         ("parameters: {WIDTH: 1.5}", "WIDTH is a whole number in the notebook, not 1.5"),
         ("parameters: {WIDTH: true}", "WIDTH is a whole number in the notebook, not true"),
         ("parameters: {RATE: fast}", 'RATE is a number in the notebook, not "fast"'),
@@ -257,7 +257,7 @@ def test_a_wrong_parameter_is_explained(tmp_path: Path, settings: str, message: 
     with pytest.raises(FederationFileError) as caught:
         components(tmp_path, settings)
     assert message in str(caught.value)
-    assert "federation.yaml" in str(caught.value)
+    assert str(caught.value).startswith("federation.yaml: line 3: ")
 
 
 # Errors leave what was there.

@@ -1,5 +1,6 @@
 """Whole federations on this machine: a real SuperLink, real links and workers, real weights."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from rehearsals import PLAIN_TRAIN, events, lay_out, lay_out_site, rehearse
 from small_notebook import LOAD_DATA
+from typer.testing import CliRunner
 
 from federator import federation as federation_file
+from federator.cli import app
 from federator.errors import RunError
 from federator.local import last_folder
 from federator.runtime.weights import load
@@ -199,11 +202,11 @@ def test_weights_in_messages_and_as_files_give_the_same_model_and_so_does_a_seco
 def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):
     sites = {"north": lay_out_site(tmp_path / "north", 1)}
     model = "class Model(torch.nn.Module):\n    def __init__(self):\n        1 / 0"
-    run = rehearse(lay_out(tmp_path, sites, model=model))
-    with pytest.raises(
-        RunError, match=r"ZeroDivisionError in task\.py.*tumour\.ipynb: cell 6, line 3"
-    ):
-        list(run.events())
+    federation = lay_out(tmp_path, sites, model=model)
+    result = CliRunner().invoke(app, ["run", str(federation.folder)])
+    assert result.exit_code == 1
+    told = r"the first model could not be built: ZeroDivisionError in task\.py, line \d+ "
+    assert re.search(told + r"\(tumour\.ipynb: cell 6, line 3\)", result.stderr)
 
 
 def test_nothing_to_resume_is_said(tmp_path):

@@ -184,6 +184,16 @@ CASES = {
         {"parameters": "from .sizes import WIDTH\nRATE = 0.1"},
         "cell 3, line 1: a relative import works in a package only",
     ),
+    "part that exists in the notebook only": (
+        {"train": 'if __name__ == "__main__":\n    from training import train'},
+        "cell 7, line 1: what is under `if __name__ == '__main__'` exists in the notebook only\n"
+        "    Take what is needed out of the `if`.",
+    ),
+    "Model that inherits from itself": (
+        {"model": "class Model(Model):\n    pass"},
+        "cell 6, line 1: `Model` is not defined, and `Model` needs it\n"
+        "    Define it in the notebook, or import it.",
+    ),
     "name that nothing defines": (
         {"parameters": "RATES = 0.1\nWIDTH = 8"},
         "cell 7, line 2: `RATE` is not defined, and `train` needs it\n    Did you mean `RATES`?",

@@ -34,7 +34,7 @@ class Instruction:
         model: ``federation``, or the name of a site whose own model (baseline) this is.
         epochs: local epochs of training.
         seed: the federation's seed.
-        sets: on which of ``val`` and ``test`` the received weights are evaluated first.
+        sets: on which of ``train``, ``val`` and ``test`` the received weights are evaluated first.
         proximal_mu: weight of FedProx's proximal term, 0 for none.
     """
 
@@ -65,7 +65,7 @@ class Instruction:
             lapsed = instruction.expires < time.time()
         except (ValueError, TypeError, KeyError) as error:
             raise InstructionError(f"not an instruction: {type(error).__name__}") from None
-        if not known or not set(instruction.sets) <= {"val", "test"}:
+        if not known or not set(instruction.sets) <= {"train", "val", "test"}:
             raise InstructionError(f"unknown instruction {instruction.kind!r}")
         if lapsed:
             raise InstructionError("the instruction has lapsed (or the clocks differ)")

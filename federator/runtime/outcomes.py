@@ -47,6 +47,7 @@ REASONS = {
     "single-class": "the training set holds examples of a single label only",
     "labels": "the data has labels outside those that the federation file names",
     "contract": "{type} returned something else than the contract says",
+    "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",
     "worker-died": "the worker ended while it worked (killed: out of memory is the usual cause)",

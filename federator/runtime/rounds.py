@@ -11,6 +11,7 @@ import platform
 import random
 import shutil
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg, Strategy
+from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 import federator
 from federator import sourcemap
@@ -288,6 +289,9 @@ class Server:
         sets: tuple[str, ...] = (),
     ) -> Instruction:
         """Return an instruction of this run."""
+        inner = getattr(self.strategy, "strategy", self.strategy)  # of differential privacy
+        if kind == "train" and isinstance(inner, QFedAvg):
+            sets = (*sets, "train")  # it weighs the sites by this loss
         return Instruction(
             kind,  # type: ignore[arg-type]
             number,
@@ -296,7 +300,7 @@ class Server:
             self.plan.epochs if kind == "train" else 0,
             self.plan.seed,
             sets,
-            float(getattr(self.strategy, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
+            float(getattr(inner, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
         )
 
     def _require_space(self, orders: Mapping[str, Order]) -> None:
@@ -381,6 +385,10 @@ def server_app(module: str) -> ServerApp:
         except SystemExit:  # Flower's answer to a signal, or to the run being stopped
             end |= {"state": "stopped", "reason": "the run was stopped"}
             raise
+        except Exception as error:
+            log.exception("the server broke down")
+            end |= {"reason": _told(error, settings)}
+            raise
         finally:
             end |= {"seconds": round(time.monotonic() - started, 3)}
             folder.record("end", **end, flower_run=context.run_id)
@@ -427,6 +435,19 @@ def _run(
     chosen = Server(conversation, settings, plan, strategy, folder).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
+
+
+def _told(error: Exception, settings: ServerSettings) -> str:
+    """Return in words what broke down, with the notebook's cell: no site's data are here."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).name == "aggregation.py"]
+    where = None
+    if own and settings.source_map is not None:
+        source_map = sourcemap.read(Path(settings.source_map))
+        where = source_map.locate(own[-1].filename, own[-1].lineno or 0)
+    who = "the notebook's strategy" if own else "the server"
+    text = f"{who} broke down: {type(error).__name__}: {error}"
+    return f"{text} ({where})" if where else text
 
 
 def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:

@@ -23,7 +23,11 @@ _ASK = 10.0
 
 
 def new_folder(results: Path) -> Path:
-    """Return a new folder for today's next run."""
+    """Return a new folder for today's next run.
+
+    Raises:
+        RunError: if it cannot be made.
+    """
     today = date.today().isoformat()
     for number in range(1, 1000):
         folder = results / f"{today}-{number:03d}"
@@ -31,6 +35,8 @@ def new_folder(results: Path) -> Path:
             (folder / "logs").mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            raise RunError(f"{folder} cannot be made: {error.strerror}") from None
         return folder
     raise RunError(f"{results} has a thousand runs of today")
 

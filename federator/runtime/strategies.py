@@ -13,7 +13,11 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import (
+    DifferentialPrivacyClientSideAdaptiveClipping,
+    DifferentialPrivacyClientSideFixedClipping,
+    Strategy,
+)
 from flwr.supercore.run import Run
 
 from federator.errors import RunError
@@ -30,13 +34,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("federator")
 
+_CLIPPED_AT_SITES = (
+    DifferentialPrivacyClientSideAdaptiveClipping,
+    DifferentialPrivacyClientSideFixedClipping,
+)
+
 
 def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Checkpoint:
     """Run the planned rounds with any strategy; checkpoint each.
 
     Raises:
-        RunError: if too few sites deliver.
+        RunError: if too few sites deliver, or the strategy would not do here what it promises.
     """
+    if isinstance(strategy, _CLIPPED_AT_SITES):
+        name = type(strategy).__name__
+        raise RunError(f"{name} needs sites that clip, which these do not: it protects nobody")
     log.warning(
         "%s runs by Flower's own Strategy.start: every update (%d bytes each) is held in memory, "
         "and its server state is not kept in checkpoints",
@@ -182,6 +194,8 @@ def _content(answer: Answer) -> RecordDict:
     assert outcome is not None
     if answer.weights is not None:
         numbers = MetricRecord({"num-examples": outcome.examples["trainset"]})
+        if "train" in outcome.evaluations:
+            numbers["train_loss"] = outcome.evaluations["train"].loss
         return RecordDict({"arrays": to_arrays(answer.weights.load()), "metrics": numbers})
     evaluation = outcome.evaluations["val"]
     accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0

@@ -85,6 +85,29 @@ def declare_torchvision_operators() -> None:
 _declared: list[object] = []  # torch takes the operators back when the library object goes
 
 
+@contextmanager
+def telling(reason: str = "exception") -> Iterator[None]:
+    """Log the author's exceptions here, in full, and raise what may be told of them.
+
+    Raises:
+        Failure: with the exception's type, and the last line of the author's that was running.
+    """
+    try:
+        yield
+    except (Failure, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        log.exception("the author's code failed")
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if _is_author(Path(frame.filename))]
+        file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
+        raise Failure(reason, type(error).__name__, file, line) from None
+
+
+def _is_author(path: Path) -> bool:
+    return path.name in ("task.py", "aggregation.py") and path.parent != Path(__file__).parent
+
+
 class Task:
     """The author's parts, ready to be told what to do.
 
@@ -115,6 +138,7 @@ class Task:
         self._loaders: dict[str, object] = {}
         self._examples: dict[str, int] = {}
 
+    @telling()
     def follow(
         self, instruction: Instruction, weights: Weights | None
     ) -> tuple[Outcome, Weights | None]:
@@ -127,8 +151,9 @@ class Task:
         if weights is None:
             return Outcome(self._examples), None
         net = self.model(instruction.seed)
-        with telling():
-            _fill(net, weights)
+        if describe(take(net)) != describe(weights):
+            raise Failure("misfit")
+        _fill(net, weights)
         evaluations = {name: self._evaluate(net, name, instruction) for name in instruction.sets}
         if instruction.kind != "train":
             return Outcome(self._examples, evaluations), None
@@ -140,6 +165,7 @@ class Task:
             trained = {name: trained[name] for name in weights}
         return Outcome(self._examples, evaluations), trained
 
+    @telling()
     def label_counts(self) -> dict[str, list[int]]:
         """Return how many examples of each label every set holds, where labels are classes.
 
@@ -151,16 +177,15 @@ class Task:
         found = {}
         for name, loader in self._loaders.items():
             counts = np.zeros(classes, np.int64)
-            with telling():
-                for batch in loader:  # type: ignore[attr-defined]
-                    labels = _integers(batch[1])
-                    if labels is None:
-                        break
-                    if not set(labels.tolist()) <= set(range(classes)):
-                        raise Failure("labels")
-                    counts += np.bincount(labels, minlength=classes)
-                else:
-                    found[name] = counts.tolist()
+            for batch in loader:  # type: ignore[attr-defined]
+                labels = _integers(batch[1])
+                if labels is None:
+                    break
+                if not set(labels.tolist()) <= set(range(classes)):
+                    raise Failure("labels")
+                counts += np.bincount(labels, minlength=classes)
+            else:
+                found[name] = counts.tolist()
         return found
 
     def model(self, seed: int) -> "torch.nn.Module":
@@ -169,11 +194,10 @@ class Task:
 
         if self._net is None:
             seed_all(seed)
-            with telling():
-                net = self._module.Model()
-                if not isinstance(net, torch.nn.Module):
-                    raise Failure("contract", "Model")
-                self._net = net.to(self._device())
+            net = self._module.Model()
+            if not isinstance(net, torch.nn.Module):
+                raise Failure("contract", "Model")
+            self._net = net.to(self._device())
         return self._net
 
     def _device(self) -> "torch.device":
@@ -190,7 +214,7 @@ class Task:
         parameters = list(inspect.signature(load_data).parameters.values())[:1]
         takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
         seed_all(0)
-        with telling(), _inside(self._data):
+        with _inside(self._data):
             found = load_data(str(self._data)) if takes_path else load_data()
         try:
             *loaders, examples = found
@@ -200,8 +224,7 @@ class Task:
             raise Failure("contract", "load_data") from None
         if self._examples["trainset"] <= 0:
             raise Failure("data-empty")
-        with telling():
-            self._check_labels(loaders_by_set["train"])
+        self._check_labels(loaders_by_set["train"])
         self._loaders = loaders_by_set
         log.info("data loaded (%d): %s", self.loads, self._examples)
 
@@ -228,7 +251,7 @@ class Task:
             extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        with telling(), _inside(self._data):
+        with _inside(self._data):
             self._module.train(
                 net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
             )
@@ -237,7 +260,7 @@ class Task:
         loader = self._loaders[name]
         seed_all(instruction.seed, instruction.round, name)
         net.eval()
-        with telling(), _inside(self._data):
+        with _inside(self._data):
             loss, further = _read_test(self._module.test(net, loader))
             net.eval()
             predict: Callable[..., object] = getattr(self._module, "predict", _predict)
@@ -253,29 +276,6 @@ class Task:
         if chances is not None and np.all((chances >= 0) & (chances <= 1)):
             binned = {"bins": _BINS, "counts": metrics.histogram(labels, chances, _BINS)}
         return Evaluation(counts, loss, len(labels), further, binned)
-
-
-@contextmanager
-def telling(reason: str = "exception") -> Iterator[None]:
-    """Log the author's exceptions here, in full, and raise what may be told of them.
-
-    Raises:
-        Failure: with the exception's type, and the last line of the author's that was running.
-    """
-    try:
-        yield
-    except (Failure, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        log.exception("the author's code failed")
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if _is_author(Path(frame.filename))]
-        file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
-        raise Failure(reason, type(error).__name__, file, line) from None
-
-
-def _is_author(path: Path) -> bool:
-    return path.name in ("task.py", "aggregation.py") and path.parent != Path(__file__).parent
 
 
 def seed_all(*parts: object) -> None:

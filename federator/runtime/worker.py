@@ -25,7 +25,7 @@ from federator.runtime.instructions import Instruction
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.sealed import Sealed
-from federator.runtime.task import Setting, Task
+from federator.runtime.task import Setting, Task, telling
 from federator.runtime.weights import Weights, WeightsError
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ class Worker:
     ) -> tuple[dict[str, object], Weights | None]:
         """Return the answer to one packet: an outcome, or what may be told of a failure."""
         try:
-            task = self._warm(packet["run"], packet["overrides"])
-            outcome, trained = task.follow(Instruction.read(str(packet["instruction"])), weights)
+            with telling():
+                task = self._warm(packet["run"], packet["overrides"])
+                instruction = Instruction.read(str(packet["instruction"]))
+                outcome, trained = task.follow(instruction, weights)
             return {**asdict(outcome), "loads": task.loads}, trained
         except Failure as failure:
             return {"failure": asdict(failure)}, None
@@ -134,9 +136,10 @@ def client_app(module: str) -> "ClientApp":
         site = str(context.node_config.get("site", context.node_id))
         data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
         try:
-            instruction = Instruction.read(messages.instruction_text(message.content))
-            task = Task(None, context.run_config, data, site)
-            outcome, trained = task.follow(instruction, messages.weights_in(message.content))
+            with telling():
+                instruction = Instruction.read(messages.instruction_text(message.content))
+                task = Task(None, context.run_config, data, site)
+                outcome, trained = task.follow(instruction, messages.weights_in(message.content))
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
         return messages.outcome_reply(message, site, outcome, trained)

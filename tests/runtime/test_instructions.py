@@ -57,7 +57,7 @@ def test_another_key_and_an_empty_signature_are_refused():
         "{}",
         '{"kind": "train"}',
         instruction(kind="shell").write(),
-        instruction(sets=("train",)).write(),
+        instruction(sets=("pooled",)).write(),
         instruction(expires=time.time() - 1).write(),
     ],
 )

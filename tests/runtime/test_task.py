@@ -227,6 +227,18 @@ def test_a_model_that_training_changed_is_built_anew(make):
     assert list(weights_of(task)) == list(first)
 
 
+def test_a_part_that_is_not_there_is_told_and_does_not_end_the_worker(make):
+    task = make(train="del load_data")
+    with pytest.raises(Failure, match="AttributeError, outside the notebook's own lines"):
+        task.follow(order("join"), None)
+
+
+def test_weights_of_another_model_are_told(make):
+    wide = weights_of(make(config={"parameters.width": 7}))
+    with pytest.raises(Failure, match="not those of the notebook's Model"):
+        make().follow(order(), wide)
+
+
 def test_code_that_fails_on_import_is_told_by_its_line(make):
     with pytest.raises(Failure, match=r"ZeroDivisionError while loading task\.py, line \d+"):
         make(added="1 / 0\n")

@@ -10,6 +10,7 @@ import pytest
 from made_up_images import lay_out
 
 from federator.runtime.flower import app_hash
+from federator.runtime.worker import Worker
 
 
 @pytest.fixture
@@ -31,6 +32,13 @@ def test_it_does_not_start_with_other_code_than_the_site_took(app):
     worker = start(app, "--app-hash", said)
     assert "not that of the app that this site took" in worker.communicate(timeout=60)[1]
     assert worker.returncode == 1
+
+
+def test_what_it_does_not_understand_does_not_end_it(app):
+    packet = {"run": 1, "overrides": {}, "instruction": "{}"}
+    answer, weights = Worker(app, app.parent, "north").answer(packet, None)
+    assert answer["failure"]["type"] == "InstructionError"
+    assert weights is None
 
 
 def test_it_ends_at_once_when_it_is_told_to(app):
