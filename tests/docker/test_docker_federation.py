@@ -125,7 +125,7 @@ def test_the_doctor_finds_nothing_in_the_way(deployed):
 def test_three_rounds_give_what_the_rehearsal_gives(deployed):
     (start,) = commands("coordinator.md")["6"][:1]
     said = deployed.server.run(start)
-    assert "after round   3, validation" in said and "Sensitivity" in said
+    assert "after round   3, validation" in said and "model:  /results/" in said
     deployed.server.run(commands("coordinator.md")["6"][1])
     deployed.server.run(f"federator run compose/{NAME}")
     (ours,) = (deployed.server.folder / "results").glob("2*")
