@@ -1,0 +1,45 @@
+"""A job of GitHub Actions, seen from inside: what it marks in its log, and its summary.
+
+https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from federator.errors import FederatorError, Problem
+
+
+def is_running() -> bool:
+    """Return whether this process is part of such a job."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def annotate(level: str, problem: Problem) -> None:
+    """Mark a problem in the log, in one line whatever it says: as ``error`` or ``warning``."""
+    text = str(problem).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    print(f"::{level}::{text}", file=sys.stderr)
+
+
+def fail(error: FederatorError) -> None:
+    """Say in the log and in the summary what went wrong."""
+    for problem in error.problems:
+        annotate("error", problem)
+    summarise(f"### Stopped\n\n{fenced(str(error))}")
+
+
+def summarise(markdown: str) -> None:
+    """Add to the job's summary; where there is none, print."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(f"{markdown.rstrip()}\n\n")
+    else:
+        print(markdown)
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Return a text that Markdown shows as it stands, whatever it holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
