@@ -30,7 +30,7 @@ def affected(root: Path, since: str) -> list[Path]:
     after one that rewrote what was there, and where there was no push.
 
     Raises:
-        GitError: if git is missing.
+        GitError: if git fails.
     """
     root = root.resolve()
     if not _is_built_on(root, since):

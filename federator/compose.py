@@ -159,6 +159,8 @@ class _Files:
             "join_deadline": federation.deadlines.join,
             "round_deadline": federation.deadlines.round,
             "baselines": federation.baselines,
+            "publish_model": federation.publish.model,
+            "publish_sites": federation.publish.sites,
         }
         text = json.dumps(settings, indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)

@@ -4,11 +4,11 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from federator.errors import FederatorError, Problem
+from federator.markdown import fenced, page
 
 
 def is_running() -> bool:
@@ -26,20 +26,14 @@ def fail(error: FederatorError) -> None:
     """Say in the log and in the summary what went wrong."""
     for problem in error.problems:
         annotate("error", problem)
-    summarise(f"### Stopped\n\n{fenced(str(error))}")
+    if "GITHUB_STEP_SUMMARY" in os.environ:  # not in a container that the job calls
+        summarise(page("### Stopped", fenced(str(error))))
 
 
 def summarise(markdown: str) -> None:
-    """Add to the job's summary; where there is none, print."""
+    """Add to the job's summary; where there is none, print beside a command's own output."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a", encoding="utf-8") as summary:
-            summary.write(f"{markdown.rstrip()}\n\n")
+            summary.write(f"{markdown}\n")
     else:
-        print(markdown)
-
-
-def fenced(text: str, language: str = "text") -> str:
-    """Return a text that Markdown shows as it stands, whatever it holds."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+        print(markdown, file=sys.stderr)

@@ -31,11 +31,12 @@ def make(root: Path, since: str) -> Plan:
 
     Raises:
         InputError: with all that is wrong in any of them.
-        GitError: if git is missing.
+        GitError: if git fails.
     """
     root = root.resolve()
     concerned = changes.affected(root, since)
-    build, rehearsed = [], []
+    build: list[str] = []
+    rehearsed: list[str] = []
     problems: list[Problem] = []
     warnings: list[Problem] = []
     for folder in concerned:

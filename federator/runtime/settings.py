@@ -27,6 +27,8 @@ class ServerSettings:
         signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
         initial_weights: safetensors file of the first model.
         source_map: where the converter wrote which cell each generated line came from.
+        publish_model: whether the model may leave the server by the workflow "rounds".
+        publish_sites: whether figures of single sites may.
     """
 
     federation: str
@@ -40,6 +42,8 @@ class ServerSettings:
     signing_key: str | None = None
     initial_weights: str | None = None
     source_map: str | None = None
+    publish_model: bool = False
+    publish_sites: bool = False
 
     def write(self, path: Path) -> None:
         """Write the settings to a file."""
