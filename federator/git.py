@@ -33,3 +33,11 @@ def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
         said = (done.stdout + done.stderr).strip()
         raise GitError(Problem(f"git {arguments[0]} failed: {said}"))
     return done.stdout
+
+
+def ask(folder: Path, *arguments: str) -> str:
+    """Return what git says of a folder; nothing if it is in no repository, or git has no answer."""
+    try:
+        return run(folder, *arguments).strip()
+    except GitError:
+        return ""

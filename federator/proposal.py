@@ -3,25 +3,22 @@
 https://docs.github.com/rest/pulls/pulls
 """
 
+import functools
 import os
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from pydantic import BaseModel, RootModel
 
-from federator import access, web
+from federator import access, checkout, web
 from federator.errors import Problem
+from federator.github import parsed
 from federator.refusals import GitHubError, refusal
 from federator.workflow import Words
-
-_MEDIA = "application/vnd.github+json"
 
 
 class _Pull(BaseModel):
     html_url: Words
-
-
-_Pulls = RootModel[list[_Pull]]
 
 
 @dataclass(frozen=True)
@@ -30,30 +27,38 @@ class Proposals:
 
     Attributes:
         base: the branch.
+        patience: how long a question is repeated where GitHub is busy or cannot be reached.
     """
 
     base: str
+    patience: web.Patience = web.PATIENCE
 
     def __call__(self, branch: str, title: str) -> str:
-        """Open one from another branch, if there is none yet; return its address.
+        """Return the address of a branch's pull request, which is opened if there is none.
 
         Raises:
             InputError: if the environment holds no token.
             WebError: if GitHub refused, or could not be asked.
         """
-        repository = os.environ["GITHUB_REPOSITORY"]
-        pulls = f"{access.address()}/repos/{repository}/pulls"
-        login = f"Bearer {access.token()}"
-        owner = repository.partition("/")[0]
-        asked = {"head": f"{owner}:{branch}", "base": self.base, "state": "open"}
-        answer = web.ask("GET", pulls, authorization=login, accept=_MEDIA, params=asked)
-        if answer.status_code == 200 and (there := _Pulls.model_validate_json(answer.content).root):
-            return there[0].html_url
-        body = {"title": title, "head": branch, "base": self.base}
-        answer = web.ask(
-            "POST", pulls, authorization=login, accept=_MEDIA, json=body, repeatable=False
+        repository = checkout.checked(os.environ.get("GITHUB_REPOSITORY", ""))
+        ask = functools.partial(
+            web.ask,
+            url=f"{access.address()}/repos/{repository}/pulls",
+            authorization=f"Bearer {access.token()}",
+            accept="application/vnd.github+json",
+            patience=self.patience,
         )
-        if answer.status_code == 201:
-            return _Pull.model_validate_json(answer.content).html_url
-        page = f"{os.environ.get('GITHUB_SERVER_URL')}/{repository}/compare/{quote(self.base)}...{quote(branch)}"
-        raise refusal(answer, Problem(page))
+        owner = repository.partition("/")[0]
+        wanted = {"state": "open", "base": self.base, "head": f"{owner}:{branch}"}
+        there = ask("GET", params=wanted)
+        if there.status_code == 200 and (found := parsed(there, RootModel[list[_Pull]]).root):
+            return found[0].html_url
+        made = ask("POST", json={"title": title, "base": self.base, "head": branch},
+                   repeatable=False)  # fmt: skip
+        if made.status_code == 201:
+            return parsed(made, _Pull).html_url
+        refused = refusal(made, Problem(f"GitHub shows no repository {repository}"))
+        page = f"{os.environ.get('GITHUB_SERVER_URL')}/{repository}/compare/"
+        page += f"{quote(self.base)}...{quote(branch)}"
+        todo = f"the branch {branch} is pushed: open its pull request by hand, at {page}"
+        raise GitHubError(*refused.problems, todo)

@@ -124,7 +124,9 @@ class Repository:
         for name, commit in sorted(set(_actions(self.work))):
             place = TREE / "tests" / "actions" / name
             command += [f"--local-repository=actions/{name}@{commit}={place}"]
-        command += [f"--env={name}={value}" for name, value in {"ARTIFACTS": artifacts, **env}.items()]
+        command += [
+            f"--env={name}={value}" for name, value in {"ARTIFACTS": artifacts, **env}.items()
+        ]
         process = subprocess.Popen(
             [*command, *options],
             cwd=self.work,

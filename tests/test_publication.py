@@ -151,7 +151,7 @@ def test_the_run_last_written_to_is_the_latest(tmp_path):
         publication.latest(tmp_path / "2026-03-01-001")
 
 
-def test_one_sites_numbers_are_not_among_those_of_all(tmp_path):
+def test_one_sites_numbers_are_not_among_those_of_all():
     random = np.random.default_rng(3)
     sites = {"alder": result(random, 40, 0.9), "birch": result(random, 30, 0.8)}
     event = {"event": "test", "time": "2026-03-02T09:30:00Z", "model": FEDERATION, "round": 3}

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 from deployed import Deployed, Desk
-from hosted import BIN, Repository, Run, git, needs_act
+from hosted import Repository, Run, git, needs_act
 from rehearsals import PLAIN_TRAIN, lay_out_site
 from small_notebook import cells, write
 
@@ -145,13 +144,16 @@ def tip(project) -> str:
 
 
 def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(project, first):
-    files = {path.name: path.read_bytes() for path in (first.artifacts / f"compose-{NAME}").iterdir()}
-    assert {"server.yaml", "nginx.conf", "north.yaml", "south.yaml", "north.env.example"} <= set(files)
+    files = {
+        path.name: path.read_bytes() for path in (first.artifacts / f"compose-{NAME}").iterdir()
+    }
+    assert {"server.yaml", "nginx.conf", "north.yaml", "south.yaml", "north.env.example"} <= set(
+        files
+    )
     assert "federation.yaml" not in files
     for name, content in files.items():
         assert (project.work / FOLDER / name).read_bytes() == content
     assert git(project.work, "log", "-1", "--format=%an") == "github-actions[bot]"
-    images = json.loads("{}")
     for site in SITES:
         assert fingerprint(files[f"{site}.yaml"]) in first.summary
     for name in ("federator-link", f"{NAME}-client", f"{NAME}-server"):

@@ -3,21 +3,27 @@
 Below the artifact's root lies what is below the folder that all patterns have in common.
 """
 
-import glob
 import os
 import shutil
 from pathlib import Path
 
+HERE = Path.cwd()
+
+
+def found(pattern: str) -> set[Path]:
+    """Return the files that a pattern means; of a folder, all that are in it."""
+    place = HERE / pattern
+    places = [place] if place.exists() else place.parent.glob(place.name)
+    return {file for one in places for file in (one, *one.rglob("*")) if file.is_file()}
+
+
 lines = [line.strip() for line in os.environ["PATTERNS"].splitlines() if line.strip()]
 wanted = [line for line in lines if not line.startswith("!")]
-refused = {Path(found) for line in lines if line.startswith("!") for found in glob.glob(line[1:])}
-fixed = [line if Path(line).is_dir() else str(Path(line).parent) for line in wanted]
-common = Path(os.path.commonpath(fixed))
-target = Path(os.environ["ARTIFACTS"], os.environ["NAME"])
-for line in wanted:
-    for found in map(Path, glob.glob(line)):
-        for file in [found, *found.rglob("*")] if found.is_dir() else [found]:
-            if file.is_file() and file not in refused:
-                place = target / file.relative_to(common)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, place)
+files = set().union(*map(found, wanted))
+files -= set().union(*(found(line[1:]) for line in lines if line.startswith("!")))
+places = [HERE / line if (HERE / line).is_dir() else (HERE / line).parent for line in wanted]
+common = os.path.commonpath(places)
+for file in files:
+    target = Path(os.environ["ARTIFACTS"], os.environ["NAME"], file.relative_to(common))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
