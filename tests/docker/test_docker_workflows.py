@@ -140,16 +140,14 @@ def first(project) -> Run:
 
 
 def tip(project) -> str:
+    """The newest commit at "GitHub"."""
     return git(project.github.origin, "rev-parse", "main")
 
 
 def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(project, first):
-    files = {
-        path.name: path.read_bytes() for path in (first.artifacts / f"compose-{NAME}").iterdir()
-    }
-    assert {"server.yaml", "nginx.conf", "north.yaml", "south.yaml", "north.env.example"} <= set(
-        files
-    )
+    made = first.artifacts / f"compose-{NAME}"
+    files = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert {"server.yaml", "nginx.conf", "north.yaml", "north.env.example"} <= files.keys()
     assert "federation.yaml" not in files
     for name, content in files.items():
         assert (project.work / FOLDER / name).read_bytes() == content
@@ -157,8 +155,185 @@ def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(projec
     for site in SITES:
         assert fingerprint(files[f"{site}.yaml"]) in first.summary
     for name in ("federator-link", f"{NAME}-client", f"{NAME}-server"):
-        digest = first.summary.partition(f"{name}@")[2].partition("`")[0]
-        assert Registry().digest(f"{project.registry.host}/acme/{name}@{digest}") == digest
-        assert digest.encode() in files["server.yaml"] + files["north.yaml"]
+        image = re.search(
+            rf"`({project.registry.host}/acme/{name}[^@`]*@sha256:\w+)`", first.summary
+        )
+        assert Registry().digest(image[1]) == image[1].partition("@")[2]
+        assert image[1].partition("@")[2].encode() in files["server.yaml"] + files["north.yaml"]
     assert "docker compose run --rm link keygen" in first.summary
     assert project.registry.password not in first.log
+
+
+@pytest.fixture(scope="module")
+def running(project, first):
+    """The sites take the files of that very run, and the first rounds are dispatched."""
+    for seed, site in enumerate(SITES):
+        project.start_site(site, seed, first.artifacts / f"compose-{NAME}")
+    keys = project.federate(project.github.push("the sites' keys"))
+    assert "| tumours | as committed before |" in keys.summary
+    assert "Nobody has to do anything." in keys.summary
+    return project.rounds(rounds="3", request="abc")
+
+
+def test_the_sites_of_that_run_train_with_the_server(project, running):
+    assert running.jobs == {"Rounds": "success"}, running.log
+    assert "after round   3, validation: loss" in running.log
+    (start,) = project.deployed.events("start")
+    assert (start["first_round"], start["last_round"]) == (1, 3)
+    rounds = project.deployed.events("round")
+    assert [event["round"] for event in rounds] == [1, 2, 3]
+    assert all(part["ok"] for event in rounds for part in event["sites"].values())
+
+
+def test_a_dispatch_tells_how_it_went_and_no_figure_of_a_single_site(project, running):
+    assert "## tumours: rounds 1 to 3" in running.summary
+    assert "**Finished after round 3.**" in running.summary
+    assert "| all sites | Federation | 128 |" in running.summary
+    assert "| north |" not in running.summary + running.log
+    report = running.artifacts / "report"
+    assert {path.name for path in report.iterdir()} == {
+        "rounds.jsonl",
+        "report.html",
+        "manifest.json",
+    }
+    lines = [json.loads(line) for line in (report / "rounds.jsonl").read_text().splitlines()]
+    assert {site for line in lines if line["event"] == "test" for site in line["sites"]} == {
+        "all sites"
+    }
+    assert not (running.artifacts / "model").exists()
+
+
+def test_a_dispatch_goes_on_from_the_last_model(project, running):
+    more = project.rounds(rounds="2", epochs="2")
+    assert more.jobs == {"Rounds": "success"}, more.log
+    first, second = project.deployed.events("start")
+    assert (second["first_round"], second["last_round"], second["local_epochs"]) == (4, 5, 2)
+    assert second["run"] == first["run"]
+    assert "after round   3" in more.log and "after round   5" in more.log
+    accuracy = {
+        event["round"]: sum(sum(row[i] for i, row in enumerate(part["counts"]))
+                            for part in event["sites"].values())
+        for event in project.deployed.events("validation")
+        if event["model"] == "federation"
+    }  # fmt: skip
+    assert accuracy[4] > accuracy[0] and accuracy[5] >= accuracy[3]
+
+
+def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project, running):
+    process, run = project.github.begin(*project.dispatch(rounds="5000"))
+    for line in process.stdout:
+        run.lines.append(json.loads(line))
+        if "after round   8" in run.lines[-1]["msg"]:
+            process.send_signal(signal.SIGINT)
+            break
+    run.lines.extend(json.loads(line) for line in process.stdout)
+    process.wait()
+    assert run.steps["Stop the rounds"] == run.steps["Tell how they went"] == "success", run.log
+    assert "**Stopped after round" in run.summary
+    end = project.deployed.events("end")[-1]
+    assert end["state"] == "stopped"
+    done = project.deployed.events("round")[-1]["round"]
+    kept = project.deployed.compose("exec", "-T", "server", "sh", "-c", "'ls /results/tumours/2*'")
+    assert f"round-{done:03d}.safetensors" in kept
+    again = project.rounds(rounds="1")
+    assert again.jobs == {"Rounds": "success"}, again.log
+    assert project.deployed.events("start")[-1]["first_round"] == done + 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"federation": "$(touch x)"},
+        {"federation": "../../etc"},
+        {"federation": "tumours'; touch x; '"},
+        {"federation": "tumours\n::add-path::x"},
+        {"federation": "lungs"},
+        {"rounds": "1; touch x"},
+        {"rounds": "0"},
+        {"rounds": "--stop"},
+        {"epochs": "$(touch x)"},
+        {"mode": "fresh; touch x", "rounds": "-1"},
+    ],
+    ids=str,
+)
+def test_a_hostile_dispatch_is_refused_in_one_line(project, running, asked):
+    before = project.deployed.events("start")
+    run = project.rounds(**asked)
+    assert run.jobs == {"Rounds": "failure"}
+    assert len(run.errors) == 1
+    assert "Run the rounds" not in run.steps or run.steps["Run the rounds"] == "skipped"
+    assert not list(project.root.rglob("x"))
+    assert project.deployed.events("start") == before
+
+
+def test_a_push_that_concerns_no_federation_builds_nothing(project, first):
+    (project.work / "README.md").write_text("about it\n")
+    (project.work / FOLDER / "north.yaml").open("a").write("# by hand\n")
+    run = project.federate(project.github.push("a readme"))
+    assert run.jobs == {"Plan": "success"}
+    assert "not concerned by these commits" in run.summary
+    git(project.work, "revert", "--no-edit", "HEAD")
+    git(project.work, "push", "--quiet", "origin", "HEAD:main")
+
+
+def test_of_two_federations_the_one_whose_notebook_changed_is_built(project, first):
+    project.write("lungs")
+    project.github.push("another federation")
+    old = (project.work / FOLDER / "north.yaml").read_bytes()
+    project.write(NAME, train=f"{PLAIN_TRAIN}\n    return None")
+    run = project.federate(project.github.push("a line in train"))
+    assert run.jobs == {"Plan": "success", f"Images of {NAME}": "success", "Deliver": "success"}
+    assert "| lungs | not concerned by these commits |" in run.summary
+    assert "| link | as before |" in run.summary and "| client | new |" in run.summary
+    assert "+      return None" in run.summary
+    assert (project.work / FOLDER / "north.yaml").read_bytes() != old
+    assert not (project.work / "compose" / "lungs" / "server.yaml").exists()
+
+
+def test_outdated_sites_are_told_before_anything_starts(project, running):
+    run = project.rounds(rounds="1")
+    assert run.jobs == {"Rounds": "failure"}
+    before, told, after = run.log.partition("site north: outdated")
+    assert told and "after round" not in before + after
+    assert "north: outdated" in run.summary and "new compose file" in run.summary
+    assert "Error" in run.log or run.errors
+
+
+def test_a_broken_notebook_ends_the_first_job_with_its_cell_and_line(project, first):
+    project.write(NAME, train="def train(net, trainloader, valloader, epochs):\n    rate = RATES")
+    before = tip(project)
+    event = project.github.push("a typing error")
+    run = project.federate(event)
+    assert run.jobs == {"Plan": "failure"}
+    (error,) = run.errors
+    assert error.startswith("tumours.ipynb: cell 7, line 2: ") and "RATES" in error
+    assert error in run.summary
+    assert tip(project) == event["after"] != before
+    git(project.work, "revert", "--no-edit", "HEAD")
+    git(project.work, "push", "--quiet", "origin", "HEAD:main")
+
+
+@pytest.mark.parametrize("name", ["$(touch x)", "it's; touch x", 'a"b', "..", "a\nb"])
+def test_a_notebook_or_a_branch_of_a_hostile_name_is_harmless(project, first, name): ...
+
+
+def test_a_registry_that_refuses_the_login(project, first, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = tip(project)
+    run = project.federate(ALL, password="wrong")
+    assert run.jobs[f"Images of {NAME}"] == "failure"
+    (error,) = run.errors
+    assert error.startswith(f"{project.registry.host} refuses the login")
+    assert tip(project) == before
+
+
+def test_a_pull_request_is_built_with_neither_login_nor_push(project, first, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = tip(project)
+    event = {
+        "pull_request": {"number": 7, "base": {"sha": git(project.work, "rev-parse", "HEAD~1")}}
+    }
+    run = project.federate(event, "pull_request")
+    assert set(run.jobs.values()) == {"success"}, run.log
+    assert "Log in" not in run.steps and "Deliver" not in run.jobs
+    assert tip(project) == before
