@@ -33,6 +33,9 @@ class Run:
     lines: list[dict]
     artifacts: Path
 
+    def __repr__(self) -> str:
+        return self.log
+
     @property
     def jobs(self) -> dict[str, str]:
         """The result of each job that was run."""
