@@ -58,7 +58,7 @@ def log_in(host: str) -> None:
     try:
         engine.docker("login", f"--username={user}", "--password-stdin", "--", host, given=token)
     except EngineError as error:
-        if any(word in str(error) for word in _REFUSALS):
+        if any(word in str(error).lower() for word in _REFUSALS):
             raise InputError(Problem(f"{host} refuses the login", hint=hint)) from None
         raise
 
