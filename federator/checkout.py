@@ -1,22 +1,13 @@
 """What git knows of the folder that a federation lies in."""
 
 import re
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from federator import git
 from federator.errors import InputError, Problem
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+/(?!\.\.?$)[A-Za-z0-9._-]+")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Return what git says of a folder; nothing if it is in no repository, or git has no answer."""
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return ""
 
 
 def checked(name: str) -> str:
@@ -37,7 +28,7 @@ def origin(folder: Path, host: str) -> str:
         InputError: if the folder has no origin, or one elsewhere. A login in its address is
             not shown.
     """
-    address = git(folder, "remote", "get-url", "origin")
+    address = git.ask(folder, "remote", "get-url", "origin")
     if "://" not in address:  # as in git@github.com:owner/name.git
         address = "ssh://" + address.replace(":", "/", 1)
     try:

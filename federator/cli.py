@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import federator
+from federator import job
 from federator.errors import FederatorError, InputError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable
 
     from federator.runtime.runs import Event
+    from federator.runtime.settings import ServerSettings
 
 app = typer.Typer(
     name="federator",
@@ -36,7 +38,10 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except FederatorError as error:
-        typer.secho(str(error), fg="red" if sys.stderr.isatty() else None, err=True)
+        if job.is_running():
+            job.fail(error)
+        else:
+            typer.secho(str(error), fg="red" if sys.stderr.isatty() else None, err=True)
         raise typer.Exit(error.exit_code) from None
     except typer.Abort:
         typer.echo("stopped at a question; nothing was written (--yes asks none)", err=True)
@@ -48,27 +53,37 @@ def _explained() -> Iterator[None]:
 
 def _warn(problems: "Iterable[Problem]") -> None:
     for problem in problems:
+        if job.is_running():
+            job.annotate("warning", problem)
+            continue
         typer.secho(f"warning: {problem}", fg="yellow" if sys.stderr.isatty() else None, err=True)
 
 
-def _watch(run: "Generator[Event, None, None]", folder: Path) -> None:
-    """Show a run as it goes on, and write its report at its end, whatever that is."""
+def _watch(
+    run: "Generator[Event, None, None]", folder: Path, settings: "ServerSettings | None" = None
+) -> None:
+    """Show a run as it goes on, and write its report at its end, whatever that is.
+
+    With a server's settings, no more is shown than they let be published.
+    """
     from rich.console import Console
 
-    from federator import journal, report
+    from federator import journal, publication, report
     from federator.progress import RunProgress
 
     console = Console()
     try:
         with RunProgress(console) as progress, closing(run) as events:
             for event in events:
-                progress.show(event)
+                if shown := publication.public(event, settings) if settings else event:
+                    progress.show(shown)
     except BaseException:
         with suppress(FederatorError):  # of a run that has not started there is none
             report.write(folder)
         raise
     page = report.write(folder)
-    console.print(report.table2(journal.read(folder)))
+    told = publication.redacted(folder, settings) if settings else journal.read(folder)
+    console.print(report.table2(told))
     typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
 
 
@@ -266,6 +281,10 @@ def start_rounds(
     baselines: Annotated[
         bool | None, typer.Option(help="also train each site alone, to compare")
     ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="show no more than federation.yaml lets be published")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="stop those that are running")] = False,
     unfinished: Annotated[bool, typer.Option("--unfinished", hidden=True)] = False,
 ) -> None:
     """Start rounds in the running server: called in its container, goes on from the last model."""
@@ -275,12 +294,27 @@ def start_rounds(
     end_on_sigterm()
     with _explained():
         place = campaign.premises()
+        if stop:
+            typer.echo("stopped" if campaign.stop(place) else "no rounds are running")
+            return
         if unfinished:
             asked = campaign.unfinished(place)
         else:
             asked = campaign.plan(place, rounds, epochs, fresh, baselines)
         if asked is not None:
-            _watch(asked.events(place), place.runs / asked.run)
+            settings = place.settings if public else None
+            _watch(asked.events(place), place.runs / asked.run, settings)
+
+
+@app.command("publish")
+def publish_run() -> None:
+    """Write what of the last run may be published to standard output: a tar."""
+    from federator import publication
+    from federator.runtime import campaign
+
+    with _explained():
+        place = campaign.premises()
+        publication.stream(publication.latest(place.runs), place.settings)
 
 
 @app.command("dispatch")
@@ -380,6 +414,64 @@ def write_report(
         page = report.write(folder)
         Console().print(report.table2(journal.read(folder)))
         typer.echo(f"report: {page}")
+
+
+pipeline = typer.Typer(help="What the workflow federate.yml is made of.", no_args_is_help=True)
+app.add_typer(pipeline, name="pipeline")
+
+
+@pipeline.command("plan")
+def plan_pipeline(
+    since: Annotated[str, typer.Option(help="the commit before the push; if unknown, all")] = "",
+) -> None:
+    """Check and convert the federations that a push concerns; print those to build, as JSON."""
+    import json
+
+    from federator import plan, summary
+
+    with _explained():
+        made = plan.make(Path.cwd(), since)
+        _warn(made.warnings)
+        job.summarise(summary.planned(made))
+        typer.echo(json.dumps(made.build))
+
+
+@pipeline.command("login")
+def log_in(registry: Annotated[str, typer.Argument(help="such as docker.io")]) -> None:
+    """Log Docker in at a registry, as DOCKERHUB_USERNAME with DOCKERHUB_TOKEN."""
+    from federator import login
+
+    with _explained():
+        login.log_in(registry)
+
+
+@pipeline.command("summary")
+def summarise_build(path: FederationPath) -> None:
+    """Tell what was built for a federation, and what each site has to do."""
+    from federator import federation, summary
+    from federator.images import Images
+    from federator.registry import Registry
+
+    with _explained():
+        read = federation.read(path)
+        images = Images.read(read.root / "build" / read.name)
+        job.summarise(summary.built(read, images, Registry()))
+
+
+@pipeline.command("deliver")
+def deliver_files(
+    made: Annotated[Path, typer.Argument(help="folder with a folder compose-NAME for each")],
+    branch: Annotated[str, typer.Option(help="where the files are to be")],
+    built: Annotated[str, typer.Option(help="the commit that they were made from")],
+) -> None:
+    """Commit compose files to the repository, or propose them where that is not allowed."""
+    from federator import summary
+    from federator.delivery import Courier
+    from federator.proposal import Proposals
+
+    with _explained():
+        courier = Courier(Path.cwd(), branch, built, Proposals(branch))
+        job.summarise(summary.delivered(courier.deliver(made)))
 
 
 def main() -> None:

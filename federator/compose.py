@@ -163,6 +163,8 @@ class _Files:
             "round_deadline": federation.deadlines.round,
             "baselines": federation.baselines,
             "messages": [site.name for site in federation.sites if site.transport == "messages"],
+            "publish_model": federation.publish.model,
+            "publish_sites": federation.publish.sites,
         }
         text = json.dumps(settings, indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)

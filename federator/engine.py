@@ -14,16 +14,14 @@ class EngineError(FederatorError):
     """Docker is missing, does not answer, or failed at what it was told."""
 
 
-def docker(*arguments: str) -> str:
-    """Run a docker command and return what it prints.
+def docker(*arguments: str, given: str = "") -> str:
+    """Run a docker command and return what it prints; it reads what is given.
 
     Raises:
         EngineError: if the command fails, with its last words.
     """
     try:
-        done = subprocess.run(
-            ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True)
     except OSError as error:
         raise _missing(error) from None
     if done.returncode:

@@ -221,6 +221,15 @@ class Limits(_Part):
     """Of the server's part that messages pass through."""
 
 
+class Publish(_Part):
+    """What the workflow "rounds" may show to all who can read the repository."""
+
+    model: bool = False
+    """Whether the final model is attached to the run."""
+    sites: bool = False
+    """Whether figures of single sites are shown beside those of all together."""
+
+
 class Federation(_Part):
     """One federation: a notebook, the sites that train it, and how."""
 
@@ -262,6 +271,8 @@ class Federation(_Part):
     """What images are made from; set it where mirrors stand between you and the Internet."""
     limits: Limits = Limits()
     """Memory that containers may take; what is absent follows from the model's size."""
+    publish: Publish = Publish()
+    """What the workflow "rounds" may show to all who can read the repository."""
 
     _folder: Path = PrivateAttr(default=Path())
 

@@ -85,7 +85,7 @@ class Actions:
         if answer.status_code == 204:
             return None
         if answer.status_code == 200:
-            return _parsed(answer, _Dispatched).workflow_run_id
+            return parsed(answer, _Dispatched).workflow_run_id
         what = f"the default branch of {self.repository} has no workflow {workflow}"
         hint = f"push .github/workflows/{workflow} there first"
         raise refusal(answer, Problem(what, hint=hint))
@@ -167,10 +167,15 @@ class Actions:
         answer = self._web("GET", self._url + path, params=params)
         if answer.status_code != 200:
             raise refusal(answer, Problem(missing, hint=hint))
-        return _parsed(answer, model)
+        return parsed(answer, model)
 
 
-def _parsed(answer: requests.Response, model: type[Answer]) -> Answer:
+def parsed(answer: requests.Response, model: type[Answer]) -> Answer:
+    """Return what an answer says.
+
+    Raises:
+        GitHubError: if it has another form than GitHub's.
+    """
     try:
         return model.model_validate_json(answer.content)
     except ValidationError:

@@ -43,6 +43,7 @@ class Start(_Line):
     select: str = "last"
     versions: dict[str, str] = {}
     model_bytes: int | None = None
+    sites_withheld: bool = False  # there are figures of all sites together only
 
 
 class SiteState(_Line):

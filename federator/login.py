@@ -1,4 +1,4 @@
-"""The logins that ``docker login`` has left, read where Docker reads them."""
+"""Docker's logins: made as ``docker login`` does, and read where Docker reads them."""
 
 import base64
 import os
@@ -8,11 +8,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from federator import engine
+from federator.engine import EngineError
 from federator.errors import InputError, Problem
 from federator.reference import DOCKER_HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _HELPER_SECONDS = 30
+_VARIABLES = "DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"
+_REFUSALS = "unauthorized", "denied", "incorrect"
 
 
 class _Entry(BaseModel):
@@ -38,6 +42,25 @@ class Login:
     user: str
     secret: str = field(repr=False)
     is_token: bool = False
+
+
+def log_in(host: str) -> None:
+    """Log Docker in at a registry, as DOCKERHUB_USERNAME with DOCKERHUB_TOKEN.
+
+    Raises:
+        InputError: if the environment lacks one of them, or the registry does not accept them.
+        EngineError: if it could not be asked.
+    """
+    user, token = (os.environ.get(name, "") for name in _VARIABLES)
+    hint = f"set them right: {' and '.join(_VARIABLES)}, secrets of the repository"
+    if not user or not token:
+        raise InputError(Problem(f"there is no login for {host}", hint=hint))
+    try:
+        engine.docker("login", f"--username={user}", "--password-stdin", "--", host, given=token)
+    except EngineError as error:
+        if any(word in str(error).lower() for word in _REFUSALS):
+            raise InputError(Problem(f"{host} refuses the login", hint=hint)) from None
+        raise
 
 
 def docker_login(host: str) -> Login | None:

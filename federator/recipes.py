@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from urllib.parse import urlsplit
 
-from federator import __version__, requirements, wheel
-from federator.checkout import git
+from federator import __version__, git, requirements, wheel
 from federator.convert import Components
 from federator.errors import FederationFileError, Problem, Where
 from federator.federation import FILE, Federation
@@ -169,11 +168,11 @@ def _targets(recipes: Iterable[Recipe]) -> Iterator[tuple[str, object]]:
 def _origin(federation: Federation) -> dict[str, str]:
     """Return what an image says of its origin: that of its first build, if more would do."""
     whole_hash = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
-    source = urlsplit(git(federation.root, "remote", "get-url", "origin"))
+    source = urlsplit(git.ask(federation.root, "remote", "get-url", "origin"))
     without_login = source._replace(netloc=source.netloc.rpartition("@")[2]).geturl()
     labels = {
         "org.opencontainers.image.version": __version__,
-        "org.opencontainers.image.revision": git(federation.root, "describe", *whole_hash),
+        "org.opencontainers.image.revision": git.ask(federation.root, "describe", *whole_hash),
         "org.opencontainers.image.source": without_login,
         "org.opencontainers.image.base.name": federation.build.base,
         "federator.flwr.version": metadata.version("flwr"),

@@ -22,6 +22,7 @@ _HINTS = {
     "required input": _OLD,
     "provided value": _OLD,
     "moved permanently": "the repository has another name now: --repository owner/name",
+    "not permitted to create": "allow it: Settings, Actions, General, Workflow permissions",
     "saml": "authorise the token for the organisation's single sign-on, in GitHub's settings",
 }
 

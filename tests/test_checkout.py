@@ -58,11 +58,6 @@ def test_no_origin(tmp_path):
         checkout.origin(tmp_path, "github.com")
 
 
-def test_no_git(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert checkout.git(tmp_path, "status") == ""
-
-
 @pytest.mark.parametrize("name", ["acme/hospitals", "Acme-2_corp/h.1", "a/.github"])
 def test_names(name):
     assert checkout.checked(name) == name

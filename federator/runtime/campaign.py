@@ -7,6 +7,9 @@ goes on from the last checkpoint, in a new Flower run.
 import argparse
 import fcntl
 import json
+import os
+import signal
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +25,8 @@ from federator.runtime.settings import ServerSettings
 from federator.runtime.worker import app_config
 
 _LAST_WORDS = 8.0  # seconds that a server which is stopped has for its last words
+_STARTING, _STOP_PATIENCE = 3.0, 60.0  # seconds
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -188,22 +193,51 @@ def unfinished(place: Premises) -> Campaign | None:
         return None
 
 
+def stop(place: Premises) -> bool:
+    """Stop the rounds that are running, or just starting, and wait for their end.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        RunError: if they do not end.
+    """
+    began, told = time.monotonic(), 0
+    while time.monotonic() < began + _STOP_PATIENCE:
+        try:
+            with _alone(place.runs):
+                pass
+            if told or time.monotonic() > began + _STARTING:
+                return bool(told)
+        except RunError:
+            process = int((place.runs / _LOCK).read_text() or 0)
+            if process not in (0, told):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
+                told = process
+        time.sleep(0.1)
+    raise RunError(f"the rounds do not end: see process {told} in this container")
+
+
 @contextmanager
 def _alone(runs: Path) -> Iterator[None]:
-    """Hold the lock of a federation's runs.
+    """Hold the lock of a federation's runs, and note in it which process does.
 
     Raises:
         RunError: if somebody else does.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    with (runs / ".lock").open("w") as lock:
+    with (runs / _LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(
                 "rounds are running: wait for their end, or stop them with Ctrl-C where they "
-                "were started"
+                "were started, or with: federator rounds --stop"
             ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
 
 

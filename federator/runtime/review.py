@@ -52,21 +52,30 @@ class SiteFile:
             InputError: if it cannot be read, or is not a compose file.
         """
         try:
-            content = path.read_bytes()
-            # BaseLoader leaves every value the text that it is: nothing is shown as another.
-            data = yaml.load(content, Loader=yaml.BaseLoader)
+            return cls.parse(path.name, path.read_bytes())
         except OSError as error:
             hint = "it must be in the folder of compose.yaml, and readable for every user"
             raise InputError(Problem(f"{path}: {error.strerror}", hint=hint)) from None
+
+    @classmethod
+    def parse(cls, name: str, content: bytes) -> "SiteFile":
+        """Take a file's content apart.
+
+        Raises:
+            InputError: if it is not that of a compose file.
+        """
+        try:
+            # BaseLoader leaves every value the text that it is: nothing is shown as another.
+            data = yaml.load(content, Loader=yaml.BaseLoader)
         except yaml.YAMLError as error:
-            raise InputError(f"{path}: is not YAML: {error}") from None
+            raise InputError(f"{name}: is not YAML: {error}") from None
         if not isinstance(data, dict) or "services" not in data:
-            raise InputError(f"{path}: is not a compose file")
+            raise InputError(f"{name}: is not a compose file")
         app = data.pop(APP, {})
         if not isinstance(app, dict) or not all(map(_FILE.fullmatch, app)):
-            raise InputError(f"{path}: {APP} is not a list of an app's files")
-        texts = {name: str(text).replace("$$", "$") for name, text in app.items()}
-        return cls(path.name, content, tuple(_flat(data)), texts)
+            raise InputError(f"{name}: {APP} is not a list of an app's files")
+        texts = {file: str(text).replace("$$", "$") for file, text in app.items()}
+        return cls(name, content, tuple(_flat(data)), texts)
 
     @property
     def problems(self) -> Iterator[str]:
@@ -135,7 +144,7 @@ def _hash(app: dict[str, str]) -> str:
         return app_hash(Path(folder))
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """Return a line with what a terminal would act on, or turn around, spelled out."""
     return "".join(
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line
@@ -150,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     new = SiteFile.read(options.new)
     for line in compare(SiteFile.read(options.old) if options.old else None, new):
-        print(_visible(line))
+        print(visible(line))
     problems = list(new.problems)
     for problem in problems:
         print(f"Do not accept {new.name}: {problem}.", file=sys.stderr)

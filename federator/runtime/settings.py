@@ -30,6 +30,8 @@ class ServerSettings:
         messages: sites whose weights go in messages, though they could travel as files.
         store: the folder in which weights wait and arrive as files; None if no link reaches it.
         source_map: where the converter wrote which cell each generated line came from.
+        publish_model: whether the model may leave the server by the workflow "rounds".
+        publish_sites: whether figures of single sites may.
     """
 
     federation: str
@@ -45,6 +47,8 @@ class ServerSettings:
     messages: Sequence[str] = ()
     store: str | None = None
     source_map: str | None = None
+    publish_model: bool = False
+    publish_sites: bool = False
 
     def write(self, path: Path) -> None:
         """Write the settings to a file."""

@@ -1,0 +1,376 @@
+"""From a push to images, compose files and rounds: the real workflow files, run by act."""
+
+import json
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from deployed import Deployed, Desk
+from hosted import Repository, Run, git, needs_act
+from rehearsals import PLAIN_TRAIN, lay_out_site
+from small_notebook import cells, write
+
+from federator.local import free_port
+from federator.registry import Registry
+from federator.runtime.fingerprint import fingerprint
+
+pytestmark = pytest.mark.docker
+
+NAME, SITES = "tumours", ("north", "south")
+FOLDER = f"compose/{NAME}"
+TOUCH = "$(touch$IFS$ARTIFACTS.x)"  # where a shell gets hold of it, there is a new file
+
+
+class Project:
+    """An author's repository at "GitHub", the server's checkout of it, and its sites.
+
+    Attributes:
+        github: the repository.
+        home: the server's checkout.
+        registry: where images go.
+        deployed: what runs.
+    """
+
+    def __init__(self, root: Path, registry, settings: str, address: str) -> None:
+        self.github, self.registry, self.root = Repository(root), registry, root
+        self.work, self.home = self.github.work, root / "home"
+        port = free_port()
+        self.settings = (
+            f"images: {registry.host}/acme\nserver: {address}:{port}\nrounds: 3\n{settings}"
+            "requirements: {torch: torch==2.13.0}\ndeadlines: {join: 60, round: 60}\n"
+        )
+        (self.work / "requirements.txt").write_text("notebook-federator[author]\n")
+        (self.work / ".gitignore").write_text("/build/\n.env\n")
+        self.write(NAME)
+        self.github.push("a filled notebook")
+        self.github.clone(self.home)
+        home = Desk(self.home, {})
+        home.run(f"federator provision {FOLDER}")
+        (self.home / FOLDER / ".env").write_text(f"PORT={port}\n")
+        git(self.home, "add", "--all")
+        git(self.home, "commit", "--quiet", "--message=public halves")
+        git(self.home, "push", "--quiet")
+        self.github.pull()
+        self.deployed = Deployed(home, {}, NAME)
+
+    def write(self, name: str, **changed: str) -> None:
+        """Write a federation and its notebook."""
+        (self.work / "notebooks").mkdir(exist_ok=True)
+        write(self.work / "notebooks" / f"{name}.ipynb", cells(**{"train": PLAIN_TRAIN, **changed}))
+        folder = self.work / "compose" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        sites = json.dumps([{"name": site, "min_cell_count": 1} for site in SITES])
+        (folder / "federation.yaml").write_text(
+            f"notebook: ../../notebooks/{name}.ipynb\nsites: {sites}\n{self.settings}"
+        )
+
+    def federate(self, event: dict, name: str = "push", password: str | None = None) -> Run:
+        """Run federate.yml for an event."""
+        secrets = {
+            "DOCKERHUB_USERNAME": self.registry.user,
+            "DOCKERHUB_TOKEN": password or self.registry.password,
+            "GITHUB_TOKEN": "not-needed-here",
+        }
+        return self.github.run(
+            name,
+            event,
+            "--workflows=.github/workflows/federate.yml",
+            f"--var=REGISTRY={self.registry.host}",
+            *(f"--secret={key}={value}" for key, value in secrets.items()),
+            DOCKER_CONFIG=os.environ["DOCKER_CONFIG"],
+        )
+
+    def push(self, message: str) -> Run:
+        """Commit and push what was changed, and run federate.yml for that."""
+        run = self.federate(self.github.push(message))
+        self.github.pull()
+        return run
+
+    def take_back(self) -> None:
+        """Undo the last push."""
+        git(self.work, "revert", "--no-edit", "HEAD")
+        git(self.work, "push", "--quiet", "origin", "HEAD:main")
+
+    def rounds(self, **inputs: str) -> Run:
+        """Run rounds.yml to its end."""
+        return self.github.run(*self.dispatch(**inputs))
+
+    def dispatch(self, **inputs: str) -> tuple[str, dict, str, str]:
+        """What the dispatch of rounds.yml is made of."""
+        asked = {"federation": NAME, "rounds": "1", "epochs": "", "mode": "resume", "request": ""}
+        return (
+            "workflow_dispatch",
+            {"inputs": asked | inputs},
+            "--workflows=.github/workflows/rounds.yml",
+            f"--var=FEDERATOR_HOME={self.home}",
+        )
+
+    def start_site(self, name: str, seed: int, files: Path) -> None:
+        """Do what a site's operator and the coordinator do with its compose file."""
+        folder, data = self.root / name, self.root / "data" / name
+        folder.mkdir()
+        lay_out_site(data, seed)
+        for path in (data, *data.iterdir()):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        shutil.copy(files / f"{name}.yaml", folder / "compose.yaml")
+        (folder / ".env").write_text(f"DATA_DIR={data}\n")
+        site = self.deployed.sites[name] = Desk(folder, {})
+        said = site.run("docker compose run --rm link keygen")
+        line = next(line for line in said.splitlines() if line.startswith("ecdsa"))
+        (self.root / f"{name}.pub").write_text(line + "\n")
+        Desk(self.work, {}).run(f"federator site add {FOLDER} {name} {self.root}/{name}.pub")
+        site.run("docker compose up -d")
+
+
+@pytest.fixture(scope="module")
+def project(engine, registry_with_login, build_settings, tmp_path_factory):
+    """The project, before anything was built."""
+    needs_act()
+    bridge = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
+    address = f"{bridge.rpartition('.')[0]}.1"  # this machine, as containers see it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker-config")))
+        root = tmp_path_factory.mktemp("project")
+        made = Project(root, registry_with_login, build_settings, address)
+        try:
+            yield made
+        finally:
+            git(made.home, "pull", "--quiet")
+            if (made.home / FOLDER / "server.yaml").exists():
+                made.deployed.down()
+            ours = f"--filter=reference={registry_with_login.host}/acme/*"
+            engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
+
+
+@pytest.fixture(scope="module")
+def first(project) -> Run:
+    """The run of the first push."""
+    run = project.federate({"before": "0" * 40, "after": git(project.work, "rev-parse", "HEAD")})
+    project.github.pull()
+    assert run.jobs == {"Plan": "success", f"Images of {NAME}": "success", "Deliver": "success"}, (
+        run
+    )
+    return run
+
+
+def tip(project, branch="main") -> str:
+    """The newest commit of a branch at "GitHub"."""
+    return git(project.github.origin, "rev-parse", branch)
+
+
+def touched(project) -> list[Path]:
+    """What a shell would have left that got hold of a hostile text."""
+    return list(project.root.rglob("*.x"))
+
+
+def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(project, first):
+    made = first.artifacts / f"compose-{NAME}"
+    files = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert {"server.yaml", "nginx.conf", "north.yaml", "north.env.example"} <= files.keys()
+    assert "federation.yaml" not in files
+    for name, content in files.items():
+        assert (project.work / FOLDER / name).read_bytes() == content
+    assert git(project.work, "log", "-1", "--format=%an") == "github-actions[bot]"
+    for site in SITES:
+        assert fingerprint(files[f"{site}.yaml"]) in first.summary
+    for name in ("federator-link", f"{NAME}-client", f"{NAME}-server"):
+        image = f"{project.registry.host}/acme/{name}"
+        (digest,) = re.findall(rf"`{image}[^`]*@(sha256:\w+)`", first.summary)
+        assert Registry().digest(f"{image}@{digest}") == digest
+        assert digest.encode() in files["server.yaml"] + files["north.yaml"]
+    assert "docker compose run --rm link keygen" in first.summary
+    assert project.registry.password not in first.log
+
+
+@pytest.mark.usefixtures("first")
+def test_a_pull_request_is_built_with_neither_login_nor_push(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = tip(project)
+    base = git(project.work, "rev-list", "--max-parents=0", "HEAD")
+    run = project.federate({"pull_request": {"number": 7, "base": {"sha": base}}}, "pull_request")
+    assert run.jobs["Plan"] == run.jobs[f"Images of {NAME}"] == "success", run
+    assert run.steps["Build"] == "success" and "Deliver" not in run.jobs
+    assert not {"Log in", "Build and push", "Attach them"} & run.steps.keys()
+    assert not (tmp_path / "config.json").exists() and tip(project) == before
+
+
+@pytest.mark.usefixtures("first")
+def test_a_registry_that_refuses_the_login_is_told_in_one_line(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = tip(project)
+    run = project.federate({"ref": "refs/heads/main"}, "workflow_dispatch", password="wrong")
+    assert (run.jobs["Plan"], run.jobs[f"Images of {NAME}"]) == ("success", "failure")
+    (error,) = run.errors
+    assert error.startswith(f"{project.registry.host} refuses the login")
+    assert "DOCKERHUB_TOKEN" in error and "wrong" not in error
+    assert tip(project) == before
+
+
+@pytest.mark.usefixtures("first")
+def test_a_push_that_concerns_no_federation_builds_nothing(project):
+    (project.work / "README.md").write_text("about it\n")
+    with (project.work / FOLDER / "north.yaml").open("a") as generated:
+        generated.write("# by hand\n")
+    run = project.push("a readme")
+    assert run.jobs == {"Plan": "success"}
+    assert f"| {NAME} | not concerned by these commits |" in run.summary
+    project.take_back()
+
+
+@pytest.mark.usefixtures("first")
+def test_a_broken_notebook_ends_the_first_job_with_its_cell_and_line(project):
+    project.write(NAME, train="def train(net, trainloader, valloader, epochs):\n    rate = RATES")
+    run = project.push("a typing error")
+    assert run.jobs == {"Plan": "failure"}
+    (error,) = run.errors
+    assert error.startswith("tumours.ipynb: cell 7, line 2: ") and "RATES" in error
+    assert error.splitlines()[0] in run.summary
+    assert git(project.work, "log", "-1", "--format=%s") == "a typing error"
+    project.take_back()
+
+
+@pytest.mark.usefixtures("first")
+def test_hostile_names_of_a_notebook_and_a_branch_are_harmless(project):
+    branch, name = f"a'\"{TOUCH};b", f'it\'s "{TOUCH}";\n::error::no.ipynb'
+    git(project.work, "checkout", "--quiet", "-b", branch)
+    (project.work / "notebooks" / f"{NAME}.ipynb").rename(project.work / "notebooks" / name)
+    file = project.work / FOLDER / "federation.yaml"
+    named = json.dumps(f"../../notebooks/{name}")
+    file.write_text(file.read_text().replace(f"../../notebooks/{NAME}.ipynb", named))
+    git(project.work, "add", "--all")
+    git(project.work, "commit", "--quiet", "--message=hostile")
+    git(project.work, "push", "--quiet", "origin", branch)
+    event = {"ref": f"refs/heads/{branch}", "after": git(project.work, "rev-parse", "HEAD")}
+    run = project.federate(event, "workflow_dispatch")
+    git(project.work, "checkout", "--quiet", "main")
+    assert set(run.jobs.values()) == {"success"}, run
+    assert git(project.github.origin, "log", "-1", "--format=%an", branch) == "github-actions[bot]"
+    assert not run.errors and not touched(project)
+
+
+@pytest.mark.usefixtures("first")
+def test_a_hostile_name_of_a_federation_is_refused(project):
+    shutil.copytree(project.work / FOLDER, project.work / "compose" / TOUCH)
+    run = project.push("a hostile federation")
+    assert run.jobs == {"Plan": "failure"} and len(run.errors) == 1
+    assert "the name of its folder must be" in run.errors[0] and not touched(project)
+    project.take_back()
+
+
+@pytest.fixture(scope="module")
+def running(project, first):
+    """The sites take the files of that very run, and the first rounds are dispatched."""
+    for seed, site in enumerate(SITES):
+        project.start_site(site, seed, first.artifacts / f"compose-{NAME}")
+    keys = project.push("the sites' keys")
+    assert "| tumours | as committed before |" in keys.summary
+    assert "Nobody has to do anything." in keys.summary
+    return project.rounds(rounds="3", request="abc")
+
+
+def test_the_sites_of_that_run_train_with_the_server(project, running):
+    assert running.jobs == {"Rounds": "success"}, running
+    assert "after round   3, validation: loss" in running.log
+    (start,) = project.deployed.events("start")
+    assert (start["first_round"], start["last_round"]) == (1, 3)
+    rounds = project.deployed.events("round")
+    assert [event["round"] for event in rounds] == [1, 2, 3]
+    assert all(part["ok"] for event in rounds for part in event["sites"].values())
+
+
+def test_a_dispatch_tells_how_it_went_and_no_figure_of_a_single_site(running):
+    assert "## tumours: rounds 1 to 3" in running.summary
+    assert "**Finished after round 3.**" in running.summary
+    assert "| all sites | Federation | 128 |" in running.summary
+    assert "| north |" not in running.summary and "north (n =" not in running.log
+    report = {path.name: path for path in (running.artifacts / "report").iterdir()}
+    assert report.keys() == {"rounds.jsonl", "report.html", "manifest.json"}
+    lines = [json.loads(line) for line in report["rounds.jsonl"].read_text().splitlines()]
+    tested = [line["sites"] for line in lines if line["event"] == "test"]
+    assert [set(sites) for sites in tested] == [{"all sites"}]
+    assert not (running.artifacts / "model").exists()
+
+
+@pytest.mark.usefixtures("running")
+def test_a_dispatch_goes_on_from_the_last_model(project):
+    more = project.rounds(rounds="2", epochs="2")
+    assert more.jobs == {"Rounds": "success"}, more
+    first, second = project.deployed.events("start")
+    assert (second["first_round"], second["last_round"], second["local_epochs"]) == (4, 5, 2)
+    assert second["run"] == first["run"]
+    right = {
+        event["round"]: sum(
+            part["counts"][i][i] for part in event["sites"].values() for i in (0, 1)
+        )
+        for event in project.deployed.events("validation")
+    }
+    assert right.keys() == set(range(6))
+    assert right[0] < right[3] <= right[5] and right[0] < right[4]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project):
+    process, run = project.github.begin(*project.dispatch(rounds="5000"))
+    for line in process.stdout:
+        run.lines.append(json.loads(line))
+        if "after round   8" in run.lines[-1]["msg"]:
+            process.send_signal(signal.SIGINT)
+            break
+    run.lines.extend(map(json.loads, process.stdout))
+    process.wait()
+    assert run.steps["Stop the rounds"] == run.steps["Tell how they went"] == "success", run
+    assert "**Stopped after round" in run.summary
+    assert project.deployed.events("end")[-1]["state"] == "stopped"
+    done = project.deployed.events("round")[-1]["round"]
+    kept = project.deployed.compose("exec", "-T", "server", "find", "/results")
+    assert f"round-{done:03d}.safetensors" in kept
+    again = project.rounds(rounds="1")
+    assert again.jobs == {"Rounds": "success"}, again
+    assert project.deployed.events("start")[-1]["first_round"] == done + 1
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"federation": TOUCH},
+        {"federation": f"tumours'; {TOUCH}; '"},
+        {"federation": "tumours\n::add-path::x"},
+        {"federation": "../../etc"},
+        {"federation": "lungs"},
+        {"rounds": f"1; {TOUCH}"},
+        {"rounds": "--stop"},
+        {"epochs": f"1\n{TOUCH}"},
+        {"rounds": "-1", "mode": f'fresh"; {TOUCH}', "request": f"'{TOUCH}"},
+    ],
+    ids=str,
+)
+def test_a_hostile_dispatch_is_refused_in_one_line(project, asked):
+    before = project.deployed.events("start")
+    run = project.rounds(**asked)
+    assert run.jobs == {"Rounds": "failure"} and len(run.errors) == 1
+    assert "Run the rounds" not in run.steps and not touched(project)
+    assert project.deployed.events("start") == before
+
+
+@pytest.mark.usefixtures("running")
+def test_of_two_federations_the_one_whose_notebook_changed_is_built(project):
+    project.write("lungs")
+    project.github.push("another federation")
+    old = (project.work / FOLDER / "north.yaml").read_bytes()
+    project.write(NAME, train=f"{PLAIN_TRAIN}\n    return None")
+    run = project.push("a line in train")
+    assert run.jobs == {"Plan": "success", f"Images of {NAME}": "success", "Deliver": "success"}
+    assert "| lungs | not concerned by these commits |" in run.summary
+    assert "| link | as before |" in run.summary and "| client | new |" in run.summary
+    assert "+    return None" in run.summary
+    assert (project.work / FOLDER / "north.yaml").read_bytes() != old
+    assert not (project.work / "compose" / "lungs" / "server.yaml").exists()
+    # The sites have not taken their new files: that is told before any round begins.
+    asked = project.rounds(rounds="1")
+    assert asked.jobs == {"Rounds": "failure"}
+    assert "site north: outdated" in asked.log and "after round" not in asked.log
+    assert "north: outdated" in asked.summary and "new compose file" in asked.summary
