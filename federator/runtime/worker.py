@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("federator")
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CGROUP = Path("/sys/fs/cgroup")
 _LINK_GONE = 75  # EX_TEMPFAIL: start me again
 
 
@@ -55,6 +56,22 @@ def leave_network() -> bool:
     )
     # A container without a network is in one already.
     return left or {name for _, name in socket.if_nameindex()} <= {"lo"}
+
+
+def spare_processors(cgroup: Path = _CGROUP) -> None:
+    """Have numerical libraries start as many threads as a container's limit has processors.
+
+    They count the machine's; more threads than processors wait for each other, spinning.
+    """
+    files = [cgroup / "cpu.max"]
+    if not files[0].exists():  # version 1, as on older machines
+        files = [cgroup / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+    try:
+        quota, period = (int(word) for file in files for word in file.read_text().split())
+    except (OSError, ValueError):  # there is no limit
+        return
+    if quota > 0:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, quota // period)))
 
 
 class Worker:
@@ -170,6 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.app_hash and options.app_hash != _app_hash(options.app.resolve()):
         log.error("the code in this image is not that of the app that this site took")
         return 1
+    spare_processors()
     if not leave_network():
         log.warning("this machine does not let a process leave the network: not isolated")
     data = options.data.resolve()

@@ -1,5 +1,6 @@
 """The worker's process, by itself."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from made_up_images import lay_out
 
 from federator.runtime.flower import app_hash
-from federator.runtime.worker import Worker
+from federator.runtime.worker import Worker, spare_processors
 
 
 @pytest.fixture
@@ -53,3 +54,24 @@ def test_it_ends_at_once_when_it_is_told_to(app):
     worker.terminate()
     worker.communicate(timeout=10)
     assert worker.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "threads"),
+    [
+        ({"cpu.max": "150000 100000"}, "1"),
+        ({"cpu.max": "400000 100000"}, "4"),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "60000", "cpu/cpu.cfs_period_us": "100000"}, "1"),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_no_more_threads_than_a_container_has_processors(tmp_path, monkeypatch, files, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", "before")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    spare_processors(tmp_path)
+    assert os.environ.get("OMP_NUM_THREADS") == threads
