@@ -12,7 +12,7 @@ import federator
 from federator.errors import FederatorError, InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Collection, Generator, Iterable
 
     from federator.runtime.runs import Event
 
@@ -38,6 +38,9 @@ def _explained() -> Iterator[None]:
     except FederatorError as error:
         typer.secho(str(error), fg="red" if sys.stderr.isatty() else None, err=True)
         raise typer.Exit(error.exit_code) from None
+    except typer.Abort:
+        typer.echo("stopped at a question; nothing was written (--yes asks none)", err=True)
+        raise typer.Exit(130) from None
     except KeyboardInterrupt:
         typer.echo("stopped; what there is was kept (federator run --resume goes on)", err=True)
         raise typer.Exit(130) from None
@@ -77,16 +80,72 @@ def _main(
 
 
 @app.command()
-def check(notebook: Annotated[Path, typer.Argument(help="the notebook to look at")]) -> None:
-    """Tell what of a notebook goes into the federation, what stays behind, and why."""
-    from federator import contract, preview
-    from federator import notebook as notebooks
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="the folder to make")] = Path(),
+    federation: Annotated[str | None, typer.Option(help="name of its first federation")] = None,
+    site: Annotated[list[str] | None, typer.Option(help="name of a site; once for each")] = None,
+    labels: Annotated[str | None, typer.Option(help="classes, such as benign,malignant")] = None,
+    images: Annotated[str | None, typer.Option(help="where images go: docker.io/acme")] = None,
+    server: Annotated[str | None, typer.Option(help="the server as the sites reach it")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+) -> None:
+    """Make a repository of one's own; in a terminal, what no option tells is asked."""
+    from federator import answers, repository
 
     with _explained():
-        read = notebooks.read(notebook)
-        parts = contract.take_apart(read)
-        typer.echo(preview.render(parts, read))
-        _warn(dict.fromkeys(read.warnings + parts.warnings))
+        given = {"federation": federation, "sites": site, "labels": labels}
+        given |= {"images": images, "server": server}
+        if repository.exists(folder, given):
+            _update(folder, yes=yes)
+            return
+        told = answers.gather(folder, given, ask=sys.stdin.isatty() and not yes)
+        repository.init(folder, told)
+        typer.echo(repository.next_steps(folder, told))
+
+
+@app.command("update")
+def update_repository(
+    folder: Annotated[Path, typer.Argument(help="the repository")] = Path(),
+    take: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="replace a file that you changed, too")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would change")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+) -> None:
+    """Bring what init made to the installed version; what you wrote or changed stays."""
+    with _explained():
+        _update(folder, take or (), dry_run, yes)
+
+
+def _update(
+    folder: Path, take: "Collection[str]" = (), dry_run: bool = False, yes: bool = False
+) -> None:
+    from federator import update
+
+    found = update.compare(folder, take)
+    for change in found.changes:
+        typer.echo(f"{change}\n")
+    if not found.changes:
+        typer.echo(f"all is as version {federator.__version__} makes it")
+    elif not dry_run and (yes or typer.confirm("Write this?")):
+        found.apply()
+
+
+@app.command()
+def check(
+    notebooks: Annotated[
+        list[Path], typer.Argument(metavar="NOTEBOOK...", help="the notebooks to look at")
+    ],
+) -> None:
+    """Tell what of a notebook goes into the federation, what stays behind, and why."""
+    from federator import contract, notebook, preview
+
+    with _explained():
+        for path in notebooks:
+            read = notebook.read(path)
+            parts = contract.take_apart(read)
+            typer.echo(preview.render(parts, read))
+            _warn(dict.fromkeys(read.warnings + parts.warnings))
 
 
 @app.command()

@@ -338,18 +338,26 @@ def read(path: Path) -> Federation:
         hint = did_you_mean(folder.name, others) or f"give a folder in which there is a {FILE}"
         message = f"cannot read {folder / FILE}: {error.strerror}"
         raise FederationFileError(Problem(message, hint=hint)) from None
-    if not re.fullmatch(_APP_NAME, folder.name):
-        message = f"the name of its folder {_PATTERNS[_APP_NAME].format(given=shown(folder.name))}"
+    if phrase := misnamed(folder.name):
+        message = f"the name of its folder {phrase}"
         problems.insert(0, Problem(message, Where(FILE), "rename the folder"))
     if federation is None or problems:
         raise FederationFileError(*problems)
     return federation
 
 
-def schema() -> dict[str, object]:
+def misnamed(name: str) -> str | None:
+    """Return what is wrong with the name of a federation, as in "must be …"."""
+    good = re.fullmatch(_APP_NAME, name)
+    return None if good else _PATTERNS[_APP_NAME].format(given=shown(name))
+
+
+def schema() -> str:
     """Return the JSON Schema of the federation file (draft 7, which every editor knows)."""
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **Federation.model_json_schema()}
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    whole = draft | Federation.model_json_schema()
+    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2, sort_keys=True, ensure_ascii=False))
+    print(schema(), end="")

@@ -3,13 +3,16 @@
 A file in ``component_templates`` of the repository wins over the package's file of that name.
 """
 
+import sys
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from io import StringIO
 from pathlib import Path
 
 import jinja2
 import tomli_w
+from ruamel.yaml import YAML
 
 from federator.errors import InputError, Problem, Where
 
@@ -28,7 +31,7 @@ class Templates:
             keep_trailing_newline=True,
             autoescape=False,
         )
-        self._environment.filters |= {"toml": toml, "docstring": docstring}
+        self._environment.filters |= {"toml": toml, "yaml": yaml, "docstring": docstring}
 
     def fill(self, file: str, /, **values: object) -> str:
         """Return the text of a generated file; its template has the same name and ``.j2``.
@@ -57,12 +60,12 @@ def place(file: str) -> str:
     return f"{FOLDER}/{file}.j2"
 
 
-def shipped() -> Traversable:
-    """Return the package's templates; in an editable install they lie beside the package."""
+def shipped(folder: str = FOLDER) -> Traversable:
+    """Return a folder that the package carries; in an editable install it lies beside it."""
     try:
-        return resources.files(f"{__package__}.{FOLDER}")
+        return resources.files(f"{__package__}.{Path(folder).name}")
     except ModuleNotFoundError:
-        return Path(__file__).parent.parent / FOLDER
+        return Path(__file__).parent.parent / folder
 
 
 def toml(value: object) -> str:
@@ -70,6 +73,14 @@ def toml(value: object) -> str:
     if isinstance(value, Mapping):
         return tomli_w.dumps(value).rstrip("\n")
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def yaml(value: object) -> str:
+    """Write a value as YAML in one line, a text in quotes where it would be taken for more."""
+    written, writer = StringIO(), YAML(typ="safe", pure=True)
+    writer.default_flow_style, writer.width, writer.allow_unicode = True, sys.maxsize, True
+    writer.dump([value], written)
+    return written.getvalue()[1:-2]
 
 
 def docstring(text: str) -> str:

@@ -17,8 +17,8 @@ from federator.cli import app
 FEDERATOR = [sys.executable, "-c", "from federator.cli import main; main()"]
 
 
-def call(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def call(*arguments: object, input: str | None = None):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
 
 
 def test_convert_says_where_the_app_is(tmp_path):
