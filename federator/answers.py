@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from federator import federation
+from federator import federation, requirements
 from federator.errors import FederationFileError, InputError, Problem
 from federator.templates import Templates
 
@@ -59,7 +59,8 @@ class Answers:
         """
         if phrase := federation.misnamed(self.federation):
             raise InputError(f"the federation's name {phrase}")
-        text = Templates().fill("repository/federation.yaml", **asdict(self))
+        (torch,) = requirements.installed(["torch"])
+        text = Templates().fill("repository/federation.yaml", torch=torch, **asdict(self))
         with tempfile.TemporaryDirectory() as scratch:
             for path, content in ((self.notebook, ""), (self.file, text)):
                 Path(scratch, path).parent.mkdir(parents=True)

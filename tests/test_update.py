@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from test_cli import call
-from test_repository import PLACES, files
+from test_project import PLACES, files
 
 from federator import __version__
-from federator.repository import RECORD
+from federator.project import RECORD
 
 
 @pytest.fixture

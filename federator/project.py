@@ -135,15 +135,15 @@ def next_steps(folder: Path, answers: Answers) -> str:
 
 def generated(name: str) -> dict[str, bytes]:
     """Return what this version generates in the repository of a federation, by its place there."""
-    templates, version = Templates(), federator.__version__
+    templates = Templates()
     texts = {
         ".gitignore": templates.read("repository/gitignore"),
-        ".pre-commit-config.yaml": templates.fill(
-            "repository/pre-commit-config.yaml", version=version
-        ),
+        ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
         "README.md": templates.fill("repository/README.md", federation=name),
         "compose/federation.schema.json": federation.schema(),
-        "requirements.txt": templates.fill("repository/requirements.txt", version=version),
+        "requirements.txt": templates.fill(
+            "repository/requirements.txt", version=federator.__version__
+        ),
     }
     workflows = shipped(_WORKFLOWS)
     copies = {f"{_WORKFLOWS}/{file}": (workflows / file).read_bytes() for file in _COPIED}
