@@ -90,17 +90,17 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
 ) -> None:
     """Make a repository of one's own; in a terminal, what no option tells is asked."""
-    from federator import answers, project
+    from federator import answers, repository
 
     with _explained():
         given = {"federation": federation, "sites": site, "labels": labels}
         given |= {"images": images, "server": server}
-        if project.exists(folder, given):
+        if repository.exists(folder, given):
             _update(folder, yes=yes)
             return
         told = answers.gather(folder, given, ask=sys.stdin.isatty() and not yes)
-        project.init(folder, told)
-        typer.echo(project.next_steps(folder, told))
+        repository.init(folder, told)
+        typer.echo(repository.next_steps(folder, told))
 
 
 @app.command("update")

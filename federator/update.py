@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from federator import project
+from federator import repository
 from federator.errors import FederatorError, InputError, Problem
 
 
@@ -44,7 +44,7 @@ class Update:
 
     folder: Path
     changes: tuple[Change, ...]
-    record: project.Record
+    record: repository.Record
 
     def apply(self) -> None:
         """Write the changes, except to what is kept.
@@ -55,7 +55,7 @@ class Update:
         try:
             for change in self.changes:
                 if not change.kept:
-                    project.write(self.folder / change.path, change.new)
+                    repository.write(self.folder / change.path, change.new)
             self.record.write(self.folder)
         except OSError as error:
             message = f"{error.filename}: cannot be written: {error.strerror}"
@@ -72,8 +72,8 @@ def compare(folder: Path, take: Collection[str] = ()) -> Update:
     Raises:
         InputError: if this is no such repository, or a newer version's; or it has no such file.
     """
-    record = project.Record.read(folder)
-    files = project.generated(record.federation)
+    record = repository.Record.read(folder)
+    files = repository.generated(record.federation)
     paths = sorted({*files, *record.files})
     for path in take:
         if path not in paths:
@@ -83,7 +83,7 @@ def compare(folder: Path, take: Collection[str] = ()) -> Update:
     for path in paths:
         before, new = record.files.get(path), files.get(path)
         old = (folder / path).read_bytes() if (folder / path).is_file() else None
-        asked, untouched = path in take, project.sha256(old) == before
-        if old != new and (asked or project.sha256(new) != before):
+        asked, untouched = path in take, repository.sha256(old) == before
+        if old != new and (asked or repository.sha256(new) != before):
             changes.append(Change(path, old, new, kept=not (asked or untouched)))
-    return Update(folder, tuple(changes), project.Record.of(record.federation, files))
+    return Update(folder, tuple(changes), repository.Record.of(record.federation, files))

@@ -1,10 +1,10 @@
 """The author's page, command by command, with the package as it would be published.
 
-What is GitHub there is here a bare repository, to which git is led by its configuration.
+GitHub is on this machine: git is led to a bare repository by its configuration, and
+``federator dispatch`` to a made-up API by its environment.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,30 +14,36 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from deployed import ROOT, commands
+from made_up_github import GOOD, GitHub
+from made_up_service import running
 from nbformat.v4 import new_output
 from rehearsals import PLAIN_TRAIN, lay_out_site
 from small_notebook import cells, write
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "author.md").read_text()
 MODULES = (ROOT / "federator").rglob("*.py")
 TEMPLATES = [path for path in (ROOT / "component_templates").rglob("*") if path.is_file()]
 LEFT_OUT = (".*", "build", "data", "dist", "results", "*.egg-info", "__pycache__")
 
 # What the author does by hand, by the section whose commands come after it.
-BY_HAND = {
-    "3. Fill in the notebook": 'cp "$FILLED" notebooks/tumours.ipynb',
-    "4. Rehearse": 'cp -r "$DATA" data',
-}
+BY_HAND = {"3": 'cp "$FILLED" notebooks/tumours.ipynb', "4": 'cp -r "$DATA" data'}
+GIT_CONFIG = """\
+[user]
+name = Ada
+email = ada@example.org
+[url "{hub}/"]
+pushInsteadOf = git@github.com:
+[url "git@127.0.0.1:"]
+insteadOf = git@github.com:
+"""
 
 
 def script() -> str:
     """Return the page's commands, each section's after what is done by hand."""
     lines = ["set -ex"]
-    for section in PAGE.split("\n## ")[1:]:
-        blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-        lines += [BY_HAND.get(section.partition("\n")[0], ""), *blocks]
-    return re.sub("federator dispatch .*", "", "\n".join(lines))
+    for section, written in commands("author.md").items():
+        lines += [BY_HAND.get(section, ""), *written]
+    return "\n".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +61,17 @@ def published(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def author(published, tmp_path_factory):
+def github():
+    with running(GitHub()) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def author(published, github, tmp_path_factory):
     """Return the author's folder after all commands of the page, and the environment for more."""
     folder = tmp_path_factory.mktemp("author")
-    hub = folder / "github" / "acme" / "hospitals.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", hub], check=True)
-    (folder / "gitconfig").write_text(
-        "[user]\nname = Ada\nemail = ada@example.org\n"
-        f'[url "file://{folder}/github/"]\ninsteadOf = git@github.com:\n'
-    )
+    subprocess.run(["git", "init", "--quiet", "--bare", folder / "acme" / "hospitals.git"])
+    (folder / "gitconfig").write_text(GIT_CONFIG.format(hub=folder))
     for seed, site in enumerate(("north", "south")):
         lay_out_site(folder / "data" / "tumours" / site, seed)
     environment = {
@@ -73,6 +81,7 @@ def author(published, tmp_path_factory):
         "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
         "PIP_FIND_LINKS": f"{published} {os.environ.get('PIP_FIND_LINKS', '')}",
         "PRE_COMMIT_HOME": str(folder / "pre-commit"),
+        "GITHUB_API_URL": github.url,
         "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
         "FILLED": str(write(folder / "filled.ipynb", cells(train=PLAIN_TRAIN))),
         "DATA": str(folder / "data"),
@@ -92,7 +101,7 @@ def run(commands: str, folder: Path, environment: dict[str, str]):
         ["bash", "-c", commands],
         cwd=folder,
         env=environment,
-        input="github_pat_good\n",
+        input=f"{GOOD}\n",
         capture_output=True,
         text=True,
         timeout=1200,
@@ -118,9 +127,7 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
     (model,) = (folder / "hospitals" / "results" / "tumours").glob("*/model.safetensors")
     assert model.stat().st_size > 0
     assert (folder / "said").read_text().endswith("makes it\n")
-    listed = run(
-        "git ls-tree -r --name-only main", folder / "github/acme/hospitals.git", environment
-    )
+    listed = run("git ls-tree -r --name-only main", folder / "acme/hospitals.git", environment)
     assert set(listed.stdout.split()) == {
         ".federator.json",
         ".github/workflows/federate.yml",
@@ -133,6 +140,16 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
         "notebooks/tumours.ipynb",
         "requirements.txt",
     }
+
+
+def test_the_page_orders_rounds(author, github):
+    folder, _ = author
+    (order,) = github.orders
+    assert order["ref"] == "main"
+    asked = {name: order["inputs"][name] for name in ("federation", "rounds", "mode")}
+    assert asked == {"federation": "tumours", "rounds": "5", "mode": "resume"}
+    assert list((folder / "hospitals" / "results" / "tumours").glob("dispatch-*/report.html"))
+    assert GOOD not in (folder / "said").read_text()
 
 
 def test_the_installed_commands_do_without_this_tree(author):

@@ -7,7 +7,7 @@ import pytest
 from test_cli import call
 
 from federator import __version__, federation
-from federator.project import RECORD
+from federator.repository import RECORD
 
 ROOT = Path(__file__).parent.parent
 PLACES = (
