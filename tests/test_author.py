@@ -23,7 +23,7 @@ from small_notebook import cells, write
 
 MODULES = (ROOT / "federator").rglob("*.py")
 TEMPLATES = [path for path in (ROOT / "component_templates").rglob("*") if path.is_file()]
-LEFT_OUT = (".*", "build", "data", "dist", "results", "*.egg-info", "__pycache__")
+LEFT_OUT = (".git", ".venv", ".*_cache", "build", "data", "dist", "results", "*.egg-info")
 
 # What the author does by hand, by the section whose commands come after it.
 BY_HAND = {"3": 'cp "$FILLED" notebooks/tumours.ipynb', "4": 'cp -r "$DATA" data'}
@@ -49,13 +49,8 @@ def script() -> str:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """Return the folder of wheel and source distribution, built from a copy of this tree."""
-    folder = tmp_path_factory.mktemp("published")
-    ignore = shutil.ignore_patterns(*LEFT_OUT)
-    for name in ("federator", "component_templates", "notebooks", "tests", ".github"):
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for path in ROOT.iterdir():
-        if path.is_file():
-            shutil.copy(path, folder)
+    folder = tmp_path_factory.mktemp("published") / "tree"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
     subprocess.run([sys.executable, "-m", "build", folder], check=True, capture_output=True)
     return folder / "dist"
 
@@ -104,7 +99,7 @@ def run(commands: str, folder: Path, environment: dict[str, str]):
         input=f"{GOOD}\n",
         capture_output=True,
         text=True,
-        timeout=1200,
+        timeout=1800,
     )
 
 
