@@ -7,15 +7,16 @@ parts that run in containers elsewhere, with the same component folder.
 import base64
 import json
 import os
+import secrets
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class Rehearsal:
             ],
             env | {ENVIRONMENT: str(scratch / "server.json")},
         )
-        public = self._write_settings(scratch, env)  # while the SuperLink starts
+        public = self._write_settings(scratch, processes, env)  # while the SuperLink starts
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
             self._start_link(site.name, superlink, public, scratch, processes, env)
@@ -111,7 +112,7 @@ class Rehearsal:
             self._look_after(scratch, processes, env)
             follower.check(link)
 
-    def _write_settings(self, scratch: Path, env: dict[str, str]) -> str:
+    def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
         """Write what the server needs to know; return the coordinator's public key."""
         federation = self.federation
         key = Ed25519PrivateKey.generate()
@@ -120,7 +121,7 @@ class Rehearsal:
         (scratch / "coordinator.key").write_bytes(pem)
         first = None
         if RunFolder(self.folder).last() is None:
-            first = str(self._build_initial(scratch, env))
+            first = str(self._build_initial(scratch, processes, env))
         ServerSettings(
             federation=federation.name,
             run=str(self.folder.resolve()),
@@ -137,7 +138,7 @@ class Rehearsal:
         ).write(scratch / "server.json")
         return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
-    def _build_initial(self, scratch: Path, env: dict[str, str]) -> Path:
+    def _build_initial(self, scratch: Path, processes: Processes, env: dict[str, str]) -> Path:
         """Make the first model in a process of its own: this one never runs the author's code."""
         path = scratch / "initial.safetensors"
         command = [
@@ -146,18 +147,17 @@ class Rehearsal:
         ]
         if self.federation.initial_weights is not None:
             command += ["--from", str(self.federation.initial_weights)]
-        with (self.folder / "logs" / "initial.log").open("w") as log:
-            done = subprocess.run(
-                command, env=env, stdout=subprocess.PIPE, stderr=log, text=True, check=False
-            )
-        if done.returncode == 0:
+        processes.start("initial", command, env)
+        while (status := processes.ended("initial")) is None:
+            time.sleep(0.05)
+        if status == 0:
             return path
-        said = done.stdout.strip().splitlines()[-1:] or [f"see {self.folder / 'logs/initial.log'}"]
-        if done.returncode == 1 and said[0].startswith("{"):
-            failure = Failure.read(said[0])
+        said = processes.tail("initial", 1)
+        if status == 1 and said.startswith("{"):
+            failure = Failure.read(said)
             where = self.components.source_map.locate(failure.file, failure.line)
-            said = [f"{failure} ({where})" if where else str(failure)]
-        raise RunError(f"the first model could not be built: {said[0]}")
+            said = f"{failure} ({where})" if where else str(failure)
+        raise RunError(f"the first model could not be built: {said}")
 
     def _start_link(
         self,
@@ -257,27 +257,17 @@ def environment(scratch: Path) -> dict[str, str]:
     return control.environment(scratch, "127.0.0.1:0")
 
 
-def flwr(arguments: list[str], env: dict[str, str]) -> Event:
-    """Call Flower's own command line and return its JSON."""
-    done = subprocess.run(
-        [control.program("flwr"), *arguments, "--format", "json"],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        answer: Event = json.loads(done.stdout)
-    except ValueError:
-        return {"success": False, "error-message": (done.stdout + done.stderr).strip()}
-    return answer
-
-
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface that nobody listens on.
+
+    It is below those that the kernel gives to outgoing connections: such a one could take it in
+    the seconds until somebody listens there.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(url: str, processes: Processes) -> None:

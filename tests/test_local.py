@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from federator import federation as federation_file
 from federator.cli import app
 from federator.errors import RunError
-from federator.local import last_folder
+from federator.local import free_port, last_folder
 from federator.runtime.weights import load
 
 SECRET = "Jane Doe, MRN 4711"
@@ -207,6 +207,11 @@ def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):
     assert result.exit_code == 1
     told = r"the first model could not be built: ZeroDivisionError in task\.py, line \d+ "
     assert re.search(told + r"\(tumour\.ipynb: cell 6, line 3\)", result.stderr)
+
+
+def test_a_port_is_none_that_an_outgoing_connection_may_take():
+    kernels = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert 1024 < free_port() < int(kernels[0])
 
 
 def test_nothing_to_resume_is_said(tmp_path):

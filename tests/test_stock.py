@@ -1,5 +1,7 @@
 """The generated folder is a plain Flower App: ``flwr run`` with a stock SuperNode, not our CLI."""
 
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 from rehearsals import events, lay_out, lay_out_site
 
 from federator.convert import convert
-from federator.local import environment, flwr, free_port, wait_for
+from federator.local import environment, free_port, wait_for
 from federator.processes import Processes
 from federator.runtime.weights import load
 
@@ -41,9 +43,10 @@ def test_a_stock_supernode_trains_the_generated_app(tmp_path, monkeypatch):
             config = f'site="{name}" data-dir="{data}"'
             port = str(free_port())
             processes.start(name, [*node, "--port", port, "--node-config", config], env)
-        answer = flwr(["run", str(app), "local"], env)
-        assert answer["success"], answer
-        results = tmp_path / "results" / federation.name / str(answer["run-id"])
+        command = [str(BIN / "flwr"), "run", str(app), "local", "--format", "json"]
+        told = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+        run = str(json.loads(told.stdout)["run-id"])
+        results = tmp_path / "results" / federation.name / run
         deadline = time.monotonic() + 120
         while not (results / "rounds.jsonl").exists() or not events(results, "end"):
             assert time.monotonic() < deadline, processes.tail("superlink", 30)
