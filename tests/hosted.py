@@ -123,6 +123,7 @@ class Repository:
         file.write_text(json.dumps(payload | {"repository": {"default_branch": "main"}}))
         artifacts.mkdir()
         command = ["act", event, "--json", "--no-cache-server", f"--eventpath={file}"]
+        command += [f"--action-cache-path={self.root / 'act'}"]
         command += [f"--platform={name}=-self-hosted" for name in ("ubuntu-24.04", "self-hosted")]
         for name, commit in sorted(set(_actions(self.work))):
             place = TREE / "tests" / "actions" / name

@@ -93,6 +93,27 @@ def test_mistakes_of_both_files_leave_the_former_components_alone(tmp_path):
     assert after == before
 
 
+def test_a_plan_is_json_for_the_workflow_and_words_for_a_person(tmp_path, monkeypatch):
+    federate(tmp_path, "images: docker.io/acme\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    result = call("pipeline", "plan", "--since", "0" * 40)
+    assert (result.exit_code, result.stdout) == (0, '["tumours"]\n')
+    assert "| tumours | to be built |" in (tmp_path / "summary.md").read_text()
+
+
+def test_in_a_job_a_mistake_is_marked_in_the_log_and_in_the_summary(tmp_path, monkeypatch):
+    federate(tmp_path, "images: docker.io/acme\n", cells(train="def train(:"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    result = call("pipeline", "plan")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("::error::tumour.ipynb: cell 7, line 1: ")
+    assert "tumour.ipynb: cell 7, line 1: " in (tmp_path / "summary.md").read_text()
+
+
 def test_nothing_to_resume_is_exit_code_1(tmp_path):
     result = call("run", federate(tmp_path).folder, "--resume")
     assert result.exit_code == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -224,6 +225,13 @@ def test_weights_of_the_authors_own(tmp_path):
     assert init["command"][-1] == "--from=/run/federator/weights.safetensors"
     mount = "../../weights.safetensors:/run/federator/weights.safetensors:ro"
     assert init["volumes"][-1] == mount
+
+
+def test_the_server_is_told_what_may_be_published(tmp_path):
+    for settings, told in (("", [False, False]), ("publish: {model: true}\n", [True, False])):
+        server = parsed(write(lay_out(tmp_path, settings))["server.yaml"])["services"]["server"]
+        read = json.loads(server["environment"]["FEDERATOR_FEDERATION"])
+        assert [read["publish_model"], read["publish_sites"]] == told
 
 
 def test_the_repositorys_own_template_wins(tmp_path):

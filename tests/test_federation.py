@@ -47,6 +47,7 @@ parameters: {learning_rate: 0.001, size: 224, name: vgg16, augment: true}
 requirements:
   monai: monai == 1.4.0
 build: {base: "mirror.org:5000/python:3.11@sha256:0a", torch_index: }
+publish: {model: true, sites: true}
 """
 
 # Where YAML itself breaks: the file, the line, a part of the message, and of the hint.
@@ -182,6 +183,7 @@ def test_absent_keys_have_defaults(folder: Path) -> None:
     assert (federation.metrics, federation.parameters, federation.requirements) == ([], {}, {})
     assert federation.build.base == "python:3.11-slim-bookworm"
     assert federation.build.torch_index == "https://download.pytorch.org/whl/cpu"
+    assert (federation.publish.model, federation.publish.sites) == (False, False)
 
 
 def test_every_key_is_read(folder: Path) -> None:
@@ -216,6 +218,7 @@ def test_every_key_is_read(folder: Path) -> None:
     assert federation.requirements == {"monai": "monai==1.4.0"}
     assert federation.build.base == "mirror.org:5000/python:3.11@sha256:0a"
     assert (federation.build.index, federation.build.torch_index) == (None, None)
+    assert (federation.publish.model, federation.publish.sites) == (True, True)
 
 
 def test_name_and_root_come_from_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

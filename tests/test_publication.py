@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from made_up_run import SITES, Writer, result, write
+from test_report import Page
 
 from federator import journal, publication
 from federator.comparison import compare
@@ -46,6 +47,17 @@ def test_what_leaves_when_nothing_is_allowed(run, monkeypatch):
     left = streamed(run, WITHHELD, monkeypatch)
     names = {"summary.md", "report/rounds.jsonl", "report/report.html", "report/manifest.json"}
     assert left.keys() == names
+
+
+def test_the_report_that_leaves_says_so_and_has_no_empty_sections(run, tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    page.write_text(streamed(run, WITHHELD, monkeypatch)["report/report.html"])
+    read = Page(page)
+    assert "those of single sites stay on the server" in read.text
+    assert "Federation, all sites" in read.text and "Learning curves" in read.text
+    for absent in ("At each site", "Every round", "All rounds together", "No baselines", "alone"):
+        assert absent not in read.text.partition("How to read this")[0], absent
+    assert 'href="#data"' not in read.html and 'id="data"' not in read.html
 
 
 def test_what_leaves_when_all_is_allowed(run, monkeypatch):

@@ -7,6 +7,9 @@ import tarfile
 import pytest
 import requests
 
+from federator.engine import EngineError
+from federator.errors import InputError
+from federator.login import log_in
 from federator.registry import LoginError, Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]
@@ -88,6 +91,23 @@ def test_login(engine, registry_with_login, image):
     assert Registry().digest(pushed) == digest
     assert Registry().size(pushed) > 0
     assert not Registry().is_public(pushed)
+
+
+def test_a_login_of_the_environment(registry_with_login, docker_config, monkeypatch):
+    host = registry_with_login.host
+    with pytest.raises(InputError, match=f"there is no login for {host}"):
+        log_in(host)
+    monkeypatch.setenv("DOCKERHUB_USERNAME", registry_with_login.user)
+    monkeypatch.setenv("DOCKERHUB_TOKEN", "guess")
+    with pytest.raises(InputError, match=f"{host} refuses the login") as raised:
+        log_in(host)
+    assert "secrets of the repository" in str(raised.value) and "guess" not in str(raised.value)
+    assert not (docker_config / "config.json").exists()
+    monkeypatch.setenv("DOCKERHUB_TOKEN", registry_with_login.password)
+    log_in(host)
+    assert Registry().digest(f"{host}/acme/absent:1") is None
+    with pytest.raises(EngineError, match="connection refused"):
+        log_in("127.0.0.1:1")
 
 
 def test_wrong_password(registry_with_login, docker_config):

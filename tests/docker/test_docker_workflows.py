@@ -372,5 +372,5 @@ def test_of_two_federations_the_one_whose_notebook_changed_is_built(project):
     # The sites have not taken their new files: that is told before any round begins.
     asked = project.rounds(rounds="1")
     assert asked.jobs == {"Rounds": "failure"}
-    assert "site north: outdated" in asked.log and "after round" not in asked.log
+    assert "site north: outdated" in asked.log and "validation: loss" not in asked.log
     assert "north: outdated" in asked.summary and "new compose file" in asked.summary

@@ -1,5 +1,7 @@
 """Rounds in the running server: stopped, cut short, gone on with."""
 
+import time
+
 import pytest
 from deployment import deploy
 
@@ -44,3 +46,28 @@ def test_rounds_can_be_stopped_and_only_one_at_a_time_started(deployment):
     start = deployment.events("start")[-1]
     assert (start["first_round"], start["last_round"], start["local_epochs"]) == (3, 52, 2)
     assert deployment.events("end")[-1]["state"] == "stopped"
+
+
+def test_rounds_are_stopped_from_elsewhere_even_as_they_start(deployment):
+    rounds = deployment.begin("rounds", "--rounds", "50")
+    began = time.monotonic()
+    assert campaign.stop(deployment.premises)
+    assert rounds.wait(30) == 143
+    assert time.monotonic() - began < 60
+    rounds = deployment.begin("rounds", "--rounds", "500")
+    deployment.until(rounds, "after round")
+    done = deployment.begin("rounds", "--stop")
+    assert done.communicate()[0] == "stopped\n" and done.wait() == 0
+    assert rounds.wait(30) == 143
+    assert deployment.events("end")[-1]["state"] == "stopped"
+    assert not campaign.stop(deployment.premises)
+
+
+def test_rounds_for_all_to_see_show_no_figure_of_a_single_site(deployment):
+    rounds = deployment.begin("rounds", "--rounds", "1", "--public")
+    said = rounds.communicate()[0]
+    assert rounds.returncode == 0 and "site north: joined\n" in said
+    # Of a federation of one site, even the figures of all together are those of one.
+    assert "validation:" not in said and "No model has been tested." in said
+    private = deployment.begin("rounds", "--rounds", "1").communicate()[0]
+    assert "site north: joined (train 64" in private and "validation:" in private
