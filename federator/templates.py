@@ -12,7 +12,6 @@ from pathlib import Path
 
 import jinja2
 import tomli_w
-from ruamel.yaml import YAML
 
 from federator.errors import InputError, Problem, Where
 
@@ -77,6 +76,8 @@ def toml(value: object) -> str:
 
 def yaml(value: object) -> str:
     """Write a value as YAML in one line, a text in quotes where it would be taken for more."""
+    from ruamel.yaml import YAML  # the server writes reports, and its image has no ruamel.yaml
+
     written, writer = StringIO(), YAML(typ="safe", pure=True)
     writer.default_flow_style, writer.width, writer.allow_unicode = True, sys.maxsize, True
     writer.dump([value], written)

@@ -1,5 +1,6 @@
 import json
 import subprocess
+import sys
 
 import pytest
 from small_notebook import TRAIN, cells, federate
@@ -160,3 +161,14 @@ def test_another_user_can_read_what_goes_in(tmp_path):
     _, folder = written(tmp_path)
     for path in (folder / "images").rglob("*"):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
+
+
+def test_what_the_servers_image_runs_needs_no_more_than_it_has():
+    absent = ("ruamel.yaml", "nbformat", "nbconvert", "pyflakes", "torch")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+        "import federator.cli, federator.progress, federator.publication, federator.report\n"
+        "import federator.runtime.campaign, federator.runtime.rounds, federator.runtime.serve\n"
+        "from federator.templates import Templates; Templates().read('report.css')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
