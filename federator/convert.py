@@ -30,7 +30,6 @@ class Components:
         source_map: leads from the app's lines to the notebook's.
         client_requirements: pip requirement lines of the client image.
         server_requirements: pip requirement lines of the server image.
-        server_needs_torch: whether those of the server install PyTorch.
         warnings: what is doubtful in the notebook.
     """
 
@@ -39,7 +38,6 @@ class Components:
     source_map: SourceMap
     client_requirements: tuple[str, ...]
     server_requirements: tuple[str, ...]
-    server_needs_torch: bool
     warnings: tuple[Problem, ...]
 
 
@@ -90,7 +88,6 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
         source_map=rendered.source_map,
         client_requirements=client,
         server_requirements=server,
-        server_needs_torch=requirements.needs_torch(server),
         warnings=parts.warnings,
     )
     return components, rendered

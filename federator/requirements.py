@@ -124,15 +124,6 @@ def versions(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name}=={version}" for name in brought if (version := _version(name)))
 
 
-def needs_torch(requirements: Iterable[str]) -> bool:
-    """Say whether installing these requirements installs PyTorch.
-
-    Follows what the installed distributions declare, so one that is not installed here counts
-    only under its own name.
-    """
-    return "torch" in _closure(requirements)
-
-
 def _closure(requirements: Iterable[str]) -> set[str]:
     """Return the names of the distributions that installing these requirements installs."""
     waiting = [Requirement(line) for line in requirements]
