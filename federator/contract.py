@@ -170,8 +170,12 @@ class _Draft:
                 yield name, cell
 
     def _in_doubt(self, cell: Unreadable) -> bool:
-        """Whether a cell may be needed by another one whose needs cannot be read either."""
-        return not cell.cell.language and any(not c.cell.language for c in self.hidden.values())
+        """Whether a cell may hold a part that is missing, or what an unreadable cell needs."""
+        sought = {part.name for part in PARTS if part.required} & {*self.absent}
+        missing = not sought <= self.hidden.keys()
+        return not cell.cell.language and (
+            missing or any(not c.cell.language for c in self.hidden.values())
+        )
 
     def _part_problems(self, part: Part) -> Iterator[Problem]:
         bindings = self.program.bindings(part.name)

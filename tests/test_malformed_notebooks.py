@@ -276,6 +276,13 @@ def test_a_malformed_notebook_is_refused_in_one_message(case):
     assert found[0].startswith(message)
 
 
+def test_a_part_that_is_missing_may_be_in_a_cell_that_is_not_valid_python():
+    found = problems(filled(train=TRAIN.replace("def train", "deff train")))
+    assert len(found) == 2
+    assert found[0].startswith("the notebook defines no `train`")
+    assert found[1].startswith("cell 7, line 1: this is not valid Python: ")
+
+
 def test_every_unfilled_part_of_the_published_template_is_told():
     parts = [
         "class CustomDataset:\n    def __init__(self):\n        self.X = #TODO",
