@@ -86,15 +86,19 @@ def change_train(notebook: Path) -> None:
     nbformat.write(read, notebook)
 
 
-def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks images", description=__doc__)
+def chosen(name: str, description: str | None, arguments: list[str]) -> tuple[Federation, str]:
+    """Return the federation that a benchmark is asked to build, and the index for PyTorch."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=description)
     parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
     parser.add_argument("--torch-index", help="instead of that of the federation file; '' for none")
     options = parser.parse_args(arguments)
     read = federation.read(options.federation)
     index = options.torch_index
-    if index is None:
-        index = read.build.torch_index or ""
+    return read, (read.build.torch_index or "") if index is None else index
+
+
+def main(arguments: list[str]) -> None:
+    read, index = chosen("images", __doc__, arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root, stored = Path(folder), Path(folder) / "registry"
         stored.mkdir()

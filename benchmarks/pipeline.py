@@ -5,7 +5,6 @@ and the registry is a new one. Then one line of ``train`` is changed and pushed,
 The runner's own start (checkout, Python, installing the library) is left out of both.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.images import change_train, lay_out, new_base, registry
+from benchmarks.images import change_train, chosen, lay_out, new_base, registry
 from federator import engine, federation
 from federator.federation import FILE, Federation
 from federator.provision import provision
@@ -46,14 +45,7 @@ exit $status
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline", description=__doc__)
-    parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
-    parser.add_argument("--torch-index", help="instead of that of the federation file; '' for none")
-    options = parser.parse_args(arguments)
-    read = federation.read(options.federation)
-    index = options.torch_index
-    if index is None:
-        index = read.build.torch_index or ""
+    read, index = chosen("pipeline", __doc__, arguments)
     times: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder)

@@ -49,7 +49,7 @@ def test_all_processes_end_on_leaving(tmp_path, command):
         processes.start("one", command, os.environ)
         wait_for(tmp_path / "one.log", "up")
         assert processes.ended("one") is None
-        pid = processes._running["one"].pid
+        pid = processes.pid("one")
     assert not alive(pid)
 
 
@@ -58,7 +58,7 @@ def test_an_error_inside_ends_them_too(tmp_path):
     with pytest.raises(KeyError), Processes(tmp_path) as processes:
         processes.start("one", SLEEP, os.environ)
         wait_for(tmp_path / "one.log", "up")
-        pid = processes._running["one"].pid
+        pid = processes.pid("one")
         raise KeyError
     assert not alive(pid)
 
@@ -89,7 +89,7 @@ def test_killing_the_starter_ends_its_processes(tmp_path):
         "import os, time; from pathlib import Path; from federator.processes import Processes\n"
         f"with Processes(Path({str(tmp_path)!r})) as processes:\n"
         f"    processes.start('one', {SLEEP!r}, os.environ)\n"
-        "    print(processes._running['one'].pid, flush=True); time.sleep(600)\n"
+        "    print(processes.pid('one'), flush=True); time.sleep(600)\n"
     )
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pid = int(starter.stdout.readline())
