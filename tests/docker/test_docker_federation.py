@@ -299,7 +299,7 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
         conversation.sign = lambda *_: b"x" * 64
     else:
         begin = conversation.Conversation.__init__
-        def __init__(self, grid, *rest):
+        def __init__(self, grid, *rest, **more):
             push = grid.push_messages
             def twice(messages):
                 ids = list(push(messages))
@@ -310,7 +310,7 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
                 ])
                 return ids
             grid.push_messages = twice
-            begin(self, grid, *rest)
+            begin(self, grid, *rest, **more)
         conversation.Conversation.__init__ = __init__
 """
 
@@ -349,7 +349,17 @@ def test_an_instruction_of_a_server_that_was_taken_over_is_refused(deployed, wha
 
 
 def wait_for_server(deployed):
-    wait_for(lambda: "Starting Flower SuperExec" in deployed.compose("logs --since=60s server"))
+    """Wait until the server is up that was started last, whatever one before it has said."""
+    container = deployed.container("server")
+
+    def is_up():
+        began = deployed.server.run(
+            f"docker inspect --format '{{{{.State.StartedAt}}}}' {container}"
+        )
+        said = deployed.server.run(f"docker logs --since {began.strip()} {container} 2>&1")
+        return "Starting Flower SuperExec" in said
+
+    wait_for(is_up)
 
 
 class Rounds:
