@@ -22,6 +22,7 @@ from federator.runtime.weights import WeightsError, digest, require_same
 # Each question costs the SuperLink some 12 ms of computing.
 _QUICK, _SLOW = 0.02, 0.2
 _ROLL_CALL = 2.0
+_GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
 _TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
 
 
@@ -204,7 +205,7 @@ class Conversation:
             signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
             content["config"] = messages.instruction_record(text, signature, parcel)
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
-            ttl = max(1.0, deadline - time.time())
+            ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
             ups.append(parcel.up if parcel else "")
         ids = self._grid.push_messages(outgoing)
