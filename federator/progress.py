@@ -24,7 +24,7 @@ class RunProgress:
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
         self._positive: int | None = None
-        self._began = time.monotonic()
+        self._began = self._latest = time.monotonic()
         self._show: dict[str, Callable[[Event], None]] = {
             "start": self._start,
             "site": self._site,
@@ -34,6 +34,7 @@ class RunProgress:
 
     def __enter__(self) -> "RunProgress":
         self._bar.start()
+        self._begin("starting", 1)
         return self
 
     def __exit__(
@@ -47,11 +48,13 @@ class RunProgress:
     def show(self, event: Event) -> None:
         """Show one event of the journal."""
         self._show.get(event["event"], _ignore)(event)
+        self._latest = time.monotonic()
 
     def _start(self, event: Event) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
         labels = event["labels"]
         self._positive = labels.index(event["positive"]) if event["positive"] else None
+        self._begin("federation", self._last - self._first + 1)
         sites = ", ".join(event["sites"])
         _say(
             self._console,
@@ -81,11 +84,12 @@ class RunProgress:
                 )
 
     def _begin(self, description: str, total: int) -> None:
+        """Show another part of the run, which began after the event before."""
         if self._description == description:
             return
         if self._description:
             self._bar.remove_task(self._task)
-        self._description, self._began = description, time.monotonic()
+        self._description, self._began = description, self._latest
         self._task = self._bar.add_task(description, total=total, left="")
 
     def _validation(self, event: Event) -> None:
