@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from federator.convert import Components
 from federator.errors import RunError
-from federator.federation import Federation
+from federator.federation import Federation, Site
 from federator.processes import Processes
 from federator.runtime import control
 from federator.runtime.checkpoints import RunFolder
@@ -42,6 +43,7 @@ from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
 
 _START_PATIENCE = 60.0
+_LONGEST = 107 - 1 - 40  # a Unix socket's path, less a slash and a site's name
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Rehearsal:
                 shutil.rmtree(self._store, ignore_errors=True)
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
+        if len(os.fsencode(scratch)) > _LONGEST:
+            raise RunError(f"{scratch} is too long a path for sockets: set TMPDIR to a shorter one")
         env = environment(scratch)
         port = free_port()
         superlink = f"127.0.0.1:{port}"
@@ -103,13 +107,19 @@ class Rehearsal:
         public = self._write_settings(scratch, processes, env)  # while the SuperLink starts
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
-            self._start_link(site.name, superlink, public, scratch, processes, env)
-            self._start_worker(site.name, scratch, processes, env)
+            processes.start(f"{site.name}.link", self._link(site, superlink, public, scratch), env)
+            hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
+            threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
+            processes.start(
+                f"{site.name}.worker",
+                self._worker(site, scratch),
+                env | hidden | {"OMP_NUM_THREADS": str(threads)},
+            )
         link, follower = Control(superlink, None), Follower(self.folder)
         follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
         while not follower.ended:
             yield from follower.news()
-            self._look_after(scratch, processes, env)
+            self._look_after(processes)
             follower.check(link)
 
     def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
@@ -159,53 +169,37 @@ class Rehearsal:
             said = f"{failure} ({where})" if where else str(failure)
         raise RunError(f"the first model could not be built: {said}")
 
-    def _start_link(
-        self,
-        name: str,
-        superlink: str,
-        public: str,
-        scratch: Path,
-        processes: Processes,
-        env: dict[str, str],
-    ) -> None:
-        site = next(site for site in self.federation.sites if site.name == name)
-        command = [
-            *(sys.executable, "-m", "federator.runtime.link"),
-            *("--server", superlink, "--insecure", "--site", name, "--coordinator-key", public),
+    def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "federator.runtime.link", "--site", site.name),
+            *("--server", superlink, "--insecure", "--coordinator-key", public),
             *("--app-hash", app_hash(self.components.app)),
             *("--store", str(self._store)),
-            *("--socket", str(scratch / name), "--labels", str(len(self.federation.labels))),
+            *("--socket", str(scratch / site.name), "--labels", str(len(self.federation.labels))),
             *("--min-cell-count", str(site.min_cell_count)),
             *("--metrics", *self.federation.metrics),
             *(["--baselines"] if site.baselines else []),
         ]
-        processes.start(f"{name}.link", command, env)
 
-    def _start_worker(
-        self, name: str, scratch: Path, processes: Processes, env: dict[str, str]
-    ) -> None:
-        site = next(site for site in self.federation.sites if site.name == name)
-        command = [
-            *(sys.executable, "-m", "federator.runtime.worker", "--site", name),
-            *("--app", str(self.components.app), "--socket", str(scratch / name)),
+    def _worker(self, site: Site, scratch: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "federator.runtime.worker", "--site", site.name),
+            *("--app", str(self.components.app), "--socket", str(scratch / site.name)),
             *("--data", str(site.data if site.data is not None else scratch / "no-data")),
         ]
-        threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
-        hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
-        processes.start(f"{name}.worker", command, env | hidden | {"OMP_NUM_THREADS": str(threads)})
 
-    def _look_after(self, scratch: Path, processes: Processes, env: dict[str, str]) -> None:
-        """Start workers that ended again.
+    def _look_after(self, processes: Processes) -> None:
+        """Start links and workers that ended again.
 
         Raises:
             RunError: if the SuperLink ended.
         """
-        for site in self.federation.sites:
-            if (status := processes.ended(f"{site.name}.worker")) is not None:
-                reason = f"its worker ended with status {status}"
+        for site, half in product(self.federation.sites, ("link", "worker")):
+            if (status := processes.ended(f"{site.name}.{half}")) is not None:
+                reason = f"its {half} ended with status {status}"
                 fields = {"site": site.name, "state": "restarted", "reason": reason}
                 RunFolder(self.folder).record("site", **fields)
-                self._start_worker(site.name, scratch, processes, env)
+                processes.restart(f"{site.name}.{half}")
         if processes.ended("superlink") is not None:
             raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
 

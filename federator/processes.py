@@ -52,6 +52,7 @@ class Processes:
     logs: Path
     grace: float = 5.0
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, tuple[Sequence[str], Mapping[str, str]]] = field(default_factory=dict)
     _family: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __enter__(self) -> "Processes":
@@ -74,6 +75,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start a process; its output is appended to its log."""
+        self._started[name] = command, env
         with (self.logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 command,
@@ -88,6 +90,10 @@ class Processes:
     def pid(self, name: str) -> int:
         """Return a process's number."""
         return self._running[name].pid
+
+    def restart(self, name: str) -> None:
+        """Start a process that ended again, as it was started."""
+        self.start(name, *self._started[name])
 
     def ended(self, name: str) -> int | None:
         """Return a process's exit status, None while it runs."""

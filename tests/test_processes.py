@@ -102,6 +102,16 @@ def test_killing_the_starter_ends_its_processes(tmp_path):
     assert not alive(pid)
 
 
+def test_a_process_that_ended_is_started_again_and_goes_on_in_its_log(tmp_path):
+    with Processes(tmp_path) as processes:
+        processes.start("one", [sys.executable, "-c", "print('up')"], os.environ)
+        processes._running["one"].wait()
+        assert processes.ended("one") == 0
+        processes.restart("one")
+        processes._running["one"].wait()
+    assert (tmp_path / "one.log").read_text() == "up\nup\n"
+
+
 def test_a_log_can_be_quoted(tmp_path):
     with Processes(tmp_path) as processes:
         processes.start("one", [sys.executable, "-c", "print('a\\nb\\nc')"], os.environ)
