@@ -43,7 +43,7 @@ REASONS = {
     "exception": "{type} in {file}, line {line}",
     "import": "{type} while loading {file}, line {line}",
     "data-missing": "the data folder is not there",
-    "data-empty": "the data folder or its training set is empty",
+    "data-empty": "the data folder, or one of the three sets in it, is empty",
     "single-class": "the training set holds examples of a single label only",
     "labels": "the data has labels outside those that the federation file names",
     "contract": "{type} returned something else than the contract says",

@@ -222,7 +222,7 @@ class Task:
             loaders_by_set = dict(zip(("train", "val", "test"), loaders, strict=True))
         except (TypeError, ValueError, KeyError):
             raise Failure("contract", "load_data") from None
-        if self._examples["trainset"] <= 0:
+        if min(self._examples.values()) <= 0:
             raise Failure("data-empty")
         self._check_labels(loaders_by_set["train"])
         self._loaders = loaders_by_set

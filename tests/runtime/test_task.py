@@ -173,6 +173,11 @@ def test_scores_follow_the_positive_label(make):
         ),
         (
             "load_data",
+            "def load_data(p):\n    return loader(8), loader(4), 0, dict(SIZES, testset=0)",
+            "data-empty",
+        ),
+        (
+            "load_data",
             "def load_data(p):\n    return loader(8, 1), loader(4), loader(4), SIZES",
             "single-class",
         ),
