@@ -214,7 +214,7 @@ class Deployment:
         context = ssl.create_default_context(cafile=self.ca)
         return httpx.Client(base_url=f"https://{self.address}", verify=context, trust_env=False)
 
-    def wait_for(self, log: str, text: str, times: int = 1, seconds: float = 60) -> str:
+    def wait_for(self, log: str, text: str, times: int = 1, seconds: float = 180) -> str:
         """Wait until a part has said something so many times; return all it said."""
         path = self.processes.logs / f"{log}.log"
         deadline = time.monotonic() + seconds
@@ -226,7 +226,7 @@ class Deployment:
 
     def wait_for_health(self) -> None:
         """Wait until the SuperLink answers through the gateway."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         with self.client() as client:
             while time.monotonic() < deadline:
                 try:

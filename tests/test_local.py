@@ -142,7 +142,7 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
             break
     assert running(tmp_path)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in errors
     assert "Traceback" not in errors

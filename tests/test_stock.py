@@ -47,7 +47,7 @@ def test_a_stock_supernode_trains_the_generated_app(tmp_path, monkeypatch):
         told = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
         run = str(json.loads(told.stdout)["run-id"])
         results = tmp_path / "results" / federation.name / run
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (results / "rounds.jsonl").exists() or not events(results, "end"):
             assert time.monotonic() < deadline, processes.tail("superlink", 30)
             time.sleep(0.2)

@@ -52,7 +52,7 @@ def test_it_ends_at_once_when_it_is_told_to(app):
             break
         time.sleep(0.05)
     worker.terminate()
-    worker.communicate(timeout=10)
+    worker.communicate(timeout=60)
     assert worker.returncode == 0
 
 
