@@ -60,7 +60,7 @@ def _table(value: object, rows: int, columns: int) -> list[list[int]]:
 
 def _number(value: object) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-        raise Failure("withheld", "loss or metric")
+        raise Failure("withheld", "a loss or metric that is not a finite number")
     return float(value)  # type: ignore[arg-type]
 
 
