@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.convert import Components
-from federator.errors import RunError
+from federator.errors import FederatorError, InputError, Problem, RunError
 from federator.federation import Federation, Site
 from federator.processes import Processes
 from federator.runtime import control
@@ -69,6 +69,7 @@ class Rehearsal:
 
         Raises:
             RunError: if it ends without a model, with the reason.
+            InputError: if the weights to start from are not the model's.
         """
         journal = RunFolder(self.folder)
         with (
@@ -81,7 +82,7 @@ class Rehearsal:
                 processes.stop()
                 journal.record("end", state="stopped", reason="stopped by hand", seconds=0.0)
                 raise
-            except RunError as error:
+            except FederatorError as error:
                 processes.stop()
                 if not self._has_ended():
                     journal.record("end", state="failed", reason=str(error), seconds=0.0)
@@ -163,6 +164,8 @@ class Rehearsal:
         if status == 0:
             return path
         said = processes.tail("initial", 1)
+        if status == 2:
+            raise InputError(Problem(said, self.federation.where("initial_weights")))
         if status == 1 and said.startswith("{"):
             failure = Failure.read(said)
             where = self.components.source_map.locate(failure.file, failure.line)

@@ -16,7 +16,7 @@ from federator import federation as federation_file
 from federator.cli import app
 from federator.errors import RunError
 from federator.local import free_port, last_folder
-from federator.runtime.weights import load
+from federator.runtime.weights import load, save
 
 SECRET = "Jane Doe, MRN 4711"
 
@@ -207,6 +207,16 @@ def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):
     assert result.exit_code == 1
     told = r"the first model could not be built: ZeroDivisionError in task\.py, line \d+ "
     assert re.search(told + r"\(tumour\.ipynb: cell 6, line 3\)", result.stderr)
+
+
+def test_weights_of_another_model_are_a_mistake_in_the_federation_file(tmp_path):
+    sites = {"north": lay_out_site(tmp_path / "north", 1)}
+    weights = tmp_path / "other.safetensors"
+    save(weights, {"layers.0.weight": np.zeros((3, 3), np.float32)})
+    federation = lay_out(tmp_path, sites, f"initial_weights: {weights}\n")
+    result = CliRunner().invoke(app, ["run", str(federation.folder)])
+    assert result.exit_code == 2
+    assert "federation.yaml: line 3: tensor layers.0.weight is float32[3, 3], " in result.stderr
 
 
 def test_a_port_is_none_that_an_outgoing_connection_may_take():
