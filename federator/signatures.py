@@ -185,13 +185,16 @@ def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -
     hint = f"Write: {part.spelling}"
     inside = list(own_nodes(node.body))
     returned = [n for n in inside if isinstance(n, ast.Return) and n.value is not None]
-    if not returned and not any(isinstance(n, ast.Raise | ast.Yield) for n in inside):
+    if not returned and not any(isinstance(n, ast.Raise) for n in inside):
         yield Problem(f"`{part.name}` returns nothing", step.where(node), hint)
     for statement in returned:
         value = statement.value
         values = value.elts if isinstance(value, ast.Tuple) else []
         unpacked = any(isinstance(element, ast.Starred) for element in values)
-        if values and not unpacked and len(values) != part.returns:
+        if isinstance(value, ast.Constant):
+            message = f"`{part.name}` returns one value, not {part.returns}"
+            yield Problem(message, step.where(statement), hint)
+        elif values and not unpacked and len(values) != part.returns:
             message = f"`{part.name}` returns {len(values)} values, not {part.returns}"
             yield Problem(message, step.where(statement), hint)
 

@@ -105,6 +105,14 @@ CASES = {
         {"test": "def test(net, testloader):\n    print(net)"},
         "cell 8, line 1: `test` returns nothing\n    Write: def test(net, testloader): ... return",
     ),
+    "test yields": (
+        {"test": "def test(net, testloader):\n    yield 1, 2"},
+        "cell 8, line 1: `test` returns nothing\n    Write: def test(net, testloader): ... return",
+    ),
+    "test returns the loss only": (
+        {"test": "def test(net, testloader):\n    return 0.5"},
+        "cell 8, line 2: `test` returns one value, not 2\n    Write: def test(net, testloader)",
+    ),
     "test returns three values": (
         {"test": TEST.replace("return loss / seen", "return seen, loss / seen")},
         "cell 8, line 9: `test` returns 3 values, not 2",
