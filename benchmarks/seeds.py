@@ -26,9 +26,8 @@ from scipy import stats
 
 from federator import federation, journal
 from federator.federation import FILE
-from federator.journal import FEDERATION
 from federator.runtime import weights
-from federator.runtime.instructions import Instruction
+from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.metrics import summarise
 from federator.runtime.task import Task
 from federator.runtime.worker import app_config

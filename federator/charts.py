@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from federator import figures, plots
 from federator.comparison import compare, roc
-from federator.journal import FEDERATION, Journal, Result
+from federator.journal import Journal, Result
 from federator.plots import Chart, Point, Series
 from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
 
 
 def learning(journal: Journal) -> list[Chart]:

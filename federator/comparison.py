@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from federator.journal import FEDERATION, Journal, Result
+from federator.journal import Journal, Result
 from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
 
 COLUMNS = {
     "sensitivity": "Sensitivity",

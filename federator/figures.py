@@ -1,6 +1,6 @@
 """How the report writes names and figures; an unknown figure is a dash."""
 
-from federator.journal import FEDERATION
+from federator.runtime.instructions import FEDERATION
 
 
 def model(name: str) -> str:

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from federator.errors import RunError
 from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
 
 FILE = "rounds.jsonl"
-FEDERATION = "federation"  # the model of that name; every other model is a site's own, alone
 
 
 class _Line(BaseModel):

@@ -16,9 +16,10 @@ from typing import Any
 from federator import figures, journal, report
 from federator.comparison import COLUMNS, compare
 from federator.errors import RunError
-from federator.journal import FEDERATION, Evaluation, Journal
+from federator.journal import Evaluation, Journal
 from federator.markdown import fenced, page, table
 from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
 from federator.runtime.settings import ServerSettings
 
 Event = dict[str, Any]

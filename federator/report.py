@@ -16,8 +16,9 @@ import jinja2
 
 from federator import charts, figures, plots
 from federator.comparison import COLUMNS, compare
-from federator.journal import FEDERATION, Journal, read
+from federator.journal import Journal, read
 from federator.runtime import metrics
+from federator.runtime.instructions import FEDERATION
 from federator.templates import shipped
 
 if TYPE_CHECKING:

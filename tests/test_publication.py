@@ -16,7 +16,7 @@ from test_report import Page
 from federator import journal, publication
 from federator.comparison import compare
 from federator.errors import RunError
-from federator.journal import FEDERATION
+from federator.runtime.instructions import FEDERATION
 from federator.runtime.settings import ServerSettings
 
 WITHHELD = ServerSettings("made-up", "run")

@@ -18,8 +18,8 @@ from pathlib import Path
 from federator.errors import InputError, RunError
 from federator.runtime.checkpoints import RunFolder
 from federator.runtime.control import Control
-from federator.runtime.flower import Setting
 from federator.runtime.options import PREFIX, Parser, file
+from federator.runtime.parameters import Setting
 from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_to_go
 from federator.runtime.settings import ServerSettings
 from federator.runtime.worker import app_config

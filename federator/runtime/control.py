@@ -36,7 +36,7 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
 from federator.errors import RunError
-from federator.runtime.flower import Setting
+from federator.runtime.parameters import Setting
 
 _BIN = Path(sys.executable).parent
 _ENDED = "finished"

@@ -42,14 +42,13 @@ from flwr.supercore.run import RunNotRunningException
 from federator.errors import InputError
 from federator.runtime.admission import Client, note
 from federator.runtime.keys import read_private
+from federator.runtime.parameters import Setting
 
 FLWR_VERSION = "1.41.0"
 if flwr.__version__ != FLWR_VERSION:
     raise ImportError(
         f"this version of federator speaks flwr {FLWR_VERSION}, but {flwr.__version__} is installed"
     )
-
-Setting = bool | float | int | str
 
 # Flower waits a second before it asks again for an object that is announced but not yet there.
 _FIRST_WAIT = 0.01

@@ -7,13 +7,14 @@ The converter writes the assignments of the cell tagged ``parameters`` as
 from collections.abc import Mapping
 from typing import TypeVar
 
+Setting = bool | float | int | str
 Value = TypeVar("Value", bool, float, int, str)
 
 _PREFIX = "parameters."
-_chosen: dict[str, bool | float | int | str] = {}
+_chosen: dict[str, Setting] = {}
 
 
-def choose(run_config: Mapping[str, bool | float | int | str]) -> None:
+def choose(run_config: Mapping[str, Setting]) -> None:
     """Take the parameters of a run from its configuration, before ``task`` is imported."""
     _chosen.clear()
     for key, value in run_config.items():

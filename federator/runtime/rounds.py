@@ -33,14 +33,12 @@ from federator.runtime.flower import quicken_grid
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.outcomes import Failure
-from federator.runtime.parameters import choose
+from federator.runtime.parameters import Setting, choose
 from federator.runtime.settings import ServerSettings
 from federator.runtime.store import STORE, Store
 from federator.runtime.weightfile import WeightFile
 
 log = logging.getLogger("federator")
-
-Setting = bool | float | int | str
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from federator.runtime import metrics
 from federator.runtime.disclosure import SETS
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
-from federator.runtime.parameters import choose
+from federator.runtime.parameters import Setting, choose
 from federator.runtime.weights import Weights, describe
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("federator")
 
-Setting = bool | float | int | str
 _BINS = 64
 
 

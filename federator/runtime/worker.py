@@ -24,8 +24,9 @@ from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
+from federator.runtime.parameters import Setting
 from federator.runtime.sealed import Sealed
-from federator.runtime.task import Setting, Task, telling
+from federator.runtime.task import Task, telling
 from federator.runtime.weights import Weights, WeightsError
 
 if TYPE_CHECKING:
