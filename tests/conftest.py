@@ -1,8 +1,12 @@
 """For all tests."""
 
 import os
+import signal
 
 import pytest
+
+# A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

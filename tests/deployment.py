@@ -47,6 +47,7 @@ class Deployment:
         **changed: str,
     ):
         self.root, self.processes, self.names = root, processes, names
+        self.begun: list[subprocess.Popen[str]] = []
         self.port, self.inner = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         data = {name: lay_out_site(root / "data" / name, seed) for seed, name in enumerate(names)}
@@ -179,9 +180,10 @@ class Deployment:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command of the images, to be stopped by the test."""
-        return subprocess.Popen(
-            [*RUNTIME, *arguments], env=self.env, stdout=subprocess.PIPE, text=True
-        )
+        command = [*RUNTIME, *arguments]
+        begun = subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True)
+        self.begun.append(begun)
+        return begun
 
     def kill(self, name: str) -> None:
         """Kill a part and all it started, as if its container had been."""
@@ -251,4 +253,8 @@ def deploy(root: Path, names: list[str], settings: str = "", **changed: str):
         deployment.wait_for_health()
         deployment.start_server()
         deployment.wait_for("server", "is admitted", times=len(names))
-        yield deployment
+        try:
+            yield deployment
+        finally:
+            for begun in deployment.begun:  # by a test that failed before it stopped it
+                begun.kill()

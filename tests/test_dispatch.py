@@ -397,7 +397,7 @@ def test_ctrl_c_ends_the_view_and_not_the_rounds(hub):
     with subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)
-        rest, said = process.communicate(timeout=30)
+        rest, said = process.communicate(timeout=120)
     assert lines[2] == "rounds: One\n"
     assert process.returncode == 130
     assert said.startswith(

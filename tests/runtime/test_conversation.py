@@ -8,6 +8,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime.conversation import Conversation, Order
 from federator.runtime.instructions import Instruction
+from federator.runtime.store import Store
 
 
 class Silent:
@@ -37,8 +38,8 @@ def identity(monkeypatch):
         monkeypatch.setattr(TaskIdentity, name, value)
 
 
-def test_a_site_that_is_late_is_told_so():
-    conversation = Conversation(Silent(), 7, None, believe=True)
+def test_a_site_that_is_late_is_told_so(tmp_path):
+    conversation = Conversation(Silent(), 7, None, True, Store(tmp_path), lambda _: False)
     conversation.nodes["north"] = 42
     deadline = time.time() + 1.2
     order = Order(Instruction("evaluate", 1, deadline))
