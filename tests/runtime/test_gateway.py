@@ -268,7 +268,10 @@ def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n", most=2**40):
                         threading.Thread(target=copy, args=ends, daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        finally:  # closing it does not end a wait: the next connection would still be taken
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
