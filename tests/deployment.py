@@ -7,7 +7,6 @@ and for each site a link with a key of its own, and a worker.
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -184,17 +183,6 @@ class Deployment:
         begun = subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True)
         self.begun.append(begun)
         return begun
-
-    def kill(self, name: str) -> None:
-        """Kill a part and all it started, as if its container had been."""
-        family, found = [self.processes.pid(name)], 0
-        while found < len(family):
-            children = Path(f"/proc/{family[found]}/task/{family[found]}/children").read_text()
-            family += [int(pid) for pid in children.split()]
-            found += 1
-        for pid in family:
-            os.kill(pid, signal.SIGKILL)
-        self.processes._running[name].wait()
 
     def until(self, process: subprocess.Popen[str], start: str) -> None:
         """Read what a process prints until a line starts like this."""

@@ -5,6 +5,7 @@ GitHub is on this machine: git is led to a bare repository by its configuration,
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,30 @@ pushInsteadOf = git@github.com:
 [url "git@127.0.0.1:"]
 insteadOf = git@github.com:
 """
+
+
+# Its environments find what this one has installed, so that torch is not unpacked twice; but not
+# this tree, and nothing whose commands are called.
+PYTHON3 = """\
+#!/bin/sh
+{python} "$@" && [ "$2" = venv ] &&
+    echo {packages} > "$(echo "$3"/lib/python3*/site-packages)/found.pth"
+"""
+INSTALLED_ANEW = "notebook_federator|__editable__|_virtualenv|pip|flwr|pre_commit"
+
+
+def python3(folder: Path) -> Path:
+    """Return a folder with a ``python3`` that makes such environments."""
+    packages = folder / "packages"
+    packages.mkdir()
+    for found in Path(pytest.__file__).parents[1].iterdir():
+        if not re.match(INSTALLED_ANEW, found.name):
+            (packages / found.name).symlink_to(found)
+    command = folder / "bin" / "python3"
+    command.parent.mkdir()
+    command.write_text(PYTHON3.format(python=sys._base_executable, packages=packages))
+    command.chmod(0o755)
+    return command.parent
 
 
 def script() -> str:
@@ -71,7 +96,7 @@ def author(published, github, tmp_path_factory):
         lay_out_site(folder / "data" / "tumours" / site, seed)
     environment = {
         "HOME": os.environ["HOME"],
-        "PATH": f"{Path(sys._base_executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{python3(folder)}:/usr/local/bin:/usr/bin:/bin",
         "PIP_NO_COMPILE": "0",  # which is how pip spells "do not": what is imported compiles itself
         "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
         "PIP_FIND_LINKS": f"{published} {os.environ.get('PIP_FIND_LINKS', '')}",

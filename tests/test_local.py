@@ -179,24 +179,26 @@ def test_a_round_that_fails_everywhere_ends_the_run_with_every_reason(tmp_path):
     assert not (run.folder / "model.safetensors").exists()
 
 
-def test_weights_in_messages_and_as_files_give_the_same_model_and_so_does_a_second_run(tmp_path):
+def test_weights_in_messages_and_as_files_give_the_same_model_to_the_last_byte(tmp_path):
     models = []
-    for number, transport in enumerate(["files", "files", "messages"]):
+    for number, transport in enumerate(["files", "messages"]):
         root = tmp_path / str(number)
         sites = {n: lay_out_site(root / n, i) for i, n in enumerate(("north", "south"))}
         made = lay_out(root, sites, "rounds: 2\n")
-        if transport == "messages":
+        if transport == "messages":  # at one site of the two: they may be mixed
             path = made.folder / "federation.yaml"
-            text = path.read_text().replace('"min_cell', f'"transport": "{transport}", "min_cell')
+            text = path.read_text().replace(
+                '"min_cell', f'"transport": "{transport}", "min_cell', 1
+            )
             path.write_text(text)
             made = federation_file.read(made.folder)
-            assert [site.transport for site in made.sites] == [transport] * 2
+        assert [site.transport for site in made.sites] == [transport, "files"]
         run = rehearse(made)
         list(run.events())
         models.append((run.folder / "model.safetensors").read_bytes())
         assert not (run.folder / ".store").exists()
         assert all(e["sites"]["north"]["bytes_up"] > 0 for e in events(run.folder, "round"))
-    assert models[0] == models[1] == models[2]
+    assert models[0] == models[1]
 
 
 def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):

@@ -38,6 +38,9 @@ def repository(tmp_path_factory):
     for name, stem in EXAMPLES.items():
         script = root / "notebooks" / f"{stem}_sites.py"
         subprocess.run([sys.executable, script, root / "data" / name], check=True)
+    for table in (root / "data" / "histopathology").glob("*/labels.csv"):
+        head, *patches = table.read_text().splitlines(keepends=True)
+        table.write_text(head + "".join(patches[::6]))  # enough to run everything
     return root
 
 

@@ -204,17 +204,13 @@ def stop(place: Premises) -> bool:
     """
     began, told = time.monotonic(), 0
     while time.monotonic() < began + _STOP_PATIENCE:
-        try:
-            with _alone(place.runs):
-                pass
-            if told or time.monotonic() > began + _STARTING:
-                return bool(told)
-        except RunError:
-            process = int((place.runs / _LOCK).read_text() or 0)
-            if process not in (0, told):
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGTERM)
-                told = process
+        process = _who(place.runs)
+        if process is None and (told or time.monotonic() > began + _STARTING):
+            return bool(told)
+        if process not in (None, 0, told):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+            told = process
         time.sleep(0.1)
     raise RunError(f"the rounds do not end: see process {told} in this container")
 
@@ -228,17 +224,36 @@ def _alone(runs: Path) -> Iterator[None]:
     """
     runs.mkdir(parents=True, exist_ok=True)
     with (runs / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                "rounds are running: wait for their end, or stop them with Ctrl-C where they "
-                "were started, or with: federator rounds --stop"
-            ) from None
+        for left in reversed(range(10)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if not left:
+                    raise RunError(
+                        "rounds are running: wait for their end, or stop them with Ctrl-C where "
+                        "they were started, or with: federator rounds --stop"
+                    ) from None
+                time.sleep(0.02)  # somebody may only have looked who does
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _who(runs: Path) -> int | None:
+    """Return the process that holds the lock, 0 if it has not noted itself yet; None if none."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / _LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            return int(lock.read() or 0)
+    return None
 
 
 def add_premises(parser: argparse.ArgumentParser) -> None:

@@ -17,11 +17,7 @@ from federator.local import free_port
 from federator.registry import Registry
 from federator.runtime.fingerprint import fingerprint
 
-# Not yet seen green as a whole: until then CI does not count on it.
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif("FEDERATOR_LONG" not in os.environ, reason="FEDERATOR_LONG=1 runs it"),
-]
+pytestmark = pytest.mark.docker
 
 NAME, SITES = "tumours", ("north", "south")
 FOLDER = f"compose/{NAME}"

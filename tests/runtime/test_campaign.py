@@ -1,4 +1,9 @@
-"""Rounds in the running server: stopped, cut short, gone on with."""
+"""Rounds in the running server: through the gateway, public, and stopped.
+
+How they go on after a server was killed is tested with containers.
+"""
+
+import re
 
 import pytest
 from deployment import deploy
@@ -15,34 +20,31 @@ def deployment(tmp_path_factory):
         yield deployed
 
 
-def test_a_server_that_is_killed_goes_on_from_the_checkpoint(deployment):
-    rounds = deployment.begin("rounds", "--rounds", "2")
-    deployment.until(rounds, "after round   0")
-    deployment.kill("server")
-    rounds.kill()
-    rounds.wait()
-    assert deployment.events("end") == []
-    deployment.start_server()
-    said = deployment.wait_for("server", "report:")
-    assert "the server went down during rounds: going on from the last checkpoint" in said
-    first, second = deployment.events("start")
-    assert (first["first_round"], first["last_round"]) == (1, 2)
-    assert (second["first_round"], second["last_round"]) == (2, 2)
-    assert [event["round"] for event in deployment.events("round")] == [1, 2]
-    (end,) = deployment.events("end")
-    assert (end["state"], end["round"]) == ("finished", 2)
-    assert campaign.unfinished(deployment.premises) is None
+def test_weights_pass_the_gateway_as_files_and_nobody_sees_a_single_site(deployment):
+    rounds = deployment.begin("rounds", "--rounds", "1", "--public")
+    said = rounds.communicate()[0]
+    assert rounds.returncode == 0 and "site north: joined\n" in said
+    # Of a federation of one site, even the figures of all together are those of one.
+    assert "validation:" not in said and "No model has been tested." in said
+    (run,) = (path for path in deployment.premises.runs.iterdir() if path.is_dir())
+    made = {path.name for path in run.iterdir()}
+    assert made >= {"model.safetensors", "manifest.json", "report.html", "round-001.safetensors"}
+    calls = (deployment.processes.logs / "gateway.log").read_text()
+    assert len(re.findall(r"/v1/weights/down/\*/model 206", calls)) >= 2, "the model came as a file"
+    assert len(re.findall(r"/v1/weights/up/\*/0000 204", calls)) == 1, "and so did the update"
+    assert [path for path in deployment.premises.store.rglob("*") if path.is_file()] == []
+    assert "leaves: 4 tensors" in deployment.wait_for("north.link", "evaluate, round 1")
 
 
 def test_rounds_can_be_stopped_and_only_one_at_a_time_started(deployment):
     rounds = deployment.begin("rounds", "--rounds", "50", "--epochs", "2")
-    deployment.until(rounds, "site north: joined")
+    deployment.until(rounds, "site north: joined (train 64")
     with pytest.raises(RunError, match="rounds are running"):
         campaign.plan(deployment.premises)
     rounds.terminate()
     assert rounds.wait(60) == 143
     start = deployment.events("start")[-1]
-    assert (start["first_round"], start["last_round"], start["local_epochs"]) == (3, 52, 2)
+    assert (start["first_round"], start["last_round"], start["local_epochs"]) == (2, 51, 2)
     assert deployment.events("end")[-1]["state"] == "stopped"
 
 
@@ -59,13 +61,3 @@ def test_rounds_are_stopped_from_elsewhere_even_as_they_start(deployment, monkey
     assert rounds.wait(60) == 143
     assert deployment.events("end")[-1]["state"] == "stopped"
     assert not campaign.stop(deployment.premises)
-
-
-def test_rounds_for_all_to_see_show_no_figure_of_a_single_site(deployment):
-    rounds = deployment.begin("rounds", "--rounds", "1", "--public")
-    said = rounds.communicate()[0]
-    assert rounds.returncode == 0 and "site north: joined\n" in said
-    # Of a federation of one site, even the figures of all together are those of one.
-    assert "validation:" not in said and "No model has been tested." in said
-    private = deployment.begin("rounds", "--rounds", "1").communicate()[0]
-    assert "site north: joined (train 64" in private and "validation:" in private

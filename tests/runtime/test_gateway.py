@@ -3,8 +3,6 @@
 Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
 """
 
-import re
-import shutil
 import socket
 import ssl
 import threading
@@ -15,20 +13,10 @@ import httpx
 import numpy as np
 import pytest
 from deployment import deploy
-from flwr.app import ConfigRecord, Message, RecordDict
-from flwr.common.constant import SUPERLINK_NODE_ID
-from flwr.proto.fleet_pb2 import PushMessagesRequest
-from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
-    get_object_tree,
-    no_object_id_recompute,
-)
-from flwr.supercore.task_identity import TaskIdentity
 
 from federator import sites
 from federator.runtime import flower, network
 from federator.runtime.admission import ConnectionRefused
-from federator.runtime.instructions import Instruction
 from federator.runtime.parcels import PART, Parcel
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Gateway
@@ -325,71 +313,10 @@ def test_the_doctor_sees_the_same(deployment):
         assert "lets this site's key in" in found[-1].what
 
 
-# -- a whole run ------------------------------------------------------------------------------
-
-
-def send(fleet, message):
-    """Write a message to another site, as a link that was taken over might."""
-    from flwr.app.message import remove_content_from_message
-    from flwr.common.serde import message_to_proto
-    from flwr.proto.node_pb2 import Node
-    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_push_object_fn_protobuf
-    from flwr.supercore.inflatable.inflatable_utils import push_objects
-
-    message.metadata.__dict__["_message_id"] = message.object_id
-    with no_object_id_recompute():
-        request = PushMessagesRequest(
-            node=Node(node_id=fleet.node_id),
-            messages_list=[message_to_proto(remove_content_from_message(message))],
-            message_object_trees=[get_object_tree(message)],
-        )
-        taken = fleet._client.PushMessages(request)
-        push = make_push_object_fn_protobuf(
-            fleet._client.PushObject, Node(node_id=fleet.node_id), message.metadata.run_id,
-            taken.session_id,
-        )  # fmt: skip
-        objects = get_all_nested_objects(message)
-        push_objects(objects, push, object_ids_to_push=set(taken.objects_to_push))
-
-
-def test_three_sites_train_and_refuse_what_another_site_wrote(deployment, monkeypatch):
-    """Flower delivers what one site writes to another; only the coordinator's signature counts."""
-    for name in deployment.names:
-        deployment.start_site(name)
-    public = deployment.make_key("mole")
-    shutil.copy(public, deployment.federation.folder / "sites" / "mole.pub")
-    rounds = deployment.begin("rounds", "--rounds", "2")
-    deployment.until(rounds, "site south: joined")
-    victim = int((deployment.root / "south" / "site.node").read_text())
-    (run_id,) = deployment.premises.control().going()
-    with connect(deployment, public.with_suffix(".key")) as fleet:
-        monkeypatch.setattr(TaskIdentity, "_run_id", run_id)
-        monkeypatch.setattr(TaskIdentity, "_task_id", 1)
-        monkeypatch.setattr(TaskIdentity, "_node_id", SUPERLINK_NODE_ID)  # so it pretends
-        forged = Instruction("join", 0, time.time() + 60).write()
-        config = ConfigRecord({"instruction": forged, "signature": b"x" * 64})
-        send(fleet, Message(RecordDict({"config": config}), victim, "query"))
-    said = deployment.wait_for("south.link", "the coordinator has not signed this instruction")
-    assert "refused" in said
-    printed = rounds.communicate(timeout=120)[0]
-    assert rounds.returncode == 0, printed
-    assert "after round   2, validation" in printed
-    assert deployment.events("start")[0]["sites"] == ["north", "south", "west"]
-    trained = [[site["ok"] for site in e["sites"].values()] for e in deployment.events("round")]
-    assert trained == [[True] * 3] * 2
-    assert deployment.events("end")[0]["state"] == "finished"
-    (run,) = (path for path in deployment.premises.runs.iterdir() if path.is_dir())
-    made = {path.name for path in run.iterdir()}
-    assert made >= {"model.safetensors", "manifest.json", "report.html", "round-002.safetensors"}
-    said = (deployment.processes.logs / "gateway.log").read_text()
-    assert len(re.findall(r"/v1/weights/down/\*/model 206", said)) >= 9, "the model came as a file"
-    assert len(re.findall(r"/v1/weights/up/\*/0000 204", said)) >= 6, "and so did the updates"
-    assert [path for path in deployment.premises.store.rglob("*") if path.is_file()] == []
-    for name in deployment.names:
-        assert "leaves: 4 tensors" in deployment.wait_for(f"{name}.link", "evaluate, round 2")
-
-
 def test_a_removed_site_is_locked_out_and_a_new_one_let_in_while_the_server_runs(deployment):
+    for name in ("south", "west"):
+        deployment.start_link(name)
+        deployment.wait_for(f"{name}.link", f"site {name} is connected")
     sites.remove(deployment.federation, "west")
     said = deployment.wait_for("west.link", "this site's key is no longer registered")
     assert "make a new key" in said
@@ -398,5 +325,5 @@ def test_a_removed_site_is_locked_out_and_a_new_one_let_in_while_the_server_runs
     sites.add(deployment.federation, "west", deployment.make_key("west"))
     deployment.wait_for("server", "site west is admitted", times=2)
     deployment.wait_for("west.link", "site west is connected", times=2)
-    others = [(deployment.processes.logs / f"{n}.link.log").read_text() for n in ("north", "south")]
-    assert all("no longer registered" not in text for text in others)
+    other = (deployment.processes.logs / "south.link.log").read_text()
+    assert "no longer registered" not in other
