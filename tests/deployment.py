@@ -184,15 +184,6 @@ class Deployment:
         self.begun.append(begun)
         return begun
 
-    def until(self, process: subprocess.Popen[str], start: str) -> None:
-        """Read what a process prints until a line starts like this."""
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith(start):
-                return
-        raise AssertionError("".join(said))
-
     def events(self, kind: str) -> list[dict]:
         """Return the events of one kind of the only run."""
         (journal,) = self.premises.runs.glob("*/rounds.jsonl")

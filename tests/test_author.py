@@ -43,10 +43,12 @@ insteadOf = git@github.com:
 # this tree, and nothing whose commands are called.
 PYTHON3 = """\
 #!/bin/sh
-{python} "$@" && [ "$2" = venv ] &&
-    echo {packages} > "$(echo "$3"/lib/python3*/site-packages)/found.pth"
+{python} "$@" --without-pip && cd "$3" || exit
+echo {packages} > "$(echo lib/python3*/site-packages)/found.pth"
+printf '#!/bin/sh\\nexec "%s/bin/python" -m pip "$@"\\n' "$PWD" > bin/pip
+chmod +x bin/pip
 """
-INSTALLED_ANEW = "notebook_federator|__editable__|_virtualenv|pip|flwr|pre_commit"
+INSTALLED_ANEW = "notebook_federator|__editable__|_virtualenv|flwr|pre_commit"
 
 
 def python3(folder: Path) -> Path:

@@ -17,8 +17,6 @@ from federator.errors import NotebookError
 ROOT = Path(__file__).parent.parent
 EXAMPLES = {"breast-cancer": "breast_cancer", "histopathology": "histopathology"}
 
-SMALLER = {"breast-cancer": "", "histopathology": "\nparameters: {WIDTH: 0.0625}\n"}
-
 # PyPI's torchvision does not import next to a CPU-only torch; where it does, this does nothing.
 STARTUP = """\
 try:
@@ -59,10 +57,11 @@ def test_a_notebook_runs_top_to_bottom_as_a_central_training(repository, stem, m
     nbclient.execute(read, cwd=str(repository / "notebooks"), timeout=300, kernel_name="python3")
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_a_federation_of_the_examples_trains_and_reports(repository, name):
-    file = repository / "compose" / name / federation.FILE
-    file.write_text(re.sub("local_epochs: .", "local_epochs: 1", file.read_text()) + SMALLER[name])
+def test_a_federation_of_the_images_trains_and_reports(repository):
+    """That of breast-cancer is run with containers, which must give the same."""
+    file = repository / "compose" / "histopathology" / federation.FILE
+    text = re.sub("local_epochs: .", "local_epochs: 1", file.read_text())
+    file.write_text(text + "\nparameters: {WIDTH: 0.0625}\n")
     read = federation.read(file)
     run = rehearse(read, 1, baselines=False)
     list(run.events())

@@ -144,6 +144,13 @@ def test_three_rounds_give_what_the_rehearsal_gives(deployed):
         assert counts[0] == counts[1] != []
 
 
+def test_weights_travel_through_the_gateway_as_files(deployed):
+    calls = deployed.compose("logs gateway")
+    for what in ("down/*/model 206", "up/*/0000 204"):
+        assert calls.count(f"/v1/weights/{what}") >= 9  # three sites, three rounds
+    assert deployed.compose("exec", "-T", "server", "find /store -type f") == ""
+
+
 def test_what_leaves_is_in_the_links_log(deployed):
     for desk in deployed.sites.values():
         log = desk.run("docker compose logs link")
@@ -478,6 +485,17 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed):
     assert sorted(rounds.told()) == [1, 2, 3]
     assert all(one["ok"] for one in rounds.told()[3].values())
     assert deployed.events("start")[-1]["first_round"] == rounds.before + 2
+
+
+def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deployed):
+    command = f"docker compose -f compose/{NAME}/server.yaml exec -T server federator rounds"
+    rounds = Rounds(deployed, 50)
+    rounds.wait_until_trained("hospital-a", 1)
+    deployed.server.run(f"{command} --rounds 1", status=1)
+    assert "rounds are running" in deployed.server.said[-1][1]
+    assert deployed.server.run(f"{command} --stop") == "stopped\n"
+    assert rounds.process.wait(60) == 143
+    assert deployed.events("end")[-1]["state"] == "stopped"
 
 
 def test_a_new_version_is_reviewed_and_taken(deployed):

@@ -26,9 +26,9 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
         way = next(WAYS, "") if trained is not None else ""
         if way == "metrics":
             told |= ROW
-            told["evaluations"] |= {"Jane Doe": told["evaluations"]}
             for evaluation in told["evaluations"].values():
-                evaluation["metrics"] = ROW
+                evaluation |= {"metrics": ROW, "Jane Doe": 4711.0}
+            told["evaluations"] = told["evaluations"] | {"Jane Doe": ROW}
         elif way == "tensor":
             trained |= {"patients": np.full(8, 4711.0, np.float32)}
         elif way == "exception":
