@@ -121,9 +121,10 @@ def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Pol
 def vet_failure(answer: Mapping[str, object]) -> Failure:
     """Return what of a worker's failure may leave: kind, type, file and line."""
     reason, kind, file, line = (answer.get(key) for key in ("reason", "type", "file", "line"))
+    known = isinstance(file, str) and file in _FILES
     return Failure(
         reason if isinstance(reason, str) and reason in REASONS else "unknown",
         kind if isinstance(kind, str) and kind in _TYPES else "an exception of the author's own",
-        file if isinstance(file, str) and file in _FILES else "",
-        line if type(line) is int and 0 <= line < 100_000 else 0,
+        str(file) if known else "",
+        line if known and type(line) is int and 0 <= line < 100_000 else 0,
     )

@@ -94,11 +94,12 @@ def test_of_a_failure_only_kind_type_file_and_line_leave():
         {"reason": "Jane Doe"},
         {"reason": "exception", "type": "JaneDoe", "file": "JaneDoe.py", "line": "JaneDoe"},
         {"reason": "exception", "type": ["JaneDoe"], "file": None, "line": 10**12},
+        {"reason": "exception", "type": "JaneDoe", "file": "", "line": 4711},
         {},
     ],
 )
 def test_names_that_an_author_chose_do_not_leave(told):
     failure = vet_failure(told)
     assert "Jane" not in failure.write()
-    assert "1000000" not in failure.write()
+    assert "1000000" not in failure.write() and "4711" not in failure.write()
     assert json.loads(failure.write())["type"] == "an exception of the author's own"
