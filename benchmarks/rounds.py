@@ -78,6 +78,8 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     read = federation.read(options.federation)
+    if missing := [str(site.data) for site in read.sites if site.data and not site.data.is_dir()]:
+        parser.error(f"no data in {', '.join(missing)}: `make demo` lays it out")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         scratch = Path(folder)
         components = convert(read, scratch / "build")

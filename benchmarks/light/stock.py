@@ -1,13 +1,14 @@
 """Stock Flower: an ordinary app on a stock SuperLink, with stock SuperNodes."""
 
 import itertools
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.light.memory import Peak
-from federator.local import environment, flwr, free_port, wait_for
+from federator.local import environment, free_port, wait_for
 from federator.processes import Processes
 
 
@@ -52,7 +53,9 @@ def rounds(
                 env,
             )  # fmt: skip
         with Peak({"server": [processes.pid("superlink")]}) as peak:
-            flwr(["run", str(app), "local", "-c", f"rounds={count} {settings}"], env)
+            run = [str(binary / "flwr"), "run", str(app), "local"]
+            settings = f"rounds={count} {settings}"
+            subprocess.run([*run, "-c", settings], env=env, check=True, stdout=subprocess.DEVNULL)
             times = _times(scratch / "times", count)
         return times, peak.bytes["server"]
 
