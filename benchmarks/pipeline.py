@@ -21,7 +21,7 @@ from federator.federation import FILE, Federation
 from federator.provision import provision
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from hosted import Repository, Run
+from hosted import WORKFLOWS, Repository, Run
 
 PAPER_S = 15 * 60 + 45  # the two images of the paper of 2022
 STEPS = {
@@ -54,6 +54,9 @@ def main(arguments: list[str]) -> None:
         os.environ["DOCKER_CONFIG"] = folder
         with registry(root / "registry") as host:
             repository, base = Repository(root), new_base(read.build.base)
+            workflows = repository.work / ".github" / "workflows"
+            workflows.mkdir(parents=True)
+            shutil.copy(WORKFLOWS / "federate.yml", workflows)
             copy = lay_out(read, repository.work, f"{host}/benchmark", base, index)
             with (copy.folder / FILE).open("a") as settings:
                 settings.write("\nserver: fl.example.org\n")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -83,10 +82,6 @@ class Repository:
         self.root, self.origin, self.work = root, root / "origin.git", root / "work"
         git(root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
         self.clone(self.work)
-        for name in ("federate.yml", "rounds.yml"):
-            place = self.work / ".github" / "workflows" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(WORKFLOWS / name, place)
 
     def clone(self, place: Path) -> Path:
         """Clone it once more."""

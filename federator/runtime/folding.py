@@ -164,9 +164,10 @@ class _Fold:
 def _mean(_: strategies.FedAvg, updates: Updates, shares: Sequence[float]) -> Floats:
     (first, *others) = shares
     updates = iter(updates)
-    total = next(updates) * np.float64(first)
+    total = np.multiply(next(updates), first, dtype=np.float64)
+    weighted = np.empty_like(total)
     for update, share in zip(updates, others, strict=True):
-        total += update * np.float64(share)
+        total += np.multiply(update, share, out=weighted)
     return total
 
 

@@ -368,6 +368,8 @@ def server_app(module: str) -> ServerApp:
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        # Flower uploads what is logged; a line for each of its calls would cost a call of its own.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         quicken_grid()
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)

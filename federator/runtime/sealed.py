@@ -64,13 +64,15 @@ class Sealed:
         return cls(fd)
 
     @classmethod
-    def filled(cls, size: int, fill: Callable[[memoryview], None]) -> Self:
-        """Return so many bytes of sealed memory, after having them filled."""
+    def filled(cls, size: int, fill: Callable[[int], None]) -> Self:
+        """Return so many bytes of sealed memory, after having its descriptor written to.
+
+        (Writing costs half of what the page faults of a mapping would.)
+        """
         fd = _memory()
         try:
             os.ftruncate(fd, size)
-            with mmap.mmap(fd, size) as mapped, memoryview(mapped) as view:
-                fill(view)
+            fill(fd)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
         except BaseException:
             os.close(fd)

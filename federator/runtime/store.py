@@ -113,10 +113,10 @@ def _table(parts: Sequence[tuple[Path, slice]]) -> Table:
 
 def _part(where: tuple[Path, slice]) -> Part:
     path, part = where
-    hashed, size = hashlib.sha256(), 0
+    hashed, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(_READ))
     with path.open("rb", buffering=0) as source:
         source.seek(part.start)
-        while data := source.read(min(part.stop - part.start - size, _READ)):
-            hashed.update(data)
-            size += len(data)
+        while read := source.readinto(buffer[: part.stop - part.start - size]):
+            hashed.update(buffer[:read])
+            size += read
     return Part(size, hashed.hexdigest())

@@ -6,13 +6,16 @@ from the server that the site's file names and a capability: a message cannot le
 """
 
 import base64
+import hashlib
 import http.client
+import io
 import logging
+import os
 import secrets
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -32,6 +35,7 @@ _AT_ONCE = 4
 _LONGEST_PAUSE = 10.0
 _SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
 _SLICE = 2**20
+_PIECE = 2**18
 
 
 class Gone(Exception):
@@ -41,8 +45,8 @@ class Gone(Exception):
 class Way(Protocol):
     """The way to the server's store. An ``OSError`` says that it may be tried again."""
 
-    def get(self, capability: str, first: int, into: memoryview) -> None:
-        """Read the model's bytes from the first on."""
+    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
+        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
 
     def put(self, capability: str, number: int, data: memoryview) -> None:
         """Write a part of an update."""
@@ -54,12 +58,12 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, capability: str, first: int, into: memoryview) -> None:
-        """Read the model's bytes from the first on."""
+    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
+        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
         try:
             with (self._path / DOWN / capability / MODEL).open("rb", buffering=0) as source:
-                source.seek(first)
-                source.readinto(into)
+                source.seek(where.start)
+                yield from _pieces(source, where.stop - where.start)
         except FileNotFoundError:
             raise Gone from None
 
@@ -89,16 +93,18 @@ class Gateway:
         self._context = ssl.create_default_context(cafile=authorities)
         self._idle: list[http.client.HTTPSConnection] = []
 
-    def get(self, capability: str, first: int, into: memoryview) -> None:
-        """Read the model's bytes from the first on."""
-        bounds = {"Range": f"bytes={first}-{first + len(into) - 1}"}
-        self._request("GET", f"down/{capability}/{MODEL}", bounds, (), into)
+    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
+        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
+        bounds = {"Range": f"bytes={where.start}-{where.stop - 1}"}
+        size = where.stop - where.start
+        yield from self._request("GET", f"down/{capability}/{MODEL}", bounds, (), size)
 
     def put(self, capability: str, number: int, data: memoryview) -> None:
         """Write a part of an update."""
         slices = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
         where, length = f"up/{capability}/{name(number)}", {"Content-Length": str(len(data))}
-        self._request("PUT", where, length, slices, memoryview(bytearray()))
+        for _ in self._request("PUT", where, length, slices, 0):
+            pass
 
     def _request(
         self,
@@ -106,8 +112,8 @@ class Gateway:
         where: str,
         headers: dict[str, str],
         body: Iterable[memoryview],
-        into: memoryview,
-    ) -> None:
+        size: int,
+    ) -> Iterator[memoryview]:
         connection = self._idle.pop() if self._idle else self._connection()
         try:
             connection.request(method, f"/v1/weights/{where}", body or None, headers)
@@ -117,7 +123,10 @@ class Gateway:
             if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
                                      http.client.NO_CONTENT):  # fmt: skip
                 raise OSError(f"{self._server} answers {method} with {answer.status}")
-            if answer.readinto(into) != len(into) or answer.read():
+            for piece in _pieces(answer, size):
+                yield piece
+                size -= len(piece)
+            if size or answer.read():
                 raise OSError(f"{self._server} sends another number of bytes")
         except http.client.HTTPException as error:
             connection.close()
@@ -160,16 +169,21 @@ class Carrier:
             WeightsError: if they are no weights.
         """
 
-        def fill(view: memoryview) -> None:
-            def fetch(number: int, where: slice) -> None:
-                with view[where] as into:
-                    for _ in range(2):
-                        patiently(lambda: self._way.get(parcel.down, where.start, into), expires)
-                        if sha256(into) == parcel.table[number].sha256:
-                            return
+        def fill(fd: int) -> None:
+            def fetch(where: slice) -> Part:
+                hashed, at = hashlib.sha256(), where.start
+                for piece in self._way.get(parcel.down, where):
+                    hashed.update(piece)
+                    at += os.pwrite(fd, piece, at)
+                return Part(at - where.start, hashed.hexdigest())
+
+            def have(number: int, where: slice) -> None:
+                for _ in range(2):
+                    if patiently(lambda: fetch(where), expires) == parcel.table[number]:
+                        return
                 raise InstructionError(f"part {number} of the model is not the coordinator's")
 
-            _side_by_side(fetch, parcel.size)
+            _side_by_side(have, parcel.size)
 
         return Sealed.filled(parcel.size, fill)
 
@@ -194,8 +208,16 @@ def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Resul
         return list(pool.map(each, range(len(parts)), parts))
 
 
-def patiently(what: Callable[[], None], expires: float) -> None:
-    """Do something over the network again until it is done.
+def _pieces(source: io.RawIOBase | io.BufferedIOBase, size: int) -> Iterator[memoryview]:
+    """Yield up to so many bytes of a stream, in a buffer that is used again: it stays cached."""
+    buffer = memoryview(bytearray(min(size, _PIECE)))
+    while read := source.readinto(buffer[:size]):
+        yield buffer[:read]
+        size -= read
+
+
+def patiently(what: Callable[[], Result], expires: float) -> Result:
+    """Do something over the network again until it is done, and return what comes of it.
 
     Raises:
         Failure: ``late``, if it is not by ``expires`` (epoch seconds), or nobody waits for it.

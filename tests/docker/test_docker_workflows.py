@@ -38,12 +38,11 @@ class Project:
         self.github, self.registry, self.root = Repository(root), registry, root
         self.work, self.home = self.github.work, root / "home"
         port = free_port()
-        self.settings = (
-            f"images: {registry.host}/acme\nserver: {address}:{port}\nrounds: 3\n{settings}"
-            "requirements: {torch: torch==2.13.0}\ndeadlines: {join: 60, round: 60}\n"
-        )
-        (self.work / "requirements.txt").write_text("notebook-federator[author]\n")
-        (self.work / ".gitignore").write_text("/build/\n.env\n")
+        named = f"--federation {NAME} --site north --site south --labels benign,malignant"
+        where = f"--images {registry.host}/acme --server {address}:{port}"
+        Desk(root, {}).run(f"federator init {self.work} {named} {where}")
+        with (self.work / FOLDER / "federation.yaml").open("a") as file:
+            file.write(f"rounds: 3\ndeadlines: {{join: 60, round: 60}}\n{settings}")
         self.write(NAME)
         self.github.push("a filled notebook")
         self.github.clone(self.home)
@@ -57,15 +56,13 @@ class Project:
         self.deployed = Deployed(home, {}, NAME)
 
     def write(self, name: str, **changed: str) -> None:
-        """Write a federation and its notebook."""
-        (self.work / "notebooks").mkdir(exist_ok=True)
+        """Write a notebook, and a federation like the first one if there is none of that name."""
         write(self.work / "notebooks" / f"{name}.ipynb", cells(**{"train": PLAIN_TRAIN, **changed}))
-        folder = self.work / "compose" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        sites = json.dumps([{"name": site, "min_cell_count": 1} for site in SITES])
-        (folder / "federation.yaml").write_text(
-            f"notebook: ../../notebooks/{name}.ipynb\nsites: {sites}\n{self.settings}"
-        )
+        file = self.work / "compose" / name / "federation.yaml"
+        if not file.exists():
+            file.parent.mkdir()
+            like = (self.work / FOLDER / "federation.yaml").read_text()
+            file.write_text(like.replace(NAME, name))
 
     def federate(self, event: dict, name: str = "push", password: str | None = None) -> Run:
         """Run federate.yml for an event."""

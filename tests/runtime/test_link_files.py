@@ -1,5 +1,6 @@
 """A link whose weights travel as files, with a real worker's end of the handover."""
 
+import os
 import threading
 import time
 
@@ -138,8 +139,8 @@ def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
 def test_nothing_rides_along_with_an_update_s_file(site):
     """What stands before the numbers could hold a patient's name."""
 
-    def fill(view):
-        view[:] = data
+    def fill(fd):
+        os.pwrite(fd, data, 0)
 
     plain = bytes(Sealed.of(TRAINED).buffer)
     start = plain.index(b"{")

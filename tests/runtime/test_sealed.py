@@ -26,10 +26,7 @@ def test_sealed_weights_can_no_longer_be_changed():
 def test_memory_is_filled_and_then_sealed():
     data = bytes(Sealed.of(WEIGHTS).buffer)
 
-    def fill(view):
-        view[:] = data
-
-    filled = Sealed.filled(len(data), fill)
+    filled = Sealed.filled(len(data), lambda fd: os.pwrite(fd, data, 0))
     assert np.array_equal(filled.weights["a"], WEIGHTS["a"])
     with pytest.raises(PermissionError):
         os.pwrite(filled.fd, b"x", 0)

@@ -23,17 +23,20 @@ class Faulty(Folder):
         super().__init__(path)
         self.cuts, self.changes, self.carried = list(cuts), list(changes), []
 
-    def get(self, capability, first, into):
-        number = first // PART
+    def get(self, capability, where):
+        number = where.start // PART
         if number in self.cuts:
             self.cuts.remove(number)
-            into[:100] = b"x" * 100
+            yield memoryview(b"x" * 100)
             raise ConnectionResetError("cut")
-        super().get(capability, first, into)
-        self.carried.append(number)
+        pieces = super().get(capability, where)
         if number in self.changes:
             self.changes.remove(number)
-            into[5] ^= 1
+            first = next(pieces)
+            first[5] ^= 1
+            yield first
+        yield from pieces
+        self.carried.append(number)
 
     def put(self, capability, number, data):
         if number in self.cuts:
