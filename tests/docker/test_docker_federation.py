@@ -74,7 +74,7 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                         settings.write(f"PORT={port}\n")
             for site in sites:
                 made.sites[site] = set_up(root, data, site, server)
-            wait_for(lambda: made.compose("logs server").count("is admitted") == len(sites))
+            wait_for(lambda: made.compose("logs server").count("is admitted with") == len(sites))
             for desk in made.sites.values():
                 desk.follow("site-operator.md", "4")
                 for command in commands("site-operator.md")["5"][:-1]:
