@@ -121,4 +121,6 @@ def show(read: Federation, times: dict[str, dict[str, float]]) -> None:
     table.add_row("together", *(f"{total:.1f}" for total in totals.values()), style="bold")
     Console().print(table)
     print(f"the two images of the paper of 2022: {PAPER_S} s")
-    print(json.dumps({"benchmark": "pipeline", "s": times, "together_s": totals}))
+    ratio = round(totals["changed train"] / totals["cold"], 4)
+    result = {"benchmark": "pipeline", "ratio": ratio, "s": times, "together_s": totals}
+    print(json.dumps(result))

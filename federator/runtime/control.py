@@ -160,7 +160,6 @@ def environment(home: Path, superlink: str) -> dict[str, str]:
         "FLWR_HOME": str(home),
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.3",
         "NO_PROXY": host,
         "no_proxy": host,
         "PYTHONUNBUFFERED": "1",
