@@ -1,19 +1,59 @@
-"""Run a benchmark by its name."""
+"""Run a benchmark by its name; after ``--save`` what it prints is kept in docs/measured/, too."""
 
 import importlib
+import io
+import os
+import platform
+import subprocess
 import sys
+from contextlib import redirect_stdout
+from datetime import date
 from pathlib import Path
 
-NAMES = sorted(
-    path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
-)
+HERE = Path(__file__).parent
+MEASURED = HERE.parent / "docs" / "measured"
+NAMES = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+
+
+class Copying(io.StringIO):
+    """Passes on what is printed, and keeps a copy."""
+
+    def write(self, text: str) -> int:
+        """Pass a text on."""
+        sys.__stdout__.write(text)
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Show what was passed on."""
+        sys.__stdout__.flush()
+
+
+def save(arguments: list[str], printed: str) -> None:
+    """Write what a benchmark printed, and on what it ran."""
+    commit = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    version = subprocess.run(commit, capture_output=True, text=True).stdout.strip()
+    MEASURED.mkdir(exist_ok=True)
+    (MEASURED / f"{arguments[0]}.md").write_text(
+        f"`python -m benchmarks --save {' '.join(arguments)}`, {date.today()}, at {version}, "
+        f"on {os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}):\n\n"
+        f"```\n{printed.strip()}\n```\n"
+    )
 
 
 def main(arguments: list[str]) -> int:
+    keep = arguments[:1] == ["--save"]
+    arguments = arguments[keep:]
     if not arguments or arguments[0] not in NAMES:
-        print(f"usage: python -m benchmarks {{{','.join(NAMES)}}} …", file=sys.stderr)
+        print(f"usage: python -m benchmarks [--save] {{{','.join(NAMES)}}} …", file=sys.stderr)
         return 2
-    return int(importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]) or 0)
+    benchmark = importlib.import_module(f"benchmarks.{arguments[0]}")
+    if not keep:
+        return int(benchmark.main(arguments[1:]) or 0)
+    with redirect_stdout(Copying()) as copy:
+        status = int(benchmark.main(arguments[1:]) or 0)
+    if status == 0:
+        save(arguments, copy.getvalue())
+    return status
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def _call(*command: object) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run all seeds and print the comparison."""
-    parser = argparse.ArgumentParser(prog="benchmarks seeds", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=__doc__)
     parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
     parser.add_argument("--seeds", type=int, default=20, help="how many, at least 2")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
