@@ -1,10 +1,12 @@
 """What a server does that was taken over: Python runs this before anything else.
 
-TAKEN_OVER says whether it forges instructions (unsigned) or sends them twice (replayed).
+TAKEN_OVER says whether it forges instructions (unsigned) or sends them a second time, to hear what
+is answered then (replayed).
 """
 
 import os
 import sys
+import time
 
 if any("flwr-serverapp" in word for word in sys.orig_argv):
     from flwr.app import Message
@@ -21,15 +23,17 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
         def replaying(self, grid, *rest, **more):
             push = grid.push_messages
 
-            def twice(messages):
-                ids = list(push(messages))
+            def again(messages):
+                messages, copies = list(messages), []
+                push(messages)
+                time.sleep(3)  # until each is followed
                 for m in messages:
                     about = m.metadata
                     to = (about.dst_node_id, about.message_type)
-                    push([Message(m.content, *to, ttl=about.ttl, group_id=about.group_id)])
-                return ids
+                    copies.append(Message(m.content, *to, ttl=about.ttl, group_id=about.group_id))
+                return push(copies)
 
-            grid.push_messages = twice
+            grid.push_messages = again
             begin(self, grid, *rest, **more)
 
         Conversation.__init__ = replaying
