@@ -52,7 +52,7 @@ class SiteState(_Line):
     event: Literal["site"]
     time: datetime
     site: str
-    state: str  # joined | missing | outdated | refused | failed | restarted
+    state: str  # joined | missing | outdated | refused | failed | restarted | warned
     reason: str | None = None
     examples: dict[str, int] | None = None  # of each of trainset, valset and testset
 

@@ -139,7 +139,8 @@ def _curve(told: Journal) -> str:
 
 def _absent(told: Journal) -> dict[str, str]:
     """Return the sites whose last word, or lack of one, is not that they joined."""
-    last = {state.site: state for state in told.states if state.time >= told.start.time}
+    began = told.start.time
+    last = {s.site: s for s in told.states if s.time >= began and s.state != "warned"}
     return {
         site: f"{state.state} ({state.reason})"
         for site, state in last.items()

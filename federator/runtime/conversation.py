@@ -46,6 +46,7 @@ class Answer:
     bytes_down: int = 0
     bytes_up: int = 0
     files: bool = False
+    forged: int = 0
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ class Conversation:
             return Answer(site, seconds, failure=failure, bytes_down=down)
         content = reply.content
         site, files = messages.site_name(content), messages.takes_files(content)
+        forged = messages.forged_in(content)
         try:
             outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
             trains = item.order.instruction.kind == "train"
@@ -247,7 +249,7 @@ class Conversation:
         except Failure as failure:
             return Answer(site, seconds, failure=failure, bytes_down=down)
         up = 0 if update is None else update.numbers
-        return Answer(site, seconds, outcome, update, None, down, up, files)
+        return Answer(site, seconds, outcome, update, None, down, up, files, forged)
 
     def _update(self, content: RecordDict, item: _Sent) -> WeightFile:
         """Return the update of a reply, which has the model's tensors and only finite numbers.

@@ -23,6 +23,10 @@ class InstructionError(ValueError):
     """An instruction that a site must not follow."""
 
 
+class Forged(InstructionError):
+    """An instruction that the coordinator has not signed, whoever wrote it."""
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One thing for a site to do with the weights that come along.
@@ -94,12 +98,12 @@ def verify(
     """Check an instruction's signature.
 
     Raises:
-        InstructionError: if it is not the coordinator's, for this node, run and weights.
+        Forged: if it is not the coordinator's, for this node, run and weights.
     """
     try:
         key.verify(signature, _statement(text, run_id, node_id, weights_digest))
     except InvalidSignature:
-        raise InstructionError("the coordinator has not signed this instruction") from None
+        raise Forged("the coordinator has not signed this instruction") from None
 
 
 def refuse_overrides(overrides: Mapping[str, object], allowed: frozenset[str]) -> None:

@@ -26,6 +26,7 @@ from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
 from federator.runtime.handover import Counter, HandoverError
 from federator.runtime.instructions import (
     FEDERATION,
+    Forged,
     Instruction,
     InstructionError,
     refuse_overrides,
@@ -86,6 +87,7 @@ class Link:
     counter: Counter
     carrier: Carrier | None = None
     worker_patience: float = 60.0
+    _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _done: set[bytes] = field(default_factory=set)
 
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
@@ -96,6 +98,7 @@ class Link:
             self._report(outcome, trained)
             return self._reply(message, errand, outcome, trained)
         except (InstructionError, ParcelError, WeightsError) as error:
+            self._forged += isinstance(error, Forged)
             log.warning("refused: %s", error)
             return messages.failure_reply(Failure("refused", str(error)), message, self.site)
         except Failure as failure:
@@ -205,12 +208,12 @@ class Link:
         Raises:
             Failure: if it cannot be handed in.
         """
-        files = self.carrier is not None
+        files, forged, self._forged = self.carrier is not None, self._forged, 0
         if trained is not None and errand.up and self.carrier is not None:
             table = self.carrier.send(errand.up, trained, errand.instruction.expires)
-            return messages.outcome_reply(message, self.site, outcome, None, files, table)
+            return messages.outcome_reply(message, self.site, outcome, None, files, table, forged)
         weights = None if trained is None else trained.weights
-        return messages.outcome_reply(message, self.site, outcome, weights, files)
+        return messages.outcome_reply(message, self.site, outcome, weights, files, forged=forged)
 
     def _report(self, outcome: Outcome, trained: Sealed | None) -> None:
         """Log what leaves, for the site's own record."""

@@ -93,13 +93,15 @@ def weights_in(content: RecordDict) -> Weights | None:
     return None if record is None else from_record(record)
 
 
-def site_record(site: str, files: bool, table: Table) -> ConfigRecord:
+def site_record(site: str, files: bool, table: Table, forged: int) -> ConfigRecord:
     """Return what a site says of itself, and of the files that it has sent.
 
-    That is its name, which Flower it speaks, whether weights may travel as files beside messages;
-    and of an update that did, the table of its parts.
+    That is its name, which Flower it speaks, whether weights may travel as files beside messages,
+    and how many instructions it refused that the coordinator had not signed; and of an update that
+    travelled so, the table of its parts.
     """
-    said: dict[str, bool | str] = {"name": site, "flwr": flwr.__version__, "files": files}
+    said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__, "files": files}
+    said["forged"] = forged
     return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
 
 
@@ -107,6 +109,13 @@ def takes_files(content: RecordDict) -> bool:
     """Tell whether a site says that weights may travel as files; stock SuperNodes do not."""
     record = content.config_records.get("site")
     return record is not None and record.get("files") is True
+
+
+def forged_in(content: RecordDict) -> int:
+    """Return how many forged instructions a site says that it refused."""
+    record = content.config_records.get("site")
+    said = None if record is None else record.get("forged")
+    return said if type(said) is int else 0
 
 
 def table_in(content: RecordDict) -> Table | None:
@@ -214,12 +223,13 @@ def outcome_reply(
     weights: Weights | None = None,
     files: bool = False,
     table: Table = (),
+    forged: int = 0,
 ) -> Message:
     """Return the reply in which a site tells an outcome, with its update or the table of its parts.
 
-    ``files`` says whether weights may travel so.
+    ``files`` says whether weights may travel so; ``forged`` how many instructions were.
     """
-    site_says = site_record(site, files, table)
+    site_says = site_record(site, files, table, forged)
     content = RecordDict({"metrics": outcome_record(outcome), "site": site_says})
     if weights is not None:
         content["arrays"] = to_record(weights)

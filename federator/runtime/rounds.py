@@ -215,6 +215,7 @@ class Server:
         if self._told.get(site) != fields:  # it is greeted again in each round
             self.folder.record("site", site=site, **fields)
         self._told[site] = fields
+        self._warn({site: answer})
 
     # -- testing ----------------------------------------------------------------------------
 
@@ -333,6 +334,7 @@ class Server:
         self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
     ) -> None:
         """Write a round of training into the journal."""
+        self._warn(answers)
         sites: dict[str, object] = {}
         for site, answer in answers.items():
             traffic = {"bytes_down": answer.bytes_down, "bytes_up": answer.bytes_up}
@@ -352,6 +354,7 @@ class Server:
         self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
     ) -> None:
         """Write the evaluation of a model into the journal."""
+        self._warn(answers)
         sites: dict[str, object] = {}
         for site, answer in answers.items():
             if answer.outcome is None or name not in answer.outcome.evaluations:
@@ -359,6 +362,14 @@ class Server:
             fields = asdict(answer.outcome.evaluations[name])
             sites[site] = {key: value for key, value in fields.items() if value is not None}
         self.folder.record(event, model=model, round=number, sites=sites)
+
+    def _warn(self, answers: Mapping[str, Answer]) -> None:
+        """Write down what sites have refused since they were last heard: somebody attacks."""
+        for site, answer in answers.items():
+            if answer.forged:
+                reason = f"it refused {answer.forged} instruction(s) that you had not signed"
+                log.warning("site %s: %s", site, reason)
+                self.folder.record("site", site=site, state="warned", reason=reason)
 
 
 def server_app(module: str) -> ServerApp:

@@ -371,7 +371,8 @@ def test_an_instruction_that_another_site_wrote_is_refused(deployed):
     thief.run(f"{execute} - /tmp/thief.key {run} {node} < site.py")
     said = "refused: the coordinator has not signed this instruction"
     wait_for(lambda: said in victim.run("docker compose logs --tail=20 link"))
-    rounds.finish()
+    told = "site hospital-b: warned (it refused 1 instruction(s) that you had not signed)"
+    assert told in rounds.finish()
     assert all(one["ok"] for one in rounds.told()[1].values())
     key.unlink()
     wait_for(lambda: "site thief is locked out" in deployed.compose("logs server"))
