@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -34,7 +35,7 @@ def save(arguments: list[str], printed: str) -> None:
     version = subprocess.run(commit, capture_output=True, text=True).stdout.strip()
     MEASURED.mkdir(exist_ok=True)
     (MEASURED / f"{arguments[0]}.md").write_text(
-        f"`python -m benchmarks --save {' '.join(arguments)}`, {date.today()}, at {version}, "
+        f"`python -m benchmarks --save {shlex.join(arguments)}`, {date.today()}, at {version}, "
         f"on {os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}):\n\n"
         f"```\n{printed.strip()}\n```\n"
     )
