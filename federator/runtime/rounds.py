@@ -143,6 +143,12 @@ class Server:
         self.record_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint
 
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
+        """Give sites their orders; write down what they warn of, and return their answers."""
+        answers = self.conversation.ask(orders, deadline)
+        self._warn(answers)
+        return answers
+
     def deliver(
         self, number: int, orders: Mapping[str, Order], deadline: float
     ) -> dict[str, Answer]:
@@ -152,7 +158,7 @@ class Server:
             RunError: if fewer than the quorum did, with each site's reason.
         """
         self._require_space(orders)
-        answers = self.conversation.ask(orders, deadline)
+        answers = self.ask(orders, deadline)
         delivered = sum(answer.failure is None for answer in answers.values())
         needed = max(1, min(self.settings.quorum, len(orders)))
         if delivered < needed:
@@ -224,7 +230,7 @@ class Server:
         deadline = time.time() + self.settings.round_deadline
         instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
         order = Order(instruction, checkpoint.weights)
-        answers = self.conversation.ask(dict.fromkeys(self.conversation.nodes, order), deadline)
+        answers = self.ask(dict.fromkeys(self.conversation.nodes, order), deadline)
         if "val" in sets:
             own = answers if model == FEDERATION else {model: answers[model]}
             self.record_evaluation("validation", model, checkpoint.round, own, "val")
@@ -264,7 +270,7 @@ class Server:
                 if site in self.conversation.nodes
             }
             self._require_space(orders)
-            for site, answer in self.conversation.ask(orders, deadline).items():
+            for site, answer in self.ask(orders, deadline).items():
                 taken = time.monotonic() - started
                 self.record_round(site, number, {site: answer}, taken)
                 self.record_evaluation("validation", site, number - 1, {site: answer}, "val")
@@ -334,7 +340,6 @@ class Server:
         self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
     ) -> None:
         """Write a round of training into the journal."""
-        self._warn(answers)
         sites: dict[str, object] = {}
         for site, answer in answers.items():
             traffic = {"bytes_down": answer.bytes_down, "bytes_up": answer.bytes_up}
@@ -354,7 +359,6 @@ class Server:
         self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
     ) -> None:
         """Write the evaluation of a model into the journal."""
-        self._warn(answers)
         sites: dict[str, object] = {}
         for site, answer in answers.items():
             if answer.outcome is None or name not in answer.outcome.evaluations:

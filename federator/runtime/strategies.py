@@ -163,7 +163,7 @@ class StrategyGrid(Grid):
         orders = {site: self._order(kind, m, deadline, kept) for site, m in by_site.items()}
         number = next(iter(orders.values())).instruction.round
         if kind == "evaluate":
-            answers = self._server.conversation.ask(orders, deadline)
+            answers = self._server.ask(orders, deadline)
             self._server.record_evaluation("validation", FEDERATION, number, answers, "val")
         else:
             answers = self._server.deliver(number, orders, deadline)

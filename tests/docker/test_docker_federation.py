@@ -344,7 +344,7 @@ def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(deployed):
         assert "in memory that is not sealed" in link
     journal = json.dumps(deployed.events())
     for left in (said, link, journal, deployed.compose("logs")):
-        assert "Jane" not in left and "4711" not in left
+        assert not any(mark in left for mark in ("Jane", "MRN", "4711.0", "line 4711"))
     wait_for(lambda: "healthy" in inspected_state(deployed, site, "worker"))
 
 
