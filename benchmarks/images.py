@@ -109,12 +109,12 @@ def main(arguments: list[str]) -> None:
             for column in ("", "s", "kB uploaded"):
                 table.add_column(column, justify="left" if not column else "right")
             result: dict[str, object] = {"benchmark": "images"}
-            seconds_of: dict[str, float] = {}
+            took: dict[str, float] = {}
             for name in ("cold", "again", "changed train"):
                 if name == "changed train":
                     change_train(copy.notebook)
-                seconds_of[name], uploaded, images = measure(copy, stored)
-                seconds = seconds_of[name]
+                seconds, uploaded, images = measure(copy, stored)
+                took[name] = seconds
                 result[name] = {"s": round(seconds, 1), "kB": round(uploaded / 1000, 1)}
                 table.add_row(name, f"{seconds:.1f}", f"{uploaded / 1000:,.1f}")
             sizes = {name: Registry().size(str(one)) / MB for name, one in images.by_name().items()}
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> None:
         table.add_row(name, f"{size:.0f}", str(PAPER_MB.get(name, "")))
     Console().print(table)
     result["MB"] = {name: round(size) for name, size in sizes.items()}
-    result["ratio"] = round(seconds_of["changed train"] / seconds_of["cold"], 4)
+    result["ratio"] = round(took["changed train"] / took["cold"], 4)
     print(json.dumps(result))
 
 

@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+LONG = 1000  # epochs that take some seconds, for faults to happen meanwhile
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
@@ -26,6 +28,15 @@ def commands(document: str) -> dict[str, list[str]]:
         section[0]: [line for block in _BLOCK.findall(section) for line in block.splitlines()]
         for section in sections
     }
+
+
+def wait_for(look, seconds=120):
+    """Look again and again until there is something to see; return it."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.3)
+    return seen
 
 
 @dataclass
@@ -95,6 +106,39 @@ class Deployed:
         for site in self.sites.values():
             site.run("docker compose --profile=review down --volumes --timeout 2")
         self.compose("down", "--volumes", "--timeout 2")
+
+
+class Rounds:
+    """Rounds that are going on, long ones to break something meanwhile."""
+
+    def __init__(self, deployed, count=3, epochs=LONG):
+        self.deployed = deployed
+        file = deployed.server.folder / "compose" / deployed.name / "server.yaml"
+        command = ["docker", "compose", "-f", str(file), "exec", "-T", "server"]
+        self.before = deployed.events("round")[-1]["round"]
+        self.process = subprocess.Popen(
+            [*command, "federator", "rounds", f"--rounds={count}", f"--epochs={epochs}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_until_trained(self, site, number):
+        """Wait until a site trains the round of that number, from 1."""
+        desk, text = self.deployed.sites[site], f"train, round {self.before + number}, "
+        wait_for(lambda: text in desk.run("docker compose logs --tail=30 link"))
+        time.sleep(1)
+
+    def told(self):
+        """Return the rounds as the journal has them by now, by number from 1."""
+        found = [e for e in self.deployed.events("round") if e["round"] > self.before]
+        return {event["round"] - self.before: event["sites"] for event in found}
+
+    def finish(self):
+        """Wait for the end; return what the command said."""
+        said = self.process.communicate(timeout=300)[0]
+        assert self.process.returncode == 0, said
+        return said
 
 
 def repository(root: Path, data: Path) -> Iterator[str]:

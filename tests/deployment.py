@@ -141,15 +141,6 @@ class Deployment:
             "server", *RUNTIME, "serve", f"--sites={folder}", f"--secret={secret}", "--every=0.3"
         )
 
-    def start_site(self, name: str) -> None:
-        """Start a site's link and worker, as in the site's compose file."""
-        self.start_link(name)
-        self.start(
-            f"{name}.worker", *RUNTIME, "worker", "--app", self.components.app,
-            *("--data", self.data[name], "--site", name, "--socket", self.socket(name)),
-            env=self.env_of_site,
-        )  # fmt: skip
-
     def socket(self, name: str) -> Path:
         """Return where a site's worker connects."""
         return self.root / f"{name}.socket"

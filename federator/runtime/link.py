@@ -32,7 +32,7 @@ from federator.runtime.instructions import (
     refuse_overrides,
     verify,
 )
-from federator.runtime.options import Parser, file, trusted
+from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.parcels import ParcelError
 from federator.runtime.sealed import Sealed
@@ -266,8 +266,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a link until it is stopped; a lost connection is made again."""
     options = _options(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    begin_log()
     signals.signal(signals.SIGTERM, _stop)
     key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
     carrier = None

@@ -100,9 +100,9 @@ def site_record(site: str, files: bool, table: Table, forged: int) -> ConfigReco
     and how many instructions it refused that the coordinator had not signed; and of an update that
     travelled so, the table of its parts.
     """
-    said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__, "files": files}
-    said["forged"] = forged
-    return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
+    said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
+    more = {"parts": write_table(table)} if table else {}
+    return ConfigRecord({**said, "files": files, "forged": forged, **more})
 
 
 def takes_files(content: RecordDict) -> bool:

@@ -5,6 +5,7 @@ or ``doctor``, has that service's settings.
 """
 
 import argparse
+import logging
 import os
 import ssl
 import tempfile
@@ -32,6 +33,15 @@ class Parser(argparse.ArgumentParser):
             elif action.nargs == "*":
                 action.default = value.split()
         return action
+
+
+def begin_log() -> None:
+    """Log as all that goes on running does.
+
+    But no line for each call of Flower's: of a ServerApp, Flower uploads every line by a call.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def file(text: str) -> Path:

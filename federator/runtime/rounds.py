@@ -32,6 +32,7 @@ from federator.runtime.disk import require_space
 from federator.runtime.flower import quicken_grid
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
+from federator.runtime.options import begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting, choose
 from federator.runtime.settings import ServerSettings
@@ -382,9 +383,7 @@ def server_app(module: str) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        # Flower uploads what is logged; a line for each of its calls would cost a call of its own.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        begin_log()
         quicken_grid()
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)

@@ -18,7 +18,7 @@ from federator.errors import InputError, RunError
 from federator.runtime.campaign import Premises, add_premises, premises, unfinished
 from federator.runtime.control import Control, environment, program
 from federator.runtime.keys import fingerprint, read_public
-from federator.runtime.options import Parser
+from federator.runtime.options import Parser, begin_log
 from federator.runtime.runs import end_on_sigterm
 from federator.runtime.settings import ENVIRONMENT
 
@@ -160,7 +160,6 @@ def main(arguments: list[str] | None = None) -> int:
         help="what SuperLink and SuperExec share")  # fmt: skip
     add("--every", type=float, default=3.0, help="seconds between looks at the keys")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    begin_log()
     end_on_sigterm()
     return serve(premises(options), options.sites, options.secret, options.every)

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -95,25 +96,26 @@ class Gateway:
 
     def get(self, capability: str, where: slice) -> Iterator[memoryview]:
         """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
-        bounds = {"Range": f"bytes={where.start}-{where.stop - 1}"}
-        size = where.stop - where.start
-        yield from self._request("GET", f"down/{capability}/{MODEL}", bounds, (), size)
+        bounds, missing = f"bytes={where.start}-{where.stop - 1}", where.stop - where.start
+        with self._answer("GET", f"down/{capability}/{MODEL}", {"Range": bounds}) as answer:
+            for piece in _pieces(answer, missing):
+                yield piece
+                missing -= len(piece)
+            if missing:
+                raise OSError(f"{self._server} sends another number of bytes")
 
     def put(self, capability: str, number: int, data: memoryview) -> None:
         """Write a part of an update."""
         slices = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
         where, length = f"up/{capability}/{name(number)}", {"Content-Length": str(len(data))}
-        for _ in self._request("PUT", where, length, slices, 0):
+        with self._answer("PUT", where, length, slices):
             pass
 
-    def _request(
-        self,
-        method: str,
-        where: str,
-        headers: dict[str, str],
-        body: Iterable[memoryview],
-        size: int,
-    ) -> Iterator[memoryview]:
+    @contextmanager
+    def _answer(
+        self, method: str, where: str, headers: dict[str, str], body: Iterable[memoryview] = ()
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Make a request; its answer has to be read to the end."""
         connection = self._idle.pop() if self._idle else self._connection()
         try:
             connection.request(method, f"/v1/weights/{where}", body or None, headers)
@@ -123,10 +125,8 @@ class Gateway:
             if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
                                      http.client.NO_CONTENT):  # fmt: skip
                 raise OSError(f"{self._server} answers {method} with {answer.status}")
-            for piece in _pieces(answer, size):
-                yield piece
-                size -= len(piece)
-            if size or answer.read():
+            yield answer
+            if answer.read():
                 raise OSError(f"{self._server} sends another number of bytes")
         except http.client.HTTPException as error:
             connection.close()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
-from federator.runtime.options import Parser
+from federator.runtime.options import Parser, begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting
 from federator.runtime.sealed import Sealed
@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--site", required=True, help="the site's name")
     parser.add_argument("--socket", type=Path, required=True, help="where the link listens")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    begin_log()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing here is worth waiting for
     if options.app_hash and options.app_hash != _app_hash(options.app.resolve()):
         log.error("the code in this image is not that of the app that this site took")

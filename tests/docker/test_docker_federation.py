@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from deployed import DOCS, Deployed, Desk, commands, repository
+from deployed import DOCS, Deployed, Desk, Rounds, commands, repository, wait_for
 from rehearsals import events
 
 from federator.certificates import issue
@@ -23,18 +23,8 @@ pytestmark = pytest.mark.docker
 NAME = "breast-cancer"
 SETTINGS = DOCS.joinpath("coordinator.md").read_text().split("```yaml\n")[1].split("```")[0]
 ROUND_DEADLINE = 60
-LONG = 1000  # epochs that take some seconds, for faults to happen meanwhile
 QUORUM = 2
 TAKEN_OVER = Path(__file__).parent / "taken_over"
-
-
-def wait_for(look, seconds=120):
-    """Look again and again until there is something to see; return it."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.3)
-    return seen
 
 
 @pytest.fixture(scope="module")
@@ -327,8 +317,13 @@ def test_an_instruction_of_a_server_that_was_taken_over_is_refused(deployed, wha
     wait_for_server(deployed)
 
 
-def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(deployed):
+def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, deployed):
     site, desk = "hospital-a", deployed.sites["hospital-a"]
+
+    def is_healthy():
+        state = inspected(engine, deployed, "worker", site)["State"]
+        return state["Health"]["Status"] == "healthy"
+
     with taken_over(desk, "compose.yaml", "worker"):
         rounds = Rounds(deployed, 5, epochs=1)
         said = rounds.finish()
@@ -345,13 +340,7 @@ def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(deployed):
     journal = json.dumps(deployed.events())
     for left in (said, link, journal, deployed.compose("logs")):
         assert not any(mark in left for mark in ("Jane", "MRN", "4711.0", "line 4711"))
-    wait_for(lambda: "healthy" in inspected_state(deployed, site, "worker"))
-
-
-def inspected_state(deployed, site, service):
-    container = deployed.container(service, site)
-    show = "docker inspect --format '{{.State.Health.Status}}' "
-    return deployed.server.run(show + container).split()
+    wait_for(is_healthy)
 
 
 def test_an_instruction_that_another_site_wrote_is_refused(deployed):
@@ -390,39 +379,6 @@ def wait_for_server(deployed):
         return "Starting Flower SuperExec" in said
 
     wait_for(is_up)
-
-
-class Rounds:
-    """Rounds that are going on, long ones to break something meanwhile."""
-
-    def __init__(self, deployed, count=3, epochs=LONG):
-        self.deployed = deployed
-        file = deployed.server.folder / "compose" / NAME / "server.yaml"
-        command = ["docker", "compose", "-f", str(file), "exec", "-T", "server"]
-        self.before = deployed.events("round")[-1]["round"]
-        self.process = subprocess.Popen(
-            [*command, "federator", "rounds", f"--rounds={count}", f"--epochs={epochs}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def wait_until_trained(self, site, number):
-        """Wait until a site trains the round of that number, from 1."""
-        desk, text = self.deployed.sites[site], f"train, round {self.before + number}, "
-        wait_for(lambda: text in desk.run("docker compose logs --tail=30 link"))
-        time.sleep(1)
-
-    def told(self):
-        """Return the rounds as the journal has them by now, by number from 1."""
-        found = [e for e in self.deployed.events("round") if e["round"] > self.before]
-        return {event["round"] - self.before: event["sites"] for event in found}
-
-    def finish(self):
-        """Wait for the end; return what the command said."""
-        said = self.process.communicate(timeout=300)[0]
-        assert self.process.returncode == 0, said
-        return said
 
 
 def kill(deployed, site):

@@ -7,7 +7,6 @@ change its update after it was handed over, and at last to keep memory that it c
 import sys
 
 if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
-    import fcntl
     import os
 
     import numpy as np
@@ -42,9 +41,8 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
         send(self, packet, weights)
         if way == "changed" and weights is not None:
             try:
-                os.pwrite(os.dup(weights.fd), b"Jane Doe", 0)
+                os.pwrite(weights.fd, b"Jane Doe", 0)
             except PermissionError:
                 print("what was handed over cannot be changed", flush=True)
-            print("its seals:", fcntl.fcntl(weights.fd, fcntl.F_GET_SEALS), flush=True)
 
     Worker.answer, handover.Channel.send = answer, hand_over
