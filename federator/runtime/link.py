@@ -209,6 +209,8 @@ class Link:
             Failure: if it cannot be handed in.
         """
         files, forged, self._forged = self.carrier is not None, self._forged, 0
+        if forged:
+            log.info("leaves: that %d instruction(s) were not signed", forged)
         if trained is not None and errand.up and self.carrier is not None:
             table = self.carrier.send(errand.up, trained, errand.instruction.expires)
             return messages.outcome_reply(message, self.site, outcome, None, files, table, forged)

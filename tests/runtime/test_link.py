@@ -112,12 +112,14 @@ def test_an_instruction_that_is_not_the_coordinators_for_this_is_refused(
     assert worker.asked == 0
 
 
-def test_the_coordinator_is_told_once_how_many_instructions_were_forged(link):
+def test_the_coordinator_is_told_once_how_many_instructions_were_forged(link, caplog):
+    caplog.set_level("INFO")
     for _ in range(2):
         refusal(link, order(key=Ed25519PrivateKey.generate()))
     refusal(link, order(model="south"))  # which the coordinator has signed
     told = [messages.forged_in(link.answer(order(epochs=e), OURS, NODE).content) for e in (1, 2)]
     assert told == [2, 0]
+    assert caplog.text.count("leaves: that 2 instruction(s) were not signed") == 1
 
 
 def test_a_message_without_an_instruction_is_refused(link):
