@@ -67,6 +67,7 @@ class Follower:
         self._path = folder / "rounds.jsonl"
         self._offset = self._path.stat().st_size if self._path.exists() else 0
         self._ask_at = time.monotonic() + _ASK
+        self._failed = False
         self.ended = False
 
     def news(self) -> Iterator[Event]:
@@ -83,6 +84,7 @@ class Follower:
             yield event
             if event["event"] == "end":
                 self.ended = True
+                self._failed = event["state"] == "failed"
                 if event["state"] != "finished":
                     raise RunError(str(event["reason"]))
         if seen:
@@ -119,8 +121,12 @@ class Follower:
                 pass
 
     def close(self, state: str, reason: str) -> None:
-        """Write an end into the journal, if the server, killed or cut off, has not."""
-        if not self.ended:
+        """Write an end into the journal, if the server, killed or cut off, has not.
+
+        One that is stopped may have said that it failed: Flower tells it at times that the sites
+        are lost before it tells it to stop.
+        """
+        if not self.ended or (state == "stopped" and self._failed):
             folder = RunFolder(self._path.parent)
             folder.record("end", state=state, reason=reason, flower_run=self.run_id)
 
