@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).parents[1]
+ACTIONS = TREE / "tests" / "actions"
 WORKFLOWS = TREE / ".github" / "workflows"
 BIN = Path(sys.executable).parent
 NOBODY = {f"GIT_{who}_{what}": "ada@example.org"
@@ -121,11 +122,9 @@ class Repository:
         command += [f"--action-cache-path={self.root / 'act'}"]
         command += [f"--platform={name}=-self-hosted" for name in ("ubuntu-24.04", "self-hosted")]
         for name, commit in sorted(set(_actions(self.work))):
-            place = TREE / "tests" / "actions" / name
-            command += [f"--local-repository=actions/{name}@{commit}={place}"]
-        command += [
-            f"--env={name}={value}" for name, value in {"ARTIFACTS": artifacts, **env}.items()
-        ]
+            command += [f"--local-repository=actions/{name}@{commit}={ACTIONS / name}"]
+        env = {"ARTIFACTS": str(artifacts), "BASH_ENV": str(ACTIONS / "linger.sh"), **env}
+        command += [f"--env={name}={value}" for name, value in env.items()]
         process = subprocess.Popen(
             [*command, *options],
             cwd=self.work,
