@@ -71,24 +71,26 @@ class Rehearsal:
             RunError: if it ends without a model, with the reason.
             InputError: if the weights to start from are not the model's.
         """
-        journal = RunFolder(self.folder)
         with (
             tempfile.TemporaryDirectory(prefix="federator-") as scratch,
             Processes(self.folder / "logs") as processes,
         ):
             try:
                 yield from self._run(Path(scratch), processes)
-            except (KeyboardInterrupt, SystemExit):
-                processes.stop()
-                journal.record("end", state="stopped", reason="stopped by hand", seconds=0.0)
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                self._close(processes, "stopped", "stopped by hand")
                 raise
             except FederatorError as error:
-                processes.stop()
-                if not self._has_ended():
-                    journal.record("end", state="failed", reason=str(error), seconds=0.0)
+                self._close(processes, "failed", str(error))
                 raise
             finally:
                 shutil.rmtree(self._store, ignore_errors=True)
+
+    def _close(self, processes: Processes, state: str, reason: str) -> None:
+        """End what runs, and the journal too if the ServerApp did not come to that."""
+        processes.stop()
+        if not self._has_ended():
+            RunFolder(self.folder).record("end", state=state, reason=reason, seconds=0.0)
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
         if len(os.fsencode(scratch)) > _LONGEST:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from federator import federation as federation_file
 from federator.cli import app
 from federator.errors import RunError
-from federator.local import free_port, last_folder
+from federator.local import Rehearsal, free_port, last_folder
 from federator.runtime.weights import load, save
 
 SECRET = "Jane Doe, MRN 4711"
@@ -170,6 +171,15 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
     assert sum(map(sum, counts)) == 60
     before, after = (load(folder / f"round-{n:03d}.safetensors")[0] for n in (last, last + 1))
     assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_ctrl_c_while_an_event_is_shown_is_in_the_journal_too(tmp_path, monkeypatch):
+    begun = {"event": "start", "run": "1"}
+    monkeypatch.setattr(Rehearsal, "_run", lambda *_: iter([begun]))
+    run = rehearse(lay_out(tmp_path, {"north": tmp_path / "north"}))
+    with closing(run.events()) as shown:
+        assert next(shown) == begun
+    assert [event["state"] for event in events(run.folder, "end")] == ["stopped"]
 
 
 def test_weights_in_messages_and_as_files_give_the_same_model_to_the_last_byte(tmp_path):
