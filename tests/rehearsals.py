@@ -48,6 +48,15 @@ def lay_out(root: Path, sites: dict[str, Path], settings: str = "", **changed: s
     return federation.read(folder)
 
 
+def in_messages(read: Federation, site: str) -> Federation:
+    """Let one site's weights travel in Flower's messages."""
+    file, name = read.folder / federation.FILE, f'"name": "{site}", '
+    text = file.read_text()
+    assert name in text
+    file.write_text(text.replace(name, f'{name}"transport": "messages", '))
+    return federation.read(read.folder)
+
+
 def rehearse(
     read: Federation,
     rounds: int | None = None,

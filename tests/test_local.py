@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rehearsals import PLAIN_TRAIN, events, lay_out, lay_out_site, rehearse
+from rehearsals import PLAIN_TRAIN, events, in_messages, lay_out, lay_out_site, rehearse
 from small_notebook import LOAD_DATA
 from typer.testing import CliRunner
 
-from federator import federation as federation_file
 from federator.cli import app
 from federator.errors import RunError
 from federator.local import Rehearsal, free_port, last_folder
@@ -137,6 +136,7 @@ config = {"num_rounds": 2}"""
 def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_path):
     sites = {n: lay_out_site(tmp_path / n, i, size=60) for i, n in enumerate(("north", "south"))}
     federation = lay_out(tmp_path, sites, "rounds: 500\nbaselines: true\n", strategy=OF_MY_OWN)
+    federation = in_messages(federation, "north")
     command = [sys.executable, "-c", "from federator.cli import main; main()", "run"]
     process = subprocess.Popen(
         [*command, str(federation.folder)],
@@ -162,6 +162,7 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
     again = rehearse(federation, 1, resume=True)
     assert again.folder == folder
     list(again.events())
+    assert not (folder / ".store").exists()
     trained = [e["round"] for e in events(folder, "round") if e["model"] == "federation"]
     assert trained[-1] == last + 1
     assert events(folder, "start")[1]["first_round"] == last + 1
@@ -180,28 +181,6 @@ def test_ctrl_c_while_an_event_is_shown_is_in_the_journal_too(tmp_path, monkeypa
     with closing(run.events()) as shown:
         assert next(shown) == begun
     assert [event["state"] for event in events(run.folder, "end")] == ["stopped"]
-
-
-def test_weights_in_messages_and_as_files_give_the_same_model_to_the_last_byte(tmp_path):
-    models = []
-    for number, transport in enumerate(["files", "messages"]):
-        root = tmp_path / str(number)
-        sites = {n: lay_out_site(root / n, i) for i, n in enumerate(("north", "south"))}
-        made = lay_out(root, sites, "rounds: 2\n")
-        if transport == "messages":  # at one site of the two: they may be mixed
-            path = made.folder / "federation.yaml"
-            text = path.read_text().replace(
-                '"min_cell', f'"transport": "{transport}", "min_cell', 1
-            )
-            path.write_text(text)
-            made = federation_file.read(made.folder)
-        assert [site.transport for site in made.sites] == [transport, "files"]
-        run = rehearse(made)
-        list(run.events())
-        models.append((run.folder / "model.safetensors").read_bytes())
-        assert not (run.folder / ".store").exists()
-        assert all(e["sites"]["north"]["bytes_up"] > 0 for e in events(run.folder, "round"))
-    assert models[0] == models[1]
 
 
 def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):

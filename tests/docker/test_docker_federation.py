@@ -122,9 +122,19 @@ def test_three_rounds_give_what_the_rehearsal_gives(deployed):
     said = deployed.server.run(start)
     assert "after round   3, validation" in said and "model:  /results/" in said
     deployed.server.run(commands("coordinator.md")["6"][1])
-    deployed.server.run(f"federator run compose/{NAME}")
+    rehearse = f"federator run compose/{NAME}"
+    file = deployed.server.folder / "compose" / NAME / "federation.yaml"
+    deployed.server.run(rehearse)
+    text = file.read_text()
+    name = "- name: hospital-a\n"
+    assert name in text
+    file.write_text(text.replace(name, f"{name}    transport: messages\n"))
+    deployed.server.run(rehearse)
+    file.write_text(text)
     (ours,) = (deployed.server.folder / "results").glob("2*")
-    (rehearsed,) = (deployed.server.folder / "results" / NAME).glob("2*")
+    rehearsed, other_way = sorted((deployed.server.folder / "results" / NAME).glob("2*"))
+    models = [(run / "model.safetensors").read_bytes() for run in (rehearsed, other_way)]
+    assert models[0] == models[1], "weights as files and in messages"
     assert {"model.safetensors", "manifest.json", "report.html"} <= {p.name for p in ours.iterdir()}
     for kind in ("validation", "test"):
         counts = [
