@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.light import deployment, model, stock
 from benchmarks.light.memory import Peak
-from federator.runtime.parcels import PART, name
+from federator.runtime.parcels import name
 from federator.runtime.store import Store
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import save
@@ -55,14 +55,14 @@ def ours(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
 def limit(deployed: deployment.Deployment, sites: int) -> float:
     """Return the seconds in which curl gets the model and puts as many bytes, for all sites."""
     store = Store(deployed.premises.store)
-    first = WeightFile(deployed.premises.runs / "initial.safetensors")
-    down, table = store.publish(first)
+    first = deployed.premises.runs / "initial.safetensors"
+    down, table = store.publish(WeightFile(first))
     parts = deployed.root / "parts"
     if not parts.exists():
         parts.mkdir()
-        with first.paths[0].open("rb") as source:
-            for number in range(len(table)):
-                (parts / name(number)).write_bytes(source.read(PART))
+        with first.open("rb") as source:
+            for number, part in enumerate(table):
+                (parts / name(number)).write_bytes(source.read(part.size))
     weights = f"https://{deployed.address}/v1/weights"
     get = [[f"{weights}/down/{down}/model", "--output", "/dev/null"]] * sites
     put = []

@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from federator.runtime import messages
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.parcels import Parcel, Table, cut
+from federator.runtime.parcels import Parcel, Table, cut, travelled
 from federator.runtime.store import Store
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import WeightsError, digest, require_same
@@ -54,7 +54,7 @@ class _Sent:
     node: int
     order: Order
     at: float
-    up: str = ""
+    parcel: Parcel | None = None
 
 
 class Conversation:
@@ -187,7 +187,7 @@ class Conversation:
             return {}
         published: dict[int, tuple[str, Table]] = {}
         packed: dict[int, tuple[ArrayRecord, str]] = {}
-        outgoing, ups = [], []
+        outgoing, parcels = [], []
         for node, order in orders.items():
             content, hashed, parcel, file = RecordDict(), "", None, order.weights
             if file is not None and node in self._by_files:
@@ -208,12 +208,12 @@ class Conversation:
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            ups.append(parcel.up if parcel else "")
+            parcels.append(parcel)
         ids = self._grid.push_messages(outgoing)
         now = time.monotonic()
         return {
-            message_id or f"unsent-{node}": _Sent(node, order, now, up)
-            for message_id, (node, order), up in zip(ids, orders.items(), ups, strict=True)
+            message_id or f"unsent-{node}": _Sent(node, order, now, parcel)
+            for message_id, (node, order), parcel in zip(ids, orders.items(), parcels, strict=True)
         }
 
     def _poll(self, sent: dict[str, _Sent]) -> Iterator[tuple[int, Answer]]:
@@ -232,13 +232,15 @@ class Conversation:
         Where weights travelled as files, the reply has come after them.
         """
         seconds, sent = time.monotonic() - item.at, item.order.weights
-        down = 0 if sent is None else sent.numbers
+        down = 0 if sent is None else sent.size
         if reply.has_error():
             site, failure = messages.read_failure(reply.error)
             return Answer(site, seconds, failure=failure, bytes_down=down)
         content = reply.content
         site, files = messages.site_name(content), messages.takes_files(content)
         forged = messages.forged_in(content)
+        if item.parcel is not None:
+            down = min(down, messages.fetched_in(content))
         try:
             outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
             trains = item.order.instruction.kind == "train"
@@ -248,7 +250,9 @@ class Conversation:
             return Answer(site, seconds, failure=rejected, bytes_down=down)
         except Failure as failure:
             return Answer(site, seconds, failure=failure, bytes_down=down)
-        up = 0 if update is None else update.numbers
+        up = 0 if update is None else update.size
+        if item.parcel is not None:
+            up = travelled(messages.table_in(content) or (), item.parcel.table)
         return Answer(site, seconds, outcome, update, None, down, up, files, forged)
 
     def _update(self, content: RecordDict, item: _Sent) -> WeightFile:
@@ -257,10 +261,12 @@ class Conversation:
         Raises:
             WeightsError: if there is none such.
         """
-        if item.up:
-            update = self.store.close(item.up, messages.table_in(content) or ())
+        model = item.order.weights
+        if item.parcel is not None:
+            table = messages.table_in(content) or ()
+            update = self.store.close(item.parcel.up, table, model, item.parcel.table)
         else:
             update = self.store.keep(messages.weights_in(content) or {})
-        require_same(update.tensors, item.order.weights.tensors if item.order.weights else {})
+        require_same(update.tensors, model.tensors if model else {})
         update.require_finite()
         return update

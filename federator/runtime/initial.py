@@ -26,7 +26,7 @@ from federator.runtime.worker import app_config
 
 
 def build(folder: Path | None, seed: int) -> Weights:
-    """Return the weights of the author's ``Model()``, built from a seed.
+    """Return the weights of the author's ``Model()``, built from a seed; frozen ones first.
 
     Raises:
         Failure: if the author's code fails.
@@ -35,7 +35,11 @@ def build(folder: Path | None, seed: int) -> Weights:
         module = import_task(folder)
     seed_all(seed)
     with telling():
-        return take(module.Model())
+        net = module.Model()
+        weights = take(net)
+        frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
+    # Side by side, so that the parts that they fill need not travel again (parcels.py).
+    return {name: weights[name] for name in sorted(weights, key=lambda name: name not in frozen)}
 
 
 def read(path: Path) -> Weights:

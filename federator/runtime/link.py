@@ -34,7 +34,7 @@ from federator.runtime.instructions import (
 )
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.parcels import ParcelError
+from federator.runtime.parcels import Parcel, ParcelError, Table
 from federator.runtime.sealed import Sealed
 from federator.runtime.transfer import Carrier, Folder, Gateway
 from federator.runtime.weights import (
@@ -57,11 +57,11 @@ OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 @dataclass
 class _Errand:
-    """An instruction, the weights that came with it, and the capability for an update's files."""
+    """An instruction, the weights that came with it, and their parcel if they came as files."""
 
     instruction: Instruction
     weights: Sealed | None
-    up: str = ""
+    parcel: Parcel | None = None
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Link:
             return _Errand(instruction, None if weights is None else Sealed.of(weights))
         if self.carrier is None:
             raise InstructionError("this site takes no files")
-        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel.up)
+        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel)
 
     def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Sealed | None]:
         """Hand an instruction to the worker and vet the answer.
@@ -208,14 +208,16 @@ class Link:
         Raises:
             Failure: if it cannot be handed in.
         """
-        files, forged, self._forged = self.carrier is not None, self._forged, 0
+        forged, self._forged = self._forged, 0
         if forged:
             log.info("leaves: that %d instruction(s) were not signed", forged)
-        if trained is not None and errand.up and self.carrier is not None:
-            table = self.carrier.send(errand.up, trained, errand.instruction.expires)
-            return messages.outcome_reply(message, self.site, outcome, None, files, table, forged)
-        weights = None if trained is None else trained.weights
-        return messages.outcome_reply(message, self.site, outcome, weights, files, forged=forged)
+        table: Table = ()
+        fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
+        if trained is not None and self.carrier and errand.parcel:
+            table = self.carrier.send(errand.parcel, trained, errand.instruction.expires)
+        said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
+        weights = trained.weights if trained is not None and not table else None
+        return messages.outcome_reply(message, said, outcome, weights)
 
     def _report(self, outcome: Outcome, trained: Sealed | None) -> None:
         """Log what leaves, for the site's own record."""

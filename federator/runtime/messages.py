@@ -93,16 +93,18 @@ def weights_in(content: RecordDict) -> Weights | None:
     return None if record is None else from_record(record)
 
 
-def site_record(site: str, files: bool, table: Table, forged: int) -> ConfigRecord:
-    """Return what a site says of itself, and of the files that it has sent.
+def site_record(
+    site: str, files: bool = False, table: Table = (), forged: int = 0, fetched: int = 0
+) -> ConfigRecord:
+    """Return what a site says of itself, and of the files that it has fetched and sent.
 
     That is its name, which Flower it speaks, whether weights may travel as files beside messages,
-    and how many instructions it refused that the coordinator had not signed; and of an update that
-    travelled so, the table of its parts.
+    how many instructions it refused that the coordinator had not signed, and how many bytes of a
+    model that travelled so it fetched; and of such an update, the table of its parts.
     """
     said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
-    more = {"parts": write_table(table)} if table else {}
-    return ConfigRecord({**said, "files": files, "forged": forged, **more})
+    said |= {"files": files, "forged": forged, "fetched": fetched}
+    return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
 
 
 def takes_files(content: RecordDict) -> bool:
@@ -113,9 +115,18 @@ def takes_files(content: RecordDict) -> bool:
 
 def forged_in(content: RecordDict) -> int:
     """Return how many forged instructions a site says that it refused."""
+    return _number_in(content, "forged")
+
+
+def fetched_in(content: RecordDict) -> int:
+    """Return how many bytes of the model a site says that it fetched as files."""
+    return _number_in(content, "fetched")
+
+
+def _number_in(content: RecordDict, name: str) -> int:
     record = content.config_records.get("site")
-    said = None if record is None else record.get("forged")
-    return said if type(said) is int else 0
+    said = None if record is None else record.get(name)
+    return said if type(said) is int and said >= 0 else 0
 
 
 def table_in(content: RecordDict) -> Table | None:
@@ -217,20 +228,10 @@ def read_failure(error: Error) -> tuple[str, Failure]:
 
 
 def outcome_reply(
-    message: Message,
-    site: str,
-    outcome: Outcome,
-    weights: Weights | None = None,
-    files: bool = False,
-    table: Table = (),
-    forged: int = 0,
+    message: Message, site: ConfigRecord, outcome: Outcome, weights: Weights | None = None
 ) -> Message:
-    """Return the reply in which a site tells an outcome, with its update or the table of its parts.
-
-    ``files`` says whether weights may travel so; ``forged`` how many instructions were.
-    """
-    site_says = site_record(site, files, table, forged)
-    content = RecordDict({"metrics": outcome_record(outcome), "site": site_says})
+    """Return the reply in which a site tells an outcome, with what it says of itself."""
+    content = RecordDict({"metrics": outcome_record(outcome), "site": site})
     if weights is not None:
         content["arrays"] = to_record(weights)
     return Message(content, reply_to=message)

@@ -1,8 +1,10 @@
 """What a message says of weights that travel as files beside it: where they are, and their hashes.
 
-A file of weights is cut into parts of one size, the last one shorter. A capability is the
-unguessable name of a folder: who has it may read the model there, or write the parts of an
-update. It is made for one question to the sites, and gone when that is answered.
+A file of weights is cut into parts of one size, the last one shorter. A part that the other side
+has already, as its hash tells, does not travel: so tensors that training leaves as they are (a
+frozen backbone) cost nothing after the first time. A capability is the unguessable name of a
+folder: who has it may read the model there, or write the parts of an update. It is made for one
+question to the sites, and gone when that is answered.
 """
 
 import hashlib
@@ -10,9 +12,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple, Self
 
 PART = 16 * 2**20
+"""The most bytes of a part."""
+_LEAST, _PARTS = 2**20, 32  # of a smaller model a part is smaller: it is more likely to be known
 _MOST = 10_000  # parts have four digits
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
@@ -38,7 +43,10 @@ def name(number: int) -> str:
 
 def cut(size: int) -> list[slice]:
     """Return the parts of a file as slices of its bytes."""
-    return [slice(start, min(start + PART, size)) for start in range(0, size, PART)]
+    step = _LEAST
+    while step < PART and step * _PARTS < size:
+        step *= 2
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 def sha256(data: memoryview) -> str:
@@ -65,13 +73,20 @@ def read_table(text: str) -> Table:
 
 def _checked(found: Sequence[tuple[int, str]]) -> Table:
     table = tuple(Part(size, hashed) for size, hashed in found)
-    if not 0 < len(table) <= _MOST or not 0 < table[-1].size <= PART:
+    if not 0 < len(table) <= _MOST:
         raise ValueError
     if any(type(part.size) is not int or not _SHA256.fullmatch(part.sha256) for part in table):
         raise ValueError
-    if any(part.size != PART for part in table[:-1]):
+    lengths = [where.stop - where.start for where in cut(sum(part.size for part in table))]
+    if [part.size for part in table] != lengths:
         raise ValueError
     return table
+
+
+def travelled(table: Table, known: Table) -> int:
+    """Return the bytes of the parts that are not the other side's already."""
+    pairs = zip_longest(table, known[: len(table)])
+    return sum(part.size for part, other in pairs if part != other)
 
 
 @dataclass(frozen=True)

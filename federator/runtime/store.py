@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from federator.runtime.parcels import PART, Part, Table, cut, name
-from federator.runtime.weightfile import WeightFile
+from federator.runtime.weightfile import Piece, WeightFile
 from federator.runtime.weights import Weights, WeightsError, save
 
 STORE = ".store"
@@ -58,43 +58,57 @@ class Store:
             (folder / name(number)).touch()
         return capability
 
-    def close(self, capability: str, table: Table) -> WeightFile:
+    def close(
+        self, capability: str, table: Table, model: WeightFile | None = None, known: Table = ()
+    ) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
+
+        Args:
+            capability: under which it was.
+            table: the parts of the update, as the site tells them.
+            model: what the site had been given; parts that are the same were not sent again.
+            known: the parts of that.
 
         Raises:
             WeightsError: naming a part that is not what the table says.
         """
-        closed = self.folder / _CLOSED / capability
-        (self.folder / UP / capability).rename(closed)
-        try:
-            if not table:
-                raise WeightsError("there is no update")
-            paths = [closed / name(number) for number in range(len(table))]
-            found = _table([(path, slice(0, PART)) for path in paths if path.exists()])
-            for number, part in enumerate(table):
-                if number >= len(found) or found[number] != part:
-                    raise WeightsError(f"part {number} is not what the site says it sent")
-            return self._lent(closed, *paths)
-        except BaseException:
-            shutil.rmtree(closed)
-            raise
+        lease = _Lease(self.folder / _CLOSED / capability)
+        (self.folder / UP / capability).rename(lease.folder)
+        if not table:
+            raise WeightsError("there is no update")
+        paths = [lease.folder / name(number) for number in range(len(table))]
+        sent = [path for path in paths if path.exists() and path.stat().st_size]
+        found = dict(zip(sent, _table([(path, slice(0, PART)) for path in sent]), strict=True))
+        pieces: list[Piece] = []
+        for number, where in enumerate(cut(sum(part.size for part in table))):
+            path, part = paths[number], table[number]
+            if path in found and found[path] == part:
+                pieces.append(Piece(path, 0, part.size, lease))
+            elif path not in found and model is not None and part in known[number : number + 1]:
+                pieces += model.pieces(where.start, where.stop)
+            else:
+                raise WeightsError(f"part {number} is not what the site says it sent")
+        return WeightFile(*pieces)
 
     def keep(self, weights: Weights) -> WeightFile:
         """Put weights on disk, for as long as the returned object is held."""
-        closed = self.folder / _CLOSED / secrets.token_hex(16)
-        closed.mkdir()
-        save(closed / MODEL, weights)
-        return self._lent(closed, closed / MODEL)
+        lease = _Lease(self.folder / _CLOSED / secrets.token_hex(16))
+        lease.folder.mkdir()
+        save(lease.folder / MODEL, weights)
+        return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
     def withdraw(self) -> None:
         """Take all capabilities back."""
         for part in (DOWN, UP):
             _empty(self.folder / part)
 
-    def _lent(self, closed: Path, *paths: Path) -> WeightFile:
-        file = WeightFile(*paths)
-        weakref.finalize(file, shutil.rmtree, closed, ignore_errors=True)
-        return file
+
+class _Lease:
+    """Removes a folder when it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 def _empty(folder: Path) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
-from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256
+from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256, travelled
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import ARRIVING, DOWN, MODEL, UP
 
@@ -155,19 +155,31 @@ class Gateway:
 
 
 class Carrier:
-    """Carries whole files of weights over a way."""
+    """Carries whole files of weights over a way, without the parts that the other side has.
+
+    Attributes:
+        fetched: the bytes that came over the way the last time.
+    """
 
     def __init__(self, way: Way) -> None:
         self._way = way
+        self._last: tuple[Table, Sealed] | None = None
+        self.fetched = 0
 
     def fetch(self, parcel: Parcel, expires: float) -> Sealed:
         """Return the weights of a parcel.
+
+        If they are to be trained, they are not kept here: the update will be, in their place.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
             Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
             WeightsError: if they are no weights.
         """
+        table, last = self._last or ((), None)
+        self._last, self.fetched = None, travelled(parcel.table, table)
+        if self.fetched == parcel.size:
+            last = None  # only one model at a time is held here
 
         def fill(fd: int) -> None:
             def fetch(where: slice) -> Part:
@@ -178,6 +190,9 @@ class Carrier:
                 return Part(at - where.start, hashed.hexdigest())
 
             def have(number: int, where: slice) -> None:
+                if last is not None and parcel.table[number] in table[number : number + 1]:
+                    os.pwrite(fd, last.buffer[where], where.start)
+                    return
                 for _ in range(2):
                     if patiently(lambda: fetch(where), expires) == parcel.table[number]:
                         return
@@ -185,10 +200,13 @@ class Carrier:
 
             _side_by_side(have, parcel.size)
 
-        return Sealed.filled(parcel.size, fill)
+        known = last if table == parcel.table else None
+        weights = known or Sealed.filled(parcel.size, fill)
+        self._last = None if parcel.up else (parcel.table, weights)
+        return weights
 
-    def send(self, capability: str, weights: Sealed, expires: float) -> Table:
-        """Hand weights in; return the table of their parts.
+    def send(self, parcel: Parcel, weights: Sealed, expires: float) -> Table:
+        """Hand in what became of a parcel's weights; return the table of the parts.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
@@ -196,10 +214,14 @@ class Carrier:
 
         def send(number: int, where: slice) -> Part:
             data = weights.buffer[where]
-            patiently(lambda: self._way.put(capability, number, data), expires)
-            return Part(len(data), sha256(data))
+            part = Part(len(data), sha256(data))
+            if part not in parcel.table[number : number + 1]:
+                patiently(lambda: self._way.put(parcel.up, number, data), expires)
+            return part
 
-        return tuple(_side_by_side(send, len(weights.buffer)))
+        table = tuple(_side_by_side(send, len(weights.buffer)))
+        self._last = table, weights
+        return table
 
 
 def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Result]:

@@ -1,12 +1,12 @@
 """Weights on disk, read and written block by block: memory does not depend on the model's size.
 
-A file of weights is a safetensors file, or the consecutive parts of one.
+A file of weights is a safetensors file, or the consecutive pieces of one, wherever they lie.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -28,6 +28,7 @@ from federator.runtime.weights import (
 BLOCK = 2**16
 """How many numbers are in memory at a time. With a few times as many, the C library's allocator
 asks the kernel for each block anew, which costs more than the arithmetic."""
+_POURED = 2**20
 
 
 class Block(NamedTuple):
@@ -38,22 +39,47 @@ class Block(NamedTuple):
     last: int
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Some consecutive bytes of a file.
+
+    Attributes:
+        path: the file.
+        start: the first of them.
+        size: how many there are.
+        lease: what keeps the file there; it may go when nobody holds this.
+    """
+
+    path: Path
+    start: int
+    size: int
+    lease: object = None
+
+    @classmethod
+    def whole(cls, path: Path, lease: object = None) -> "Piece":
+        """Return all of a file."""
+        return cls(path, 0, path.stat().st_size, lease)
+
+    def within(self, first: int, last: int) -> "Piece":
+        """Return what lies between two of its bytes, counted from its own first one."""
+        first, last = max(0, first), min(self.size, last)
+        return Piece(self.path, self.start + first, max(0, last - first), self.lease)
+
+
 class WeightFile:
     """Weights that stay on disk until they are asked for.
 
     Args:
-        paths: the file, or its parts in their order.
+        pieces: the file, or its pieces in their order.
 
     Raises:
         WeightsError: if it is not in the safetensors format.
         OSError: if it cannot be read.
     """
 
-    def __init__(self, *paths: Path) -> None:
-        self.paths = paths
-        ends = np.cumsum([path.stat().st_size for path in paths])
-        self._ends: list[int] = [int(end) for end in ends]
-        self.size = self._ends[-1]
+    def __init__(self, *pieces: Path | Piece) -> None:
+        self._pieces = [p if isinstance(p, Piece) else Piece.whole(p) for p in pieces]
+        self.size = sum(piece.size for piece in self._pieces)
         start = bytes(self._read(0, min(8, self.size)))
         length = min(int.from_bytes(start, "little"), MAX_HEAD)
         self._places = read_head(self._read(0, min(8 + length, self.size)), self.size)[0]
@@ -83,8 +109,8 @@ class WeightFile:
 
     def load(self) -> Weights:
         """Return the weights, as views of the mapped file where it is one."""
-        if len(self.paths) == 1:
-            return load(self.paths[0])[0]
+        if (path := self._path) is not None:
+            return load(path)[0]
         return read_from(self._read(0, self.size))[0]
 
     def require_finite(self) -> None:
@@ -100,31 +126,42 @@ class WeightFile:
 
     def copy(self, path: Path) -> None:
         """Put the file at another path; as a second name of the same bytes where that can be."""
-        if len(self.paths) == 1:
+        if (own := self._path) is not None:
             with suppress(OSError):  # another file system
-                os.link(self.paths[0], path)
+                os.link(own, path)
                 return
         with path.open("wb") as out:
             self.pour(out)
 
     def pour(self, out: BinaryIO) -> None:
         """Write the whole file to a stream."""
-        for path in self.paths:
-            with path.open("rb") as source:
-                shutil.copyfileobj(source, out, BLOCK)
+        for first in range(0, self.size, _POURED):
+            out.write(self._read(first, min(first + _POURED, self.size)))
+
+    def pieces(self, first: int, last: int) -> list[Piece]:
+        """Return where the bytes between two of the file's lie."""
+        found, start = [], 0
+        for piece in self._pieces:
+            if start < last and first < start + piece.size:
+                found.append(piece.within(first - start, last - start))
+            start += piece.size
+        return found
+
+    @property
+    def _path(self) -> Path | None:
+        """The file that this is all of, if there is one."""
+        (piece, *others) = self._pieces
+        return None if others or piece != Piece.whole(piece.path, piece.lease) else piece.path
 
     def _read(self, first: int, last: int) -> memoryview:
-        found = np.empty(last - first, np.uint8).data
-        start = 0
-        for path, end in zip(self.paths, self._ends, strict=True):
-            if start < last and first < end:
-                inside = slice(max(first, start), min(last, end))
-                with path.open("rb", buffering=0) as source:
-                    source.seek(inside.start - start)
-                    read = source.readinto(found[inside.start - first : inside.stop - first])
-                if read != inside.stop - inside.start:
-                    raise WeightsError(f"{path.name} is shorter than it was")
-            start = end
+        found, at = np.empty(last - first, np.uint8).data, 0
+        for piece in self.pieces(first, last):
+            with piece.path.open("rb", buffering=0) as source:
+                source.seek(piece.start)
+                read = source.readinto(found[at : at + piece.size])
+            if read != piece.size:
+                raise WeightsError(f"{piece.path.name} is shorter than it was")
+            at += piece.size
         return found
 
 

@@ -1,10 +1,10 @@
 """How weights are written down and how they travel.
 
-Weights are a mapping from a tensor's name to an array, in the order of the model's state
-dictionary. On disk, and in the memory that link and worker share, they are written in the
-safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the header's
-length, a JSON header with each tensor's type, shape and place, then the bare numbers. Reading
-it executes nothing, and an array is a view of the buffer, not a copy.
+Weights are a mapping from a tensor's name to an array, in the order of the first model. On disk,
+and in the memory that link and worker share, they are written in the safetensors format
+(https://huggingface.co/docs/safetensors): eight bytes with the header's length, a JSON header with
+each tensor's type, shape and place, then the bare numbers. Reading it executes nothing, and an
+array is a view of the buffer, not a copy.
 """
 
 import hashlib

@@ -160,7 +160,7 @@ def client_app(module: str) -> "ClientApp":
                 outcome, trained = task.follow(instruction, messages.weights_in(message.content))
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
-        return messages.outcome_reply(message, site, outcome, trained)
+        return messages.outcome_reply(message, messages.site_record(site), outcome, trained)
 
     app.train()(follow)
     app.evaluate()(follow)

@@ -18,6 +18,7 @@ from federator import sites
 from federator.runtime import flower, network
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.parcels import PART, Parcel
+from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Gateway
 
@@ -97,6 +98,8 @@ def store(deployment):
 
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
+TRAINED = {"a": WEIGHTS["a"] + 1}
+STEP, PARTS = 2 * 2**20, 21
 
 
 def gateway(deployment):
@@ -105,12 +108,11 @@ def gateway(deployment):
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(3))
+    parcel = Parcel(*store.publish(file), store.accept(PARTS))
     fetched = gateway(deployment).fetch(parcel, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
-    table = gateway(deployment).send(parcel.up, fetched, time.time() + 60)
-    assert table == parcel.table
-    assert np.array_equal(store.close(parcel.up, table).load()["a"], WEIGHTS["a"])
+    table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
+    assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
     said = deployment.wait_for("gateway", "/v1/weights/up/*/0002 204")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
@@ -174,14 +176,14 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
 def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(3))
-    with proxy(most=PART + PART // 2) as (address, asked):
+    parcel = Parcel(*store.publish(file), store.accept(PARTS))
+    with proxy(most=STEP + STEP // 2) as (address, asked):
         monkeypatch.setenv("HTTPS_PROXY", address)
         carrier = gateway(deployment)
         for _ in range(2):  # the second time over lines that have carried a part already
-            fetched = carrier.fetch(parcel, time.time() + 60)
-            table = carrier.send(parcel.up, fetched, time.time() + 60)
-    assert np.array_equal(store.close(parcel.up, table).load()["a"], WEIGHTS["a"])
+            carrier.fetch(parcel, time.time() + 60)
+            table = carrier.send(parcel, Sealed.of(TRAINED), time.time() + 60)
+    assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
 
 

@@ -5,24 +5,34 @@ import json
 import pytest
 
 from federator.runtime import parcels
-from federator.runtime.parcels import PART, Parcel, ParcelError, Part
+from federator.runtime.parcels import PART, Parcel, ParcelError, Part, travelled
 
 HASH, DOWN, UP = "a" * 64, "0" * 32, "f" * 32
-TABLE = (Part(PART, HASH), Part(7, HASH))
+TABLE = (Part(2**20, HASH), Part(7, HASH))
 
 
 def test_what_is_written_is_read():
     for parcel in (Parcel(DOWN, TABLE, UP), Parcel(DOWN, TABLE)):
         assert Parcel.read(parcel.write()) == parcel
     assert parcels.read_table(parcels.write_table(TABLE)) == TABLE
-    assert Parcel(DOWN, TABLE).size == PART + 7
+    assert Parcel(DOWN, TABLE).size == 2**20 + 7
 
 
 def test_parts_cover_a_file_without_a_gap():
-    for size in (1, PART - 1, PART, PART + 1, 3 * PART):
+    for size, step in [
+        (1, 2**20), (2**20, 2**20), (2**20 + 1, 2**20), (32 * 2**20, 2**20),
+        (32 * 2**20 + 1, 2**21), (45_000_000, 2**21), (553_000_000, PART), (10**10, PART),
+    ]:  # fmt: skip
         found = parcels.cut(size)
-        assert [part.start for part in found] == list(range(0, size, PART))
-        assert [part.stop for part in found] == [*range(PART, size, PART), size]
+        assert [part.start for part in found] == list(range(0, size, step))
+        assert [part.stop for part in found] == [*range(step, size, step), size]
+
+
+def test_only_parts_that_differ_travel():
+    other = (TABLE[0], Part(7, "b" * 64))
+    assert travelled(TABLE, ()) == 2**20 + 7
+    assert travelled(TABLE, other) == travelled(TABLE, TABLE[:1]) == 7
+    assert travelled(TABLE[:1], TABLE) == travelled(TABLE, TABLE) == 0
 
 
 @pytest.mark.parametrize(
@@ -35,6 +45,7 @@ def test_parts_cover_a_file_without_a_gap():
         json.dumps([DOWN, "", [[7, HASH], [7, HASH]]]), json.dumps([DOWN, "", [[7.5, HASH]]]),
         json.dumps([DOWN, "", [[7, "b" * 63]]]), json.dumps([DOWN, "", [[True, HASH]]]),
         json.dumps([DOWN, "", [[PART, HASH]] * 10_001]), json.dumps([DOWN, "", [[7]]]),
+        json.dumps([DOWN, "", [[PART, HASH], [7, HASH]]]), json.dumps([DOWN, "", [[-7, HASH]]]),
         json.dumps([DOWN + "\n", "", TABLE]),
     ],
 )  # fmt: skip

@@ -5,11 +5,12 @@ import gc
 import numpy as np
 import pytest
 
-from federator.runtime.parcels import PART, Part, cut, sha256
+from federator.runtime.parcels import Part, cut, sha256
 from federator.runtime.store import Store
 from federator.runtime.weights import WeightsError, save
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=5 * 2**20).astype(np.float32)}
+PARTS = 21
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_published_model_is_there_with_the_hashes_of_its_parts(store, data):
     capability, table = store.publish(file)
     published = (store.folder / "down" / capability / "model").read_bytes()
     assert published == data
-    assert [part.size for part in table] == [PART, len(data) - PART]
+    assert [part.size for part in table] == [2**20] * 20 + [len(data) - 20 * 2**20]
     assert [part.sha256 for part in table] == [sha256(memoryview(data[p])) for p in cut(len(data))]
     store.withdraw()
     assert not (store.folder / "down" / capability).exists()
@@ -54,7 +55,7 @@ def test_as_many_parts_are_accepted_as_there_are_to_be(store):
 
 
 def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, data):
-    capability = store.accept(2)
+    capability = store.accept(PARTS)
     update = store.close(capability, put(store, capability, data))
     assert not (store.folder / "up" / capability).exists()
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
@@ -65,7 +66,7 @@ def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, data
 
 @pytest.mark.parametrize("case", ["changed", "missing", "short", "none"])
 def test_a_part_that_is_not_what_the_site_said_is_refused_by_its_number(store, data, case):
-    capability = store.accept(2)
+    capability = store.accept(PARTS)
     table = put(store, capability, data)
     second = store.folder / "up" / capability / "0001"
     if case == "changed":
@@ -73,12 +74,41 @@ def test_a_part_that_is_not_what_the_site_said_is_refused_by_its_number(store, d
     elif case == "missing":
         second.unlink()
     elif case == "short":
-        second.write_bytes(data[PART:-1])
+        second.write_bytes(data[cut(len(data))[1]][:-1])
     else:
         table = ()
     with pytest.raises(WeightsError, match="no update" if case == "none" else "part 1 is not"):
         store.close(capability, table)
     assert written(store) == []
+
+
+def test_parts_of_the_model_itself_need_not_be_sent(store):
+    """What is not sent lasts as well, and each folder goes when nothing of it is used."""
+    model = store.keep(WEIGHTS)
+    known = store.publish(model)[1]
+    trained = {"a": WEIGHTS["a"].copy()}
+    trained["a"][-1] += 1
+    save(store.folder / "trained", trained)
+    new = (store.folder / "trained").read_bytes()
+    (store.folder / "trained").unlink()
+    capability = store.accept(PARTS)
+    table = put(store, capability, new)
+    for number in range(PARTS - 1):
+        (store.folder / "up" / capability / f"{number:04d}").write_bytes(b"")
+    update = store.close(capability, table, model, known)
+    store.withdraw()
+    del model
+    gc.collect()
+    np.testing.assert_array_equal(update.load()["a"], trained["a"])
+    update.copy(store.folder / "copy")
+    assert (store.folder / "copy").read_bytes() == new
+    (store.folder / "copy").unlink()
+    del update
+    gc.collect()
+    assert written(store) == []
+    capability = store.accept(PARTS)
+    with pytest.raises(WeightsError, match="part 0 is not"):
+        store.close(capability, table)
 
 
 def test_parts_that_hold_no_weights_are_refused(store):
@@ -89,10 +119,10 @@ def test_parts_that_hold_no_weights_are_refused(store):
 
 
 def test_what_a_crash_has_left_is_swept(store, data):
-    capability = store.accept(2)
+    capability = store.accept(PARTS)
     update = store.close(capability, put(store, capability, data))
-    store.accept(2)
+    store.accept(PARTS)
     store.publish(update)
     (store.folder / "arriving" / "0000000001").write_bytes(b"half a part")
-    assert len(written(store)) == 2 + 2 + 1 + 1
+    assert len(written(store)) == PARTS + PARTS + 1 + 1
     assert written(Store(store.folder)) == []

@@ -7,13 +7,14 @@ import pytest
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
-from federator.runtime.parcels import PART, Parcel, Part
+from federator.runtime.parcels import Parcel, Part
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
-PARTS = 3
+STEP, PARTS = 2 * 2**20, 21
+NEVER_SEEN = (Part(7, "0" * 64),)
 
 
 class Faulty(Folder):
@@ -24,7 +25,7 @@ class Faulty(Folder):
         self.cuts, self.changes, self.carried = list(cuts), list(changes), []
 
     def get(self, capability, where):
-        number = where.start // PART
+        number = where.start // STEP
         if number in self.cuts:
             self.cuts.remove(number)
             yield memoryview(b"x" * 100)
@@ -60,6 +61,11 @@ def soon():
     return time.time() + 20
 
 
+def asked(store, parts=PARTS):
+    """Return a parcel of a model of which the update has no part in common."""
+    return Parcel("0" * 32, NEVER_SEEN, store.accept(parts))
+
+
 def test_the_model_arrives_in_sealed_memory(store, model):
     parcel = Parcel(*store.publish(model))
     fetched = Carrier(Folder(store.folder)).fetch(parcel, soon())
@@ -67,9 +73,9 @@ def test_the_model_arrives_in_sealed_memory(store, model):
 
 
 def test_an_update_arrives_with_its_table(store):
-    capability = store.accept(PARTS)
-    table = Carrier(Folder(store.folder)).send(capability, Sealed.of(WEIGHTS), soon())
-    update = store.close(capability, table)
+    parcel = asked(store)
+    table = Carrier(Folder(store.folder)).send(parcel, Sealed.of(WEIGHTS), soon())
+    update = store.close(parcel.up, table)
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
     assert list((store.folder / "arriving").iterdir()) == []
 
@@ -77,18 +83,18 @@ def test_an_update_arrives_with_its_table(store):
 def test_only_the_parts_that_a_cut_has_kept_back_are_carried_again(store, model):
     way = Faulty(store.folder, cuts=[1, 1, 2])
     Carrier(way).fetch(Parcel(*store.publish(model)), soon())
-    assert sorted(way.carried) == [0, 1, 2]
-    capability = store.accept(PARTS)
+    assert sorted(way.carried) == list(range(PARTS))
+    parcel = asked(store)
     way = Faulty(store.folder, cuts=[0, 2, 2])
-    store.close(capability, Carrier(way).send(capability, Sealed.of(WEIGHTS), soon()))
-    assert sorted(way.carried) == [0, 1, 2]
+    store.close(parcel.up, Carrier(way).send(parcel, Sealed.of(WEIGHTS), soon()))
+    assert sorted(way.carried) == list(range(PARTS))
 
 
 def test_a_part_with_a_wrong_hash_is_fetched_again_and_then_refused_by_name(store, model):
     parcel = Parcel(*store.publish(model))
     way = Faulty(store.folder, changes=[1])
     Carrier(way).fetch(parcel, soon())
-    assert sorted(way.carried) == [0, 1, 1, 2]
+    assert sorted(way.carried) == [0, 1, 1, *range(2, PARTS)]
     way = Faulty(store.folder, changes=[1, 1])
     with pytest.raises(InstructionError, match="part 1 of the model is not the coordinator's"):
         Carrier(way).fetch(parcel, soon())
@@ -99,9 +105,10 @@ def test_nobody_is_waited_for_longer_than_they_wait(store, model):
     with pytest.raises(Failure, match="deadline"):
         Carrier(Faulty(store.folder, cuts=[1] * 1000)).fetch(parcel, time.time() + 0.5)
     store.withdraw()
+    parcel = Parcel(parcel.down, NEVER_SEEN, "0" * 32)
     for try_it in (
         lambda carrier: carrier.fetch(parcel, soon()),
-        lambda carrier: carrier.send("0" * 32, Sealed.of(WEIGHTS), soon()),
+        lambda carrier: carrier.send(parcel, Sealed.of(WEIGHTS), soon()),
     ):
         began = time.time()
         with pytest.raises(Failure, match="deadline"):
@@ -110,14 +117,49 @@ def test_nobody_is_waited_for_longer_than_they_wait(store, model):
 
 
 def test_more_parts_than_were_lent_are_not_taken(store):
-    capability = store.accept(PARTS - 1)
+    parcel = asked(store, PARTS - 1)
     with pytest.raises(Failure, match="deadline"):
-        Carrier(Folder(store.folder)).send(capability, Sealed.of(WEIGHTS), soon())
-    assert not (store.folder / "up" / capability / f"{PARTS - 1:04d}").exists()
+        Carrier(Folder(store.folder)).send(parcel, Sealed.of(WEIGHTS), soon())
+    assert not (store.folder / "up" / parcel.up / f"{PARTS - 1:04d}").exists()
 
 
 def test_a_parcel_that_is_larger_than_the_model_is_refused(store, model):
     down, table = store.publish(model)
-    more = Parcel(down, (*(Part(PART, part.sha256) for part in table), table[-1]))
-    with pytest.raises(InstructionError, match="part 2"):
+    more = Parcel(down, (*table[:-1], Part(STEP, table[-1].sha256), table[-1]))
+    with pytest.raises(InstructionError, match=f"part {PARTS - 1}"):
         Carrier(Folder(store.folder)).fetch(more, soon())
+
+
+def test_parts_that_the_other_side_has_do_not_travel(store):
+    """Only the last number is trained; the update of this one site is the next model."""
+    carrier, model = Carrier(way := Faulty(store.folder)), store.keep(WEIGHTS)
+    for number, carried in ((1.0, [*range(PARTS), PARTS - 1]), (2.0, [PARTS - 1])):
+        way.carried.clear()
+        parcel = Parcel(*store.publish(model), store.accept(PARTS))
+        trained = {"a": carrier.fetch(parcel, soon()).weights["a"].copy()}
+        trained["a"][-1] = number
+        table = carrier.send(parcel, Sealed.of(trained), soon())
+        model = store.close(parcel.up, table, model, parcel.table)
+        np.testing.assert_array_equal(model.load()["a"], trained["a"])
+        assert sorted(way.carried) == sorted(carried)
+        assert carrier.fetched == (parcel.size if number == 1.0 else 0)
+
+
+def test_a_model_that_is_tested_twice_is_fetched_once(store, model):
+    carrier = Carrier(way := Faulty(store.folder))
+    for _ in range(2):
+        fetched = carrier.fetch(Parcel(*store.publish(model)), soon())
+        np.testing.assert_array_equal(fetched.weights["a"], WEIGHTS["a"])
+    assert len(way.carried) == PARTS
+
+
+def test_of_a_model_that_is_known_in_part_the_rest_is_fetched(store, model):
+    carrier = Carrier(way := Faulty(store.folder))
+    carrier.fetch(Parcel(*store.publish(model)), soon())
+    way.carried.clear()
+    others = {"a": WEIGHTS["a"].copy()}
+    others["a"][0] = others["a"][-1] = 0
+    parcel = Parcel(*store.publish(store.keep(others)))
+    np.testing.assert_array_equal(carrier.fetch(parcel, soon()).weights["a"], others["a"])
+    assert sorted(way.carried) == [0, PARTS - 1]
+    assert carrier.fetched == parcel.table[0].size + parcel.table[-1].size
