@@ -103,7 +103,7 @@ def train_pooled(app: Path, run: Path, data: Path) -> list[list[int]]:
     testing = Instruction("evaluate", 1, later, seed=seed, sets=("test",))
     task = Task(app, config, data, POOLED)
     with contextlib.redirect_stdout(io.StringIO()):
-        first, _ = weights.load(run / "round-000.safetensors")
+        first = weights.load(run / "round-000.safetensors")
         _, trained = task.follow(training, first)
         outcome, _ = task.follow(testing, trained)
     return outcome.evaluations["test"].counts

@@ -162,6 +162,7 @@ class _Files:
             "join_deadline": federation.deadlines.join,
             "round_deadline": federation.deadlines.round,
             "baselines": federation.baselines,
+            "encoding": federation.encoding,
             "messages": [site.name for site in federation.sites if site.transport == "messages"],
             "publish_model": federation.publish.model,
             "publish_sites": federation.publish.sites,

@@ -144,6 +144,7 @@ class Rehearsal:
             round_deadline=federation.deadlines.round,
             baselines=self.baselines,
             signing_key=str(scratch / "coordinator.key"),
+            encoding=federation.encoding,
             messages=[site.name for site in federation.sites if site.transport == "messages"],
             store=str(self._store),
             initial_weights=first,

@@ -82,6 +82,7 @@ class Deployment:
                     "join_deadline": read.deadlines.join,
                     "round_deadline": read.deadlines.round,
                     "baselines": read.baselines,
+                    "encoding": read.encoding,
                     "messages": [s.name for s in read.sites if s.transport == "messages"],
                 }
             )

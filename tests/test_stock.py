@@ -53,4 +53,4 @@ def test_a_stock_supernode_trains_the_generated_app(tmp_path, monkeypatch):
             time.sleep(0.2)
     assert events(results, "end")[0]["state"] == "finished"
     assert [set(e["sites"]) for e in events(results, "round")] == [{"north"}]
-    assert load(results / "model.safetensors")[0]
+    assert load(results / "model.safetensors")

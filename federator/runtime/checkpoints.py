@@ -50,7 +50,7 @@ class RunFolder:
 
     def save(self, round_number: int, weights: Weights) -> Checkpoint:
         """Keep a round's model that is in memory."""
-        save(self._weights(round_number), weights, {"round": str(round_number)})
+        save(self._weights(round_number), weights)
         return self.load(round_number)
 
     def begin(self, first: WeightFile) -> Checkpoint:
@@ -67,10 +67,10 @@ class RunFolder:
 
         They are there when both are whole.
         """
-        path, metadata = self._weights(round_number), {"round": str(round_number)}
+        path = self._weights(round_number)
         kept = path.with_suffix(".state.safetensors")
         with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
-            yield Draft(out, model, metadata), Draft(state_out, state, metadata)
+            yield Draft(out, model), Draft(state_out, state)
 
     def load(self, round_number: int) -> Checkpoint:
         """Return the checkpoint of a round.

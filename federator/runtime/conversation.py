@@ -12,12 +12,13 @@ from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from federator.runtime import messages
+from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.parcels import Parcel, Table, cut, travelled
 from federator.runtime.store import Store
 from federator.runtime.weightfile import WeightFile
-from federator.runtime.weights import WeightsError, digest, require_same
+from federator.runtime.weights import WeightsError, digest, file_size, require_same
 
 # Each question costs the SuperLink some 12 ms of computing.
 _QUICK, _SLOW = 0.02, 0.2
@@ -54,6 +55,7 @@ class _Sent:
     node: int
     order: Order
     at: float
+    carried: WeightFile | None = None
     parcel: Parcel | None = None
 
 
@@ -185,16 +187,22 @@ class Conversation:
         """Send orders to nodes; return what was sent by message id."""
         if not orders:
             return {}
+        carried: dict[int, WeightFile] = {}
         published: dict[int, tuple[str, Table]] = {}
         packed: dict[int, tuple[ArrayRecord, str]] = {}
-        outgoing, parcels = [], []
+        outgoing, sent = [], []
         for node, order in orders.items():
-            content, hashed, parcel, file = RecordDict(), "", None, order.weights
+            content, hashed, parcel, file = RecordDict(), "", None, None
+            if order.weights is not None:
+                key = id(order.weights)
+                file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
+                carried[key] = file
             if file is not None and node in self._by_files:
                 if id(file) not in published:
                     published[id(file)] = self.store.publish(file)
                 trains = order.instruction.kind == "train"
-                up = self.store.accept(len(cut(file.size))) if trains else ""
+                size = file_size(update_form(file.tensors, order.instruction.encoding))
+                up = self.store.accept(len(cut(size))) if trains else ""
                 parcel = Parcel(*published[id(file)], up)
                 hashed = parcel.digest
             elif file is not None:
@@ -208,13 +216,20 @@ class Conversation:
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            parcels.append(parcel)
+            sent.append((file, parcel))
         ids = self._grid.push_messages(outgoing)
         now = time.monotonic()
         return {
-            message_id or f"unsent-{node}": _Sent(node, order, now, parcel)
-            for message_id, (node, order), parcel in zip(ids, orders.items(), parcels, strict=True)
+            message_id or f"unsent-{node}": _Sent(node, order, now, *how)
+            for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
         }
+
+    def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
+        """Return weights as they travel."""
+        if encoding == EXACT:
+            return file
+        tensors = model_form(file.tensors, encoding)
+        return self.store.make(tensors, lambda out: write_model(file, encoding, out))
 
     def _poll(self, sent: dict[str, _Sent]) -> Iterator[tuple[int, Answer]]:
         """Yield the answers that have come, and take them off the list."""
@@ -231,8 +246,8 @@ class Conversation:
 
         Where weights travelled as files, the reply has come after them.
         """
-        seconds, sent = time.monotonic() - item.at, item.order.weights
-        down = 0 if sent is None else sent.size
+        seconds = time.monotonic() - item.at
+        down = 0 if item.carried is None else item.carried.size
         if reply.has_error():
             site, failure = messages.read_failure(reply.error)
             return Answer(site, seconds, failure=failure, bytes_down=down)
@@ -244,29 +259,34 @@ class Conversation:
         try:
             outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
             trains = item.order.instruction.kind == "train"
-            update = self._update(content, item) if trains else None
+            update, up = self._update(content, item) if trains else (None, 0)
         except WeightsError as error:
             rejected = Failure("rejected", str(error))
             return Answer(site, seconds, failure=rejected, bytes_down=down)
         except Failure as failure:
             return Answer(site, seconds, failure=failure, bytes_down=down)
-        up = 0 if update is None else update.size
-        if item.parcel is not None:
-            up = travelled(messages.table_in(content) or (), item.parcel.table)
         return Answer(site, seconds, outcome, update, None, down, up, files, forged)
 
-    def _update(self, content: RecordDict, item: _Sent) -> WeightFile:
-        """Return the update of a reply, which has the model's tensors and only finite numbers.
+    def _update(self, content: RecordDict, item: _Sent) -> tuple[WeightFile, int]:
+        """Return the update of a reply, and the bytes in which it came.
+
+        It has the model's tensors, and only finite numbers.
 
         Raises:
             WeightsError: if there is none such.
         """
-        model = item.order.weights
+        model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
+        assert model is not None and given is not None
         if item.parcel is not None:
             table = messages.table_in(content) or ()
-            update = self.store.close(item.parcel.up, table, model, item.parcel.table)
+            update = self.store.close(item.parcel.up, table, given, item.parcel.table)
+            size = travelled(table, item.parcel.table)
         else:
             update = self.store.keep(messages.weights_in(content) or {})
-        require_same(update.tensors, model.tensors if model else {})
+            size = update.size
+        require_same(update.tensors, update_form(given.tensors, encoding))
+        if encoding != EXACT:
+            came = update
+            update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
         update.require_finite()
-        return update
+        return update, size

@@ -49,7 +49,7 @@ def read(path: Path) -> Weights:
         WeightsError: if the file holds neither. Nothing in it is executed.
     """
     if path.suffix == ".safetensors":
-        return load(path)[0]
+        return load(path)
     import torch
 
     try:
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(size(weights))
     else:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        save(options.out, weights, {"round": "0"})
+        save(options.out, weights)
     return 0
 
 

@@ -15,6 +15,8 @@ from typing import Literal
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from federator.runtime.encoding import ENCODINGS, EXACT
+
 FEDERATION = "federation"
 """The name of the global model, among the sites' names, in journals and instructions."""
 
@@ -40,6 +42,7 @@ class Instruction:
         seed: the federation's seed.
         sets: on which of ``train``, ``val`` and ``test`` the received weights are evaluated first.
         proximal_mu: weight of FedProx's proximal term, 0 for none.
+        encoding: how weights travel, there and back; one of those in encoding.py.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -50,6 +53,7 @@ class Instruction:
     seed: int = 0
     sets: tuple[str, ...] = ()
     proximal_mu: float = 0.0
+    encoding: str = EXACT
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -71,6 +75,8 @@ class Instruction:
             raise InstructionError(f"not an instruction: {type(error).__name__}") from None
         if not known or not set(instruction.sets) <= {"train", "val", "test"}:
             raise InstructionError(f"unknown instruction {instruction.kind!r}")
+        if instruction.encoding not in ENCODINGS:
+            raise InstructionError(f"unknown encoding {instruction.encoding!r}")
         if lapsed:
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction

@@ -23,6 +23,7 @@ from flwr.app import Message
 from federator.runtime import flower, messages
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.encoding import EXACT, update_form
 from federator.runtime.handover import Counter, HandoverError
 from federator.runtime.instructions import (
     FEDERATION,
@@ -138,7 +139,9 @@ class Link:
             return _Errand(instruction, None if weights is None else Sealed.of(weights))
         if self.carrier is None:
             raise InstructionError("this site takes no files")
-        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel)
+        keep = not _is_replaced(instruction)
+        weights_there = self.carrier.fetch(parcel, instruction.expires, keep)
+        return _Errand(instruction, weights_there, parcel)
 
     def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Sealed | None]:
         """Hand an instruction to the worker and vet the answer.
@@ -185,6 +188,7 @@ class Link:
         if instruction.kind != "train":
             return outcome, None
         try:
+            expected = update_form(expected, instruction.encoding)
             require_same(describe(trained.weights if trained else {}), expected)
         except WeightsError as error:
             log.warning("withheld: %s", error)
@@ -214,7 +218,8 @@ class Link:
         table: Table = ()
         fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
         if trained is not None and self.carrier and errand.parcel:
-            table = self.carrier.send(errand.parcel, trained, errand.instruction.expires)
+            asked = errand.instruction
+            table = self.carrier.send(errand.parcel, trained, asked.expires, _is_replaced(asked))
         said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
         weights = trained.weights if trained is not None and not table else None
         return messages.outcome_reply(message, said, outcome, weights)
@@ -234,6 +239,11 @@ class Link:
                 for name, value in numbers
             ),
         )
+
+
+def _is_replaced(asked: Instruction) -> bool:
+    """Tell whether the update stays here in the model's place: then only one of them has to."""
+    return asked.kind == "train" and asked.encoding == EXACT
 
 
 def longer(pause: float, active: bool, taken: float) -> float:

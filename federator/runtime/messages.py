@@ -46,7 +46,7 @@ def from_record(record: ArrayRecord) -> Weights:
     """
     if list(record) != [_PACKED]:
         raise WeightsError("the message's weights are not in the safetensors format")
-    return read_from(record[_PACKED].numpy().data)[0]
+    return read_from(record[_PACKED].numpy().data)
 
 
 def instruction_record(text: str, signature: bytes, parcel: Parcel | None = None) -> ConfigRecord:

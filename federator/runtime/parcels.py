@@ -1,10 +1,11 @@
 """What a message says of weights that travel as files beside it: where they are, and their hashes.
 
 A file of weights is cut into parts of one size, the last one shorter. A part that the other side
-has already, as its hash tells, does not travel: so tensors that training leaves as they are (a
-frozen backbone) cost nothing after the first time. A capability is the unguessable name of a
-folder: who has it may read the model there, or write the parts of an update. It is made for one
-question to the sites, and gone when that is answered.
+has already, as its hash tells, does not travel, nor does one of zeros: so tensors that training
+leaves as they are (a frozen backbone) cost nothing after the first time.
+
+A capability is the unguessable name of a folder: who has it may read the model there, or write the
+parts of an update. It is made for one question to the sites, and gone when that is answered.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from typing import NamedTuple, Self
 
@@ -54,6 +56,12 @@ def sha256(data: memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@cache
+def zeros(size: int) -> Part:
+    """Return the part that is so many zeros: everybody has it, so it does not travel."""
+    return Part(size, sha256(memoryview(bytes(size))))
+
+
 def write_table(table: Table) -> str:
     """Return a table of parts as JSON."""
     return json.dumps(table)
@@ -86,7 +94,7 @@ def _checked(found: Sequence[tuple[int, str]]) -> Table:
 def travelled(table: Table, known: Table) -> int:
     """Return the bytes of the parts that are not the other side's already."""
     pairs = zip_longest(table, known[: len(table)])
-    return sum(part.size for part, other in pairs if part != other)
+    return sum(part.size for part, other in pairs if part not in (other, zeros(part.size)))
 
 
 @dataclass(frozen=True)

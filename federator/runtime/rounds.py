@@ -29,6 +29,7 @@ from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Answer, Conversation, Order
 from federator.runtime.disk import require_space
+from federator.runtime.encoding import EXACT
 from federator.runtime.flower import quicken_grid
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
@@ -307,6 +308,8 @@ class Server:
             self.plan.seed,
             sets,
             float(getattr(inner, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
+            # What is only tested is the model itself, to the last digit.
+            self.settings.encoding if kind == "train" else EXACT,
         )
 
     def _require_space(self, orders: Mapping[str, Order]) -> None:
@@ -318,6 +321,8 @@ class Server:
         files = [order.weights for order in orders.values() if order.weights is not None]
         sent = sum({file: file.size for file in files}.values())
         received = sum(file.size for file in files)
+        if self.settings.encoding != EXACT:
+            received *= 2  # as they come, and in the model's own types
         kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
         require_space({self.conversation.store.folder: sent + received, self.folder.path: kept})
 
@@ -436,7 +441,8 @@ def _run(
         "baselines": settings.baselines,
         "select": plan.select,
         "versions": versions,
-        "model_bytes": start.weights.numbers,
+        "encoding": settings.encoding,
+        "model_bytes": start.weights.size,
     }
     last = start.round + plan.rounds
     sites = sorted(settings.sites)

@@ -45,7 +45,7 @@ class Sealed:
         if (length := os.fstat(fd).st_size) == 0:
             raise WeightsError("not weights in the safetensors format (empty)")
         self.buffer = memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ))
-        self.weights: Weights = read_from(self.buffer)[0]
+        self.weights: Weights = read_from(self.buffer)
 
     def __del__(self) -> None:
         os.close(self.fd)

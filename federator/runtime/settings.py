@@ -27,6 +27,7 @@ class ServerSettings:
         local_only: whether this is one machine, where a node may say which site it is.
         signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
         initial_weights: safetensors file of the first model.
+        encoding: how weights travel in rounds of training, one of those in encoding.py.
         messages: sites whose weights go in messages, though they could travel as files.
         store: the folder in which weights wait and arrive as files; None if no link reaches it.
         source_map: where the converter wrote which cell each generated line came from.
@@ -44,6 +45,7 @@ class ServerSettings:
     local_only: bool = True
     signing_key: str | None = None
     initial_weights: str | None = None
+    encoding: str = "float32"
     messages: Sequence[str] = ()
     store: str | None = None
     source_map: str | None = None

@@ -11,13 +11,13 @@ import hashlib
 import secrets
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from federator.runtime.parcels import PART, Part, Table, cut, name
-from federator.runtime.weightfile import Piece, WeightFile
-from federator.runtime.weights import Weights, WeightsError, save
+from federator.runtime.parcels import PART, Part, Table, cut, name, zeros
+from federator.runtime.weightfile import Draft, Piece, WeightFile
+from federator.runtime.weights import Tensor, Weights, WeightsError, save
 
 STORE = ".store"
 """Its name in a run's folder, where no other place was made for it."""
@@ -86,6 +86,10 @@ class Store:
                 pieces.append(Piece(path, 0, part.size, lease))
             elif path not in found and model is not None and part in known[number : number + 1]:
                 pieces += model.pieces(where.start, where.stop)
+            elif path not in found and part == zeros(part.size):
+                with path.open("wb") as out:
+                    out.truncate(part.size)  # takes no place on disk
+                pieces.append(Piece(path, 0, part.size, lease))
             else:
                 raise WeightsError(f"part {number} is not what the site says it sent")
         return WeightFile(*pieces)
@@ -95,6 +99,14 @@ class Store:
         lease = _Lease(self.folder / _CLOSED / secrets.token_hex(16))
         lease.folder.mkdir()
         save(lease.folder / MODEL, weights)
+        return WeightFile(Piece.whole(lease.folder / MODEL, lease))
+
+    def make(self, tensors: Mapping[str, Tensor], fill: Callable[[Draft], None]) -> WeightFile:
+        """Put weights on disk as :meth:`keep` does, written by ``fill`` block by block."""
+        lease = _Lease(self.folder / _CLOSED / secrets.token_hex(16))
+        lease.folder.mkdir()
+        with (lease.folder / MODEL).open("wb") as out:
+            fill(Draft(out, tensors))
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
     def withdraw(self) -> None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from federator.runtime import metrics
 from federator.runtime.disclosure import SETS
+from federator.runtime.encoding import EXACT, model_form, read_model, write_update
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
 from federator.runtime.parameters import Setting, choose
@@ -142,6 +143,7 @@ class Task:
         self._net: torch.nn.Module | None = None
         self._loaders: dict[str, object] = {}
         self._examples: dict[str, int] = {}
+        self._left: dict[str, Weights] = {}  # what roundings have left over, by model
 
     @telling()
     def follow(
@@ -156,18 +158,23 @@ class Task:
         if weights is None:
             return Outcome(self._examples), None
         net = self.model(instruction.seed)
-        if describe(take(net)) != describe(weights):
+        tensors, encoding = describe(take(net)), instruction.encoding
+        if model_form(tensors, encoding) != describe(weights):
             raise Failure("misfit")
-        _fill(net, weights)
+        given = weights if encoding == EXACT else read_model(weights, tensors)
+        _fill(net, given)
         evaluations = {name: self._evaluate(net, name, instruction) for name in instruction.sets}
         if instruction.kind != "train":
             return Outcome(self._examples, evaluations), None
         self._net = None  # until it is known that training left its tensors as they were
         self._train(net, instruction)
         trained = take(net)
-        if describe(trained) == describe(weights):
+        if describe(trained) == tensors:
             self._net = net
             trained = {name: trained[name] for name in weights}
+            if encoding != EXACT:
+                left = self._left.setdefault(instruction.model, {})
+                trained = write_update(given, trained, encoding, left)
         return Outcome(self._examples, evaluations), trained
 
     @telling()

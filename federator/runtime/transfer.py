@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
-from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256, travelled
+from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256, travelled, zeros
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import ARRIVING, DOWN, MODEL, UP
 
@@ -166,10 +166,8 @@ class Carrier:
         self._last: tuple[Table, Sealed] | None = None
         self.fetched = 0
 
-    def fetch(self, parcel: Parcel, expires: float) -> Sealed:
-        """Return the weights of a parcel.
-
-        If they are to be trained, they are not kept here: the update will be, in their place.
+    def fetch(self, parcel: Parcel, expires: float, keep: bool = True) -> Sealed:
+        """Return the weights of a parcel; ``keep`` says whether the next may have parts of them.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
@@ -190,11 +188,14 @@ class Carrier:
                 return Part(at - where.start, hashed.hexdigest())
 
             def have(number: int, where: slice) -> None:
-                if last is not None and parcel.table[number] in table[number : number + 1]:
+                part = parcel.table[number]
+                if part == zeros(part.size):
+                    return  # as new memory is
+                if last is not None and part in table[number : number + 1]:
                     os.pwrite(fd, last.buffer[where], where.start)
                     return
                 for _ in range(2):
-                    if patiently(lambda: fetch(where), expires) == parcel.table[number]:
+                    if patiently(lambda: fetch(where), expires) == part:
                         return
                 raise InstructionError(f"part {number} of the model is not the coordinator's")
 
@@ -202,11 +203,13 @@ class Carrier:
 
         known = last if table == parcel.table else None
         weights = known or Sealed.filled(parcel.size, fill)
-        self._last = None if parcel.up else (parcel.table, weights)
+        self._last = (parcel.table, weights) if keep else None
         return weights
 
-    def send(self, parcel: Parcel, weights: Sealed, expires: float) -> Table:
+    def send(self, parcel: Parcel, weights: Sealed, expires: float, keep: bool = True) -> Table:
         """Hand in what became of a parcel's weights; return the table of the parts.
+
+        ``keep`` says whether the next model may have parts of them.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
@@ -215,12 +218,13 @@ class Carrier:
         def send(number: int, where: slice) -> Part:
             data = weights.buffer[where]
             part = Part(len(data), sha256(data))
-            if part not in parcel.table[number : number + 1]:
+            if part not in (*parcel.table[number : number + 1], zeros(part.size)):
                 patiently(lambda: self._way.put(parcel.up, number, data), expires)
             return part
 
         table = tuple(_side_by_side(send, len(weights.buffer)))
-        self._last = table, weights
+        if keep:
+            self._last = table, weights
         return table
 
 

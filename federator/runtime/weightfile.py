@@ -19,6 +19,7 @@ from federator.runtime.weights import (
     Tensor,
     Weights,
     WeightsError,
+    file_size,
     head,
     load,
     read_from,
@@ -82,7 +83,7 @@ class WeightFile:
         self.size = sum(piece.size for piece in self._pieces)
         start = bytes(self._read(0, min(8, self.size)))
         length = min(int.from_bytes(start, "little"), MAX_HEAD)
-        self._places = read_head(self._read(0, min(8 + length, self.size)), self.size)[0]
+        self._places = read_head(self._read(0, min(8 + length, self.size)), self.size)
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -110,8 +111,8 @@ class WeightFile:
     def load(self) -> Weights:
         """Return the weights, as views of the mapped file where it is one."""
         if (path := self._path) is not None:
-            return load(path)[0]
-        return read_from(self._read(0, self.size))[0]
+            return load(path)
+        return read_from(self._read(0, self.size))
 
     def require_finite(self) -> None:
         """Check that no number is NaN or infinite.
@@ -171,21 +172,17 @@ class Draft:
     Args:
         out: the file.
         tensors: what it will hold.
-        metadata: what else it says.
 
     Raises:
         WeightsError: as :func:`head`.
     """
 
-    def __init__(
-        self, out: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
-    ) -> None:
-        start = head(tensors, metadata)
-        size = sum(tensor.length * np.dtype(tensor.dtype).itemsize for tensor in tensors.values())
-        self._places = read_head(start, len(start) + size)[0]
+    def __init__(self, out: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
+        start, size = head(tensors), file_size(tensors)
+        self._places = read_head(start, size)
         self._out = out.fileno()
         os.pwrite(self._out, start, 0)
-        os.truncate(self._out, len(start) + size)
+        os.truncate(self._out, size)
 
     def write(self, block: Block, numbers: npt.NDArray[Any]) -> None:
         """Write a block's numbers, as the tensor's type."""

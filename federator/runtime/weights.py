@@ -108,14 +108,13 @@ def digest(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def head(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+def head(tensors: Mapping[str, Tensor]) -> bytes:
     """Return what stands before the numbers of such tensors: always the same for the same ones.
 
     Raises:
         WeightsError: if a tensor has a type that cannot be written.
     """
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    offset = 0
+    header, offset = {}, 0
     for name, tensor in tensors.items():
         code = _CODES.get(tensor.dtype)
         if code is None:
@@ -128,8 +127,18 @@ def head(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = Non
     return len(text).to_bytes(8, "little") + text
 
 
-def read_head(view: memoryview | bytes, total: int) -> tuple[dict[str, Place], dict[str, str]]:
-    """Return where each tensor lies in a file of ``total`` bytes that starts so, and its metadata.
+def file_size(tensors: Mapping[str, Tensor]) -> int:
+    """Return the bytes of a file of such tensors.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+    numbers = sum(t.length * np.dtype(t.dtype).itemsize for t in tensors.values())
+    return len(head(tensors)) + numbers
+
+
+def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
+    """Return where each tensor lies in a file of ``total`` bytes that starts so.
 
     Raises:
         WeightsError: if that is no file in the safetensors format, to the byte.
@@ -139,7 +148,7 @@ def read_head(view: memoryview | bytes, total: int) -> tuple[dict[str, Place], d
         if not 2 <= length <= min(MAX_HEAD, total) - 8:
             raise ValueError("header length")
         header = json.loads(bytes(view[8 : 8 + length]))
-        metadata = header.pop("__metadata__", {})
+        header.pop("__metadata__", None)  # in others' files
         places: dict[str, Place] = {}
         end = 0
         for name, entry in header.items():
@@ -154,37 +163,36 @@ def read_head(view: memoryview | bytes, total: int) -> tuple[dict[str, Place], d
             raise ValueError("trailing bytes")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"not weights in the safetensors format ({error})") from None
-    return places, {str(key): str(value) for key, value in metadata.items()}
+    return places
 
 
-def write(out: BinaryIO, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+def write(out: BinaryIO, weights: Weights) -> None:
     """Write weights to a stream.
 
     Raises:
         WeightsError: as :func:`head`.
     """
-    out.write(head(describe(weights), metadata))
+    out.write(head(describe(weights)))
     for array in weights.values():
         out.write(np.asarray(array, order="C").data)
 
 
-def read_from(buffer: memoryview | bytes) -> tuple[Weights, dict[str, str]]:
-    """Return weights and metadata as read-only views of a buffer.
+def read_from(buffer: memoryview | bytes) -> Weights:
+    """Return weights as read-only views of a buffer.
 
     Raises:
         WeightsError: as :func:`read_head`.
     """
     view = memoryview(buffer).toreadonly()
-    places, metadata = read_head(view, len(view))
     weights: Weights = {}
-    for name, (tensor, start) in places.items():
+    for name, (tensor, start) in read_head(view, len(view)).items():
         flat = np.frombuffer(view, tensor.dtype, tensor.length, start)
         weights[name] = flat.reshape(tensor.shape)
-    return weights, metadata
+    return weights
 
 
-def map_from(fd: int) -> tuple[Weights, dict[str, str]]:
-    """Return weights and metadata as views of a mapped file; the descriptor may be closed.
+def map_from(fd: int) -> Weights:
+    """Return weights as views of a mapped file; the descriptor may be closed.
 
     Raises:
         WeightsError: as :func:`read_from`.
@@ -215,18 +223,18 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         os.close(folder)
 
 
-def save(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
+def save(path: Path, weights: Weights) -> None:
     """Write weights to a file that is whole or not there.
 
     Raises:
         WeightsError: as :func:`head`.
     """
     with whole(path) as out:
-        write(out, weights, metadata)
+        write(out, weights)
 
 
-def load(path: Path) -> tuple[Weights, dict[str, str]]:
-    """Read weights and metadata from a safetensors file, as views of the mapped file.
+def load(path: Path) -> Weights:
+    """Read weights from a safetensors file, as views of the mapped file.
 
     Raises:
         WeightsError: if it is not such a file.

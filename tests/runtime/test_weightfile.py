@@ -19,7 +19,7 @@ WEIGHTS = {
 @pytest.fixture(params=[1, 3, 50])
 def file(request, tmp_path):
     """The same weights in one file, or in several."""
-    save(tmp_path / "whole", WEIGHTS, {"round": "3"})
+    save(tmp_path / "whole", WEIGHTS)
     data = (tmp_path / "whole").read_bytes()
     step = -(-len(data) // request.param)
     paths = [tmp_path / f"{start:08d}" for start in range(0, len(data), step)]

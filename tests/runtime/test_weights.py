@@ -27,11 +27,10 @@ def equal(left, right):
     )
 
 
-def test_saved_weights_come_back_with_types_shapes_order_and_metadata(tmp_path):
-    w.save(tmp_path / "model.safetensors", MODEL, {"round": "3"})
-    found, metadata = w.load(tmp_path / "model.safetensors")
+def test_saved_weights_come_back_with_types_shapes_and_order(tmp_path):
+    w.save(tmp_path / "model.safetensors", MODEL)
+    found = w.load(tmp_path / "model.safetensors")
     assert equal(found, MODEL)
-    assert metadata == {"round": "3"}
 
 
 def test_the_files_are_what_the_safetensors_library_reads_and_writes(tmp_path):
@@ -41,7 +40,7 @@ def test_the_files_are_what_the_safetensors_library_reads_and_writes(tmp_path):
         dict(sorted(safetensors.numpy.load_file(ours).items())), dict(sorted(MODEL.items()))
     )
     safetensors.numpy.save_file(MODEL, theirs)
-    found = w.load(theirs)[0]
+    found = w.load(theirs)
     assert equal(dict(sorted(found.items())), dict(sorted(MODEL.items())))
 
 
@@ -57,7 +56,7 @@ def test_a_message_carries_the_same_weights():
 def test_loaded_weights_cannot_be_written_to(tmp_path):
     w.save(tmp_path / "model.safetensors", MODEL)
     with pytest.raises(ValueError, match="read-only"):
-        w.load(tmp_path / "model.safetensors")[0]["layer.bias"][0] = 1
+        w.load(tmp_path / "model.safetensors")["layer.bias"][0] = 1
 
 
 def packed(header: object, numbers: bytes = b"") -> bytes:
