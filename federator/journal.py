@@ -42,6 +42,7 @@ class Start(_Line):
     baselines: bool = False
     select: str = "last"
     versions: dict[str, str] = {}
+    encoding: str = "float32"  # of weights on their way
     model_bytes: int | None = None
     sites_withheld: bool = False  # there are figures of all sites together only
 
@@ -66,6 +67,7 @@ class Contribution(_Line):
     seconds: float | None = None
     bytes_down: int = 0
     bytes_up: int = 0
+    bytes_known: int = 0  # of weights that did not travel, since the other side had them
 
 
 class Round(_Line):

@@ -18,6 +18,7 @@ from federator import charts, figures, plots
 from federator.comparison import COLUMNS, compare
 from federator.journal import Journal, read
 from federator.runtime import metrics
+from federator.runtime.encoding import EXACT
 from federator.runtime.instructions import FEDERATION
 from federator.templates import shipped
 
@@ -63,6 +64,7 @@ def write(run: Path) -> Path:
         alone=charts.alone(journal),
         roc=charts.roc_curves(journal),
         seconds=charts.seconds(journal),
+        saved=_saved(journal),
         failures=_failures(journal),
         many=many,
         FEDERATION=FEDERATION,
@@ -115,6 +117,21 @@ def table2(journal: Journal) -> "Table":
     }
     table.caption = "\n".join(note for note, applies in notes.items() if applies)
     return table
+
+
+def _saved(journal: Journal) -> dict[str, dict[str, int]]:
+    """Return the bytes that did not travel in training, by what saved them and by site."""
+    known, encoded = (dict.fromkeys(journal.sites, 0) for _ in range(2))
+    for done in journal.trained():
+        for site, part in done.sites.items():
+            if part.ok:
+                carried = part.bytes_down + part.bytes_up + part.bytes_known
+                known[site] += part.bytes_known
+                encoded[site] += max(0, 2 * (journal.start.model_bytes or 0) - carried)
+    found = {"Not sent again": known}
+    if journal.start.encoding != EXACT:
+        found[f"Saved by {journal.start.encoding}"] = encoded
+    return {title: by_site for title, by_site in found.items() if any(by_site.values())}
 
 
 def _failures(journal: Journal) -> list[Failure]:

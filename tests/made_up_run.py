@@ -108,7 +108,7 @@ def write(
                 elif model in ("federation", site):
                     spent = round(size[0] / 190 + float(random.gamma(3, 0.05)), 3)
                     did[site] = {"ok": True, "examples": size[0], "seconds": spent}
-                    did[site] |= {"bytes_down": 49_000, "bytes_up": 49_412}
+                    did[site] |= {"bytes_down": 49_000, "bytes_up": 49_412, "bytes_known": 0}
             spent = max(part.get("seconds", 0) for part in did.values()) + 0.4
             emit("round", spent, model=model, round=number, seconds=spent, sites=did)
             evaluate("validation", model, number, best, 1)

@@ -338,3 +338,19 @@ def test_ticks_are_few_and_differ(high: float) -> None:
     labels = [label for _, label in chart.y_ticks]
     assert 2 <= len(labels) <= 7
     assert len(set(labels)) == len(labels)
+
+
+def test_what_encoding_and_known_parts_have_saved_is_told_by_site(tmp_path: Path) -> None:
+    run = made_up_run.write(tmp_path, rounds=2, baselines=False)
+    assert "Not sent again" not in Page(report.write(run)).text
+
+    def travelled(event: dict) -> None:
+        for part in event["sites"].values():
+            part |= {"bytes_down": 200_000, "bytes_up": 100_000, "bytes_known": 300_000}
+
+    _change(run, lambda event: event.update(model_bytes=1_000_000, encoding="int8"), event="start")
+    _change(run, travelled, event="round", model="federation")
+    page = Page(report.write(run))
+    assert "weights are 1.0 MB, and travel as int8." in page.text
+    assert "Received Sent Not sent again Saved by int8" in page.text
+    assert page.text.count("400.0 kB 200.0 kB 600.0 kB 2.8 MB") == len(made_up_run.SITES)

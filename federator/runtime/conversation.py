@@ -37,7 +37,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a site answered: an outcome (with weights, after training), or a failure."""
+    """What a site answered: an outcome (with weights, after training), or a failure.
+
+    Attributes:
+        bytes_down: of weights that went to the site.
+        bytes_up: of weights that came from it.
+        bytes_known: of weights that did not travel, since the other side had them.
+        files: whether weights may travel as files.
+        forged: how many instructions it refused that the coordinator had not signed.
+    """
 
     site: str
     seconds: float
@@ -46,6 +54,7 @@ class Answer:
     failure: Failure | None = None
     bytes_down: int = 0
     bytes_up: int = 0
+    bytes_known: int = 0
     files: bool = False
     forged: int = 0
 
@@ -247,7 +256,7 @@ class Conversation:
         Where weights travelled as files, the reply has come after them.
         """
         seconds = time.monotonic() - item.at
-        down = 0 if item.carried is None else item.carried.size
+        down = whole = 0 if item.carried is None else item.carried.size
         if reply.has_error():
             site, failure = messages.read_failure(reply.error)
             return Answer(site, seconds, failure=failure, bytes_down=down)
@@ -255,20 +264,21 @@ class Conversation:
         site, files = messages.site_name(content), messages.takes_files(content)
         forged = messages.forged_in(content)
         if item.parcel is not None:
-            down = min(down, messages.fetched_in(content))
+            down = min(whole, messages.fetched_in(content))
         try:
             outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
             trains = item.order.instruction.kind == "train"
-            update, up = self._update(content, item) if trains else (None, 0)
+            update, size, up = self._update(content, item) if trains else (None, 0, 0)
         except WeightsError as error:
             rejected = Failure("rejected", str(error))
             return Answer(site, seconds, failure=rejected, bytes_down=down)
         except Failure as failure:
             return Answer(site, seconds, failure=failure, bytes_down=down)
-        return Answer(site, seconds, outcome, update, None, down, up, files, forged)
+        known = whole - down + size - up
+        return Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
 
-    def _update(self, content: RecordDict, item: _Sent) -> tuple[WeightFile, int]:
-        """Return the update of a reply, and the bytes in which it came.
+    def _update(self, content: RecordDict, item: _Sent) -> tuple[WeightFile, int, int]:
+        """Return the update of a reply, the bytes of it as it travels, and those that had to.
 
         It has the model's tensors, and only finite numbers.
 
@@ -280,13 +290,14 @@ class Conversation:
         if item.parcel is not None:
             table = messages.table_in(content) or ()
             update = self.store.close(item.parcel.up, table, given, item.parcel.table)
-            size = travelled(table, item.parcel.table)
         else:
+            table = ()
             update = self.store.keep(messages.weights_in(content) or {})
-            size = update.size
+        size = update.size
+        up = travelled(table, item.parcel.table) if item.parcel else size
         require_same(update.tensors, update_form(given.tensors, encoding))
         if encoding != EXACT:
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
         update.require_finite()
-        return update, size
+        return update, size, up

@@ -348,7 +348,9 @@ class Server:
         """Write a round of training into the journal."""
         sites: dict[str, object] = {}
         for site, answer in answers.items():
-            traffic = {"bytes_down": answer.bytes_down, "bytes_up": answer.bytes_up}
+            traffic = {
+                name: getattr(answer, name) for name in ("bytes_down", "bytes_up", "bytes_known")
+            }
             if answer.outcome is not None and answer.failure is None:
                 examples = answer.outcome.examples["trainset"]
                 taken = round(answer.seconds, 3)
