@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from scipy import stats
 
 from federator import federation, journal
-from federator.federation import FILE
+from federator.federation import FILE, Federation
 from federator.runtime import weights
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.metrics import summarise
@@ -58,17 +58,17 @@ class Difference:
         return f"{100 * self.mean:+6.2f} ({100 * self.low:+.2f} to {100 * self.high:+.2f})"
 
 
-def run_seed(source: Path, seed: int, root: Path) -> Numbers:
+def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Federation, Path]:
     """Run the federation in the folder ``source`` with a seed, everything below ``root``.
 
     Returns:
-        The metrics of each model on all test sets together, in 0..1.
+        The federation as it was run, with ``changes`` in its file, and the folder of the run.
     """
     settings = YAML().load(source / FILE)
     notebook = (source / settings["notebook"]).resolve()
     data, folder = root / "data", root / "compose" / source.name
     _call(sys.executable, notebook.with_name(f"{notebook.stem}_sites.py"), data, "--seed", seed)
-    settings.update(notebook=str(notebook), seed=seed, baselines=True)
+    settings.update(notebook=str(notebook), seed=seed, **changes)
     for site in settings["sites"]:
         site["data"] = str(data / site["name"])
     folder.mkdir(parents=True)
@@ -76,19 +76,29 @@ def run_seed(source: Path, seed: int, root: Path) -> Numbers:
     _call(Path(sys.executable).with_name("federator"), "run", folder)
 
     read = federation.read(folder)
-    (run,) = (read.root / "results" / read.name).iterdir()
-    done = journal.read(run)
     if len(read.labels) != 2:
         raise SystemExit("this comparison is for federations of two labels")
+    (run,) = (read.root / "results" / read.name).iterdir()
+    return read, run
+
+
+def run_seed(source: Path, seed: int, root: Path) -> Numbers:
+    """Return the metrics of each model on all test sets together, in 0..1."""
+    read, run = rehearse(source, seed, root, baselines=True)
+    done = journal.read(run)
     counts = {
         model: together.counts for model, test in done.tests.items() if (together := test.pooled())
     }
-    counts[POOLED] = train_pooled(read.root / "build" / read.name / "app", run, data / POOLED)
-    numbers = {model: summarise(matrix, done.positive) for model, matrix in counts.items()}
-    return {
-        model: {name: getattr(number, name) or 0.0 for name in METRICS}
-        for model, number in numbers.items()
-    }
+    counts[POOLED] = train_pooled(
+        read.root / "build" / read.name / "app", run, root / "data" / POOLED
+    )
+    return {model: measure(matrix, done.positive) for model, matrix in counts.items()}
+
+
+def measure(counts: list[list[int]], positive: int | None) -> dict[str, float]:
+    """Return the metrics of a confusion matrix."""
+    numbers = summarise(counts, positive)
+    return {name: getattr(numbers, name) or 0.0 for name in METRICS}
 
 
 def train_pooled(app: Path, run: Path, data: Path) -> list[list[int]]:

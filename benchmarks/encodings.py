@@ -1,0 +1,69 @@
+"""What fewer bytes cost in accuracy: the same federations in each encoding, seed by seed.
+
+For each seed the sites' data are laid out anew, and the federation runs for real in each encoding
+(``federator run``); its final model is tested once on every site's test set.
+
+    python -m benchmarks encodings [--federation compose/breast-cancer] [--seeds 20]
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.seeds import METRICS, Difference, measure, rehearse
+from federator import journal
+from federator.runtime.encoding import ENCODINGS, EXACT
+from federator.runtime.instructions import FEDERATION
+
+Figures = dict[str, float]
+
+
+def run(source: Path, seed: int, encoding: str, root: Path) -> Figures:
+    """Return the metrics of the final model, in 0..1, and the bytes of a round at a site."""
+    folder = rehearse(source, seed, root, baselines=False, encoding=encoding)[1]
+    done = journal.read(folder)
+    together = done.tests[FEDERATION].pooled()
+    assert together is not None
+    parts = [part for trained in done.trained() for part in trained.sites.values()]
+    moved = sum(part.bytes_down + part.bytes_up for part in parts) / len(parts)
+    return {**measure(together.counts, done.positive), "bytes": moved}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks encodings", description=__doc__)
+    parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
+    parser.add_argument("--seeds", type=int, default=20, help="how many, at least 2")
+    options = parser.parse_args(arguments)
+    if options.seeds < 2:
+        parser.error("a difference between seeds needs at least 2 of them")
+    found: dict[str, list[Figures]] = {encoding: [] for encoding in ENCODINGS}
+    for seed in range(options.seeds):
+        for encoding, figures in found.items():
+            root = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-"))
+            figures.append(run(options.federation.resolve(), seed, encoding, root))
+            shutil.rmtree(root)  # not after an error: the logs are in there
+    table = Table(title=f"{options.federation.name}, {options.seeds} seeds: % on all test sets")
+    for title in ("", "kB a round and site", *METRICS, *(f"{m} - {EXACT}" for m in METRICS)):
+        table.add_column(title, justify="right" if title else "left")
+    for encoding, figures in found.items():
+        values = {name: [one[name] for one in figures] for name in (*METRICS, "bytes")}
+        cells = [f"{np.mean(values['bytes']) / 1000:.1f}"]
+        cells += [f"{100 * np.mean(values[metric]):.2f}" for metric in METRICS]
+        for metric in METRICS:
+            exact = [one[metric] for one in found[EXACT]]
+            same = values[metric] == exact
+            cells.append("none" if same else str(Difference.of(values[metric], exact)).strip())
+        table.add_row(encoding, *cells)
+    Console(width=110).print(table)
+    bytes_ = {
+        name: float(np.mean([f["bytes"] for f in figures])) for name, figures in found.items()
+    }
+    ratios = {name: round(moved / bytes_[EXACT], 3) for name, moved in bytes_.items()}
+    ratio = min(ratios.values())
+    print(json.dumps({"benchmark": "encodings", "ratio": ratio, "bytes": ratios}))
