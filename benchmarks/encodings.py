@@ -61,9 +61,6 @@ def main(arguments: list[str]) -> None:
             cells.append("none" if same else str(Difference.of(values[metric], exact)).strip())
         table.add_row(encoding, *cells)
     Console(width=110).print(table)
-    bytes_ = {
-        name: float(np.mean([f["bytes"] for f in figures])) for name, figures in found.items()
-    }
-    ratios = {name: round(moved / bytes_[EXACT], 3) for name, moved in bytes_.items()}
-    ratio = min(ratios.values())
-    print(json.dumps({"benchmark": "encodings", "ratio": ratio, "bytes": ratios}))
+    moved = {encoding: sum(one["bytes"] for one in figures) for encoding, figures in found.items()}
+    ratios = {encoding: round(sent / moved[EXACT], 3) for encoding, sent in moved.items()}
+    print(json.dumps({"benchmark": "encodings", "ratio": min(ratios.values()), "bytes": ratios}))
