@@ -11,7 +11,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -35,10 +34,7 @@ def ours(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
     """Return the seconds of a round and of the limit, and the peaks of memory."""
     names = [f"site-{number}" for number in range(sites)]
     with deployment.server(scratch, names, megabytes) as deployed:
-        for number, site in enumerate(names):
-            deployed.start_link(site)
-            worker = ("-m", "benchmarks.light.worker", deployed.socket(site), number)
-            deployed.start(f"{site}.worker", sys.executable, *worker)
+        deployment.start_sites(deployed)
         links = [deployed.processes.pid(f"{site}.link") for site in names]
         watched = {"server": deployment.server_pids(deployed), "link": links[:1]}
         with Peak(watched) as peak:

@@ -43,12 +43,13 @@ class Deployment:
         processes: Processes,
         names: list[str],
         settings: str = "",
+        host: str = "127.0.0.1",
         **changed: str,
     ):
         self.root, self.processes, self.names = root, processes, names
         self.begun: list[subprocess.Popen[str]] = []
         self.port, self.inner = free_port(), free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         data = {name: lay_out_site(root / "data" / name, seed) for seed, name in enumerate(names)}
         self.data = data
         told = f"server: {self.address}\nrounds: 2\n{settings}"
@@ -146,11 +147,11 @@ class Deployment:
         """Return where a site's worker connects."""
         return self.root / f"{name}.socket"
 
-    def start_link(self, name: str) -> None:
-        """Start a site's link."""
+    def start_link(self, name: str, *prefix: str) -> None:
+        """Start a site's link; ``prefix`` is what its command begins with."""
         public = (self.federation.folder / "public" / "coordinator.pub").read_text().strip()
         self.start(
-            f"{name}.link", *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
+            f"{name}.link", *prefix, *RUNTIME, "link", "--server", self.address, "--ca", self.ca,
             *("--key", self.root / name / "site.key", "--site", name),
             *("--socket", self.socket(name)),
             *("--app-hash", self.hash, "--coordinator-key", public, "--labels", 2),
@@ -212,12 +213,14 @@ class Deployment:
 
 
 @contextmanager
-def deploy(root: Path, names: list[str], settings: str = "", **changed: str):
+def deploy(
+    root: Path, names: list[str], settings: str = "", host: str = "127.0.0.1", **changed: str
+):
     """Deploy a federation with the server's parts running, and no site yet."""
     if NGINX is None:
         pytest.skip("nginx is missing (Debian and Ubuntu: nginx-light)")
     with Processes(root / "logs") as processes:
-        deployment = Deployment(root, processes, names, settings, **changed)
+        deployment = Deployment(root, processes, names, settings, host, **changed)
         deployment.start_superlink()
         deployment.start_gateway()
         deployment.build_initial()

@@ -35,6 +35,14 @@ def server(root: Path, names: Sequence[str], megabytes: int) -> Iterator[Deploym
         yield deployed
 
 
+def start_sites(deployed: Deployment) -> None:
+    """Start a link for each site, and a stand-in for its worker."""
+    for number, site in enumerate(deployed.names):
+        deployed.start_link(site)
+        worker = ("-m", "benchmarks.light.worker", deployed.socket(site), number)
+        deployed.start(f"{site}.worker", sys.executable, *worker)
+
+
 def server_pids(deployed: Deployment) -> list[int]:
     """Return the processes of the server's side: SuperLink, ServerApp and what starts it, nginx."""
     return [deployed.processes.pid(name) for name in ("superlink", "server", "gateway")]
