@@ -168,7 +168,7 @@ def test_what_the_servers_image_runs_needs_no_more_than_it_has():
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
         "import federator.cli, federator.progress, federator.publication, federator.report\n"
-        "import federator.runtime.campaign, federator.runtime.rounds, federator.runtime.serve\n"
+        "import federator.runtime.campaign, federator.runtime.serve, federator.runtime.serverapp\n"
         "from federator.templates import Templates; Templates().read('report.css')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,42 +5,23 @@ validation set, then trains it; a last message tests the final one. Other strate
 Flower's own ``Strategy.start`` (strategies.py).
 """
 
-import importlib
-import logging
-import platform
 import random
-import shutil
 import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
-import flwr
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from flwr.app import Context
-from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
-import federator
-from federator import sourcemap
 from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Answer, Conversation, Order
 from federator.runtime.disk import require_space
 from federator.runtime.encoding import EXACT
-from federator.runtime.flower import quicken_grid
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
-from federator.runtime.options import begin_log
-from federator.runtime.outcomes import Failure
-from federator.runtime.parameters import Setting, choose
+from federator.runtime.parameters import Setting
+from federator.runtime.record import Record
 from federator.runtime.settings import ServerSettings
-from federator.runtime.store import STORE, Store
-from federator.runtime.weightfile import WeightFile
-
-log = logging.getLogger("federator")
 
 
 @dataclass(frozen=True)
@@ -89,9 +70,7 @@ class Server:
     ) -> None:
         self.conversation, self.settings, self.plan = conversation, settings, plan
         self.strategy, self.folder = strategy, folder
-        source_map = settings.source_map
-        self._source_map = sourcemap.read(Path(source_map)) if source_map else None
-        self._told: dict[str, dict[str, object]] = {}
+        self.record = Record(folder, settings.source_map)
 
     # -- the run ----------------------------------------------------------------------------
 
@@ -141,14 +120,14 @@ class Server:
             [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
             self.folder,
         )
-        self.record_round(FEDERATION, number, answers, time.monotonic() - started)
-        self.record_evaluation("validation", FEDERATION, number - 1, answers, "val")
+        self.record.write_round(FEDERATION, number, answers, time.monotonic() - started)
+        self.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint
 
     def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
         answers = self.conversation.ask(orders, deadline)
-        self._warn(answers)
+        self.record.warn(answers)
         return answers
 
     def deliver(
@@ -164,9 +143,9 @@ class Server:
         delivered = sum(answer.failure is None for answer in answers.values())
         needed = max(1, min(self.settings.quorum, len(orders)))
         if delivered < needed:
-            self.record_round(FEDERATION, number, answers, 0.0)
+            self.record.write_round(FEDERATION, number, answers, 0.0)
             reasons = "; ".join(
-                f"{site}: {self.explain(answer.failure)}"
+                f"{site}: {self.record.explain(answer.failure)}"
                 for site, answer in answers.items()
                 if answer.failure is not None
             )
@@ -188,7 +167,7 @@ class Server:
         spoke = set()
         for answer in self.conversation.join(order, expected, enough, deadline):
             spoke.add(answer.site)
-            self._record_site(answer)
+            self.record.write_site(answer)
         for site in sorted(expected - spoke):
             self.folder.record("site", site=site, state="missing", reason="it did not connect")
         if len(self.conversation.nodes) < enough:
@@ -208,22 +187,7 @@ class Server:
         order = Order(self.instruction("join", 0, time.time() + self.settings.round_deadline))
         expected = frozenset(self.settings.sites)
         for answer in self.conversation.join(order, expected, 0, 0.0):
-            self._record_site(answer)
-
-    def _record_site(self, answer: Answer) -> None:
-        fields: dict[str, object] = {"state": "joined", "reason": None}
-        if answer.failure is not None:
-            kind = answer.failure.reason
-            fields["state"] = kind if kind in ("outdated", "refused") else "failed"
-            fields["reason"] = self.explain(answer.failure)
-            log.warning("site %s: %s", answer.site or "(unknown)", fields["reason"])
-        elif answer.outcome is not None:
-            fields["examples"] = answer.outcome.examples
-        site = answer.site or "(unknown)"
-        if self._told.get(site) != fields:  # it is greeted again in each round
-            self.folder.record("site", site=site, **fields)
-        self._told[site] = fields
-        self._warn({site: answer})
+            self.record.write_site(answer)
 
     # -- testing ----------------------------------------------------------------------------
 
@@ -235,9 +199,9 @@ class Server:
         answers = self.ask(dict.fromkeys(self.conversation.nodes, order), deadline)
         if "val" in sets:
             own = answers if model == FEDERATION else {model: answers[model]}
-            self.record_evaluation("validation", model, checkpoint.round, own, "val")
+            self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
         if "test" in sets:
-            self.record_evaluation("test", model, checkpoint.round, answers, "test")
+            self.record.write_evaluation("test", model, checkpoint.round, answers, "test")
 
     def _choose(self, last: Checkpoint) -> Checkpoint:
         """Return the last model, or the one with the lowest loss over all validation sets."""
@@ -274,8 +238,8 @@ class Server:
             self._require_space(orders)
             for site, answer in self.ask(orders, deadline).items():
                 taken = time.monotonic() - started
-                self.record_round(site, number, {site: answer}, taken)
-                self.record_evaluation("validation", site, number - 1, {site: answer}, "val")
+                self.record.write_round(site, number, {site: answer}, taken)
+                self.record.write_evaluation("validation", site, number - 1, {site: answer}, "val")
                 if answer.weights is None:
                     del models[site]
                 else:
@@ -334,162 +298,3 @@ class Server:
         if count >= len(sites):
             return sites
         return sorted(random.Random(f"{self.plan.seed} {number}").sample(sites, count))
-
-    def explain(self, failure: Failure) -> str:
-        """Return a failure in words, with the notebook's cell where there is one."""
-        where = None
-        if self._source_map is not None and failure.line:
-            where = self._source_map.locate(failure.file, failure.line)
-        return f"{failure} ({where})" if where else str(failure)
-
-    def record_round(
-        self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
-    ) -> None:
-        """Write a round of training into the journal."""
-        sites: dict[str, object] = {}
-        for site, answer in answers.items():
-            traffic = {
-                name: getattr(answer, name) for name in ("bytes_down", "bytes_up", "bytes_known")
-            }
-            if answer.outcome is not None and answer.failure is None:
-                examples = answer.outcome.examples["trainset"]
-                taken = round(answer.seconds, 3)
-                sites[site] = {"ok": True, "examples": examples, "seconds": taken, **traffic}
-            elif answer.failure is not None:
-                reason = self.explain(answer.failure)
-                log.warning("round %d, site %s: %s", number, site, reason)
-                sites[site] = {"ok": False, "reason": reason, **traffic}
-        self.folder.record(
-            "round", model=model, round=number, seconds=round(seconds, 3), sites=sites
-        )
-
-    def record_evaluation(
-        self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
-    ) -> None:
-        """Write the evaluation of a model into the journal."""
-        sites: dict[str, object] = {}
-        for site, answer in answers.items():
-            if answer.outcome is None or name not in answer.outcome.evaluations:
-                continue
-            fields = asdict(answer.outcome.evaluations[name])
-            sites[site] = {key: value for key, value in fields.items() if value is not None}
-        self.folder.record(event, model=model, round=number, sites=sites)
-
-    def _warn(self, answers: Mapping[str, Answer]) -> None:
-        """Write down what sites have refused since they were last heard: somebody attacks."""
-        for site, answer in answers.items():
-            if answer.forged:
-                reason = f"it refused {answer.forged} instruction(s) that you had not signed"
-                log.warning("site %s: %s", site, reason)
-                self.folder.record("site", site=site, state="warned", reason=reason)
-
-
-def server_app(module: str) -> ServerApp:
-    """Return a Flower ServerApp that runs the federation with a module's ``strategy``."""
-    app = ServerApp()
-
-    @app.main()
-    def main(grid: Grid, context: Context) -> None:
-        begin_log()
-        quicken_grid()
-        name = grid.run.fab_id.rpartition("/")[2]
-        settings = ServerSettings.read(name, context.run_id)
-        folder = RunFolder(Path(settings.run))
-        folder.mend()
-        started = time.monotonic()
-        end: dict[str, object] = {"state": "failed", "reason": "the server broke down"}
-        try:
-            end |= _run(grid, context, settings, folder, module)
-        except RunError as error:
-            end |= {"reason": str(error)}
-            raise
-        except SystemExit:  # Flower's answer to a signal, or to the run being stopped
-            end |= {"state": "stopped", "reason": "the run was stopped"}
-            raise
-        except Exception as error:
-            log.exception("the server broke down")
-            end |= {"reason": _told(error, settings)}
-            raise
-        finally:
-            end |= {"seconds": round(time.monotonic() - started, 3)}
-            folder.record("end", **end, flower_run=context.run_id)
-            shutil.rmtree(folder.path / STORE, ignore_errors=True)
-
-    return app
-
-
-def _run(
-    grid: Grid, context: Context, settings: ServerSettings, folder: RunFolder, module: str
-) -> dict[str, object]:
-    plan = Plan.of(context.run_config)
-    choose(context.run_config)
-    strategy = importlib.import_module(module).strategy
-    shared = settings.store
-    store = Store(Path(shared) if shared else folder.path / STORE)
-    start = folder.last() or Checkpoint(0, _first_weights(settings, plan, store))
-    versions = {
-        "python": platform.python_version(),
-        "flwr": flwr.__version__,
-        "federator": federator.__version__,
-    }
-    described = {
-        "run": folder.path.name,
-        "federation": settings.federation,
-        "strategy": type(strategy).__name__,
-        "labels": plan.labels,
-        "positive": plan.positive,
-        "seed": plan.seed,
-        "local_epochs": plan.epochs,
-        "baselines": settings.baselines,
-        "select": plan.select,
-        "versions": versions,
-        "encoding": settings.encoding,
-        "model_bytes": start.weights.size,
-    }
-    last = start.round + plan.rounds
-    sites = sorted(settings.sites)
-    folder.record("start", first_round=start.round + 1, last_round=last, sites=sites, **described)
-    key = _signing_key(settings)
-    conversation = Conversation(
-        grid, context.run_id, key, settings.local_only, store,
-        by_files=lambda site: shared is not None and site not in settings.messages,
-    )  # fmt: skip
-    chosen = Server(conversation, settings, plan, strategy, folder).run(start)
-    folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
-    return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
-
-
-def _told(error: Exception, settings: ServerSettings) -> str:
-    """Return in words what broke down, with the notebook's cell: no site's data are here."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).name == "aggregation.py"]
-    where = None
-    if own and settings.source_map is not None:
-        source_map = sourcemap.read(Path(settings.source_map))
-        where = source_map.locate(own[-1].filename, own[-1].lineno or 0)
-    who = "the notebook's strategy" if own else "the server"
-    text = f"{who} broke down: {type(error).__name__}: {error}"
-    return f"{text} ({where})" if where else text
-
-
-def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:
-    if settings.signing_key is None:
-        return None
-    key = load_pem_private_key(Path(settings.signing_key).read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise RunError(f"{settings.signing_key} is not an Ed25519 key")
-    return key
-
-
-def _first_weights(settings: ServerSettings, plan: Plan, store: Store) -> WeightFile:
-    """Return the first model: from the file that was made for it, or from the author's Model()."""
-    if settings.initial_weights is not None:
-        return WeightFile(Path(settings.initial_weights))
-    from federator.runtime.initial import build
-
-    try:
-        return store.keep(build(None, plan.seed))
-    except ImportError as error:
-        raise RunError(
-            f"the first model cannot be built here ({error}): give initial_weights"
-        ) from None

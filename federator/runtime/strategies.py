@@ -164,11 +164,11 @@ class StrategyGrid(Grid):
         number = next(iter(orders.values())).instruction.round
         if kind == "evaluate":
             answers = self._server.ask(orders, deadline)
-            self._server.record_evaluation("validation", FEDERATION, number, answers, "val")
+            self._server.record.write_evaluation("validation", FEDERATION, number, answers, "val")
         else:
             answers = self._server.deliver(number, orders, deadline)
             taken = time.monotonic() - started
-            self._server.record_round(FEDERATION, number, answers, taken)
+            self._server.record.write_round(FEDERATION, number, answers, taken)
         return [
             Message(_content(answer), reply_to=by_site[site])
             for site, answer in answers.items()

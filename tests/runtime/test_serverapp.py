@@ -7,7 +7,7 @@ from flwr.app import Context, RecordDict
 from rehearsals import events, lay_out
 
 from federator.convert import convert
-from federator.runtime.rounds import server_app
+from federator.runtime.serverapp import server_app
 from federator.runtime.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.worker import app_config
 
