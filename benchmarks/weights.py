@@ -53,20 +53,20 @@ def limit(deployed: deployment.Deployment, sites: int) -> float:
     store = Store(deployed.premises.store)
     first = deployed.premises.runs / "initial.safetensors"
     down, table = store.publish(WeightFile(first))
-    parts = deployed.root / "parts"
+    parts, size = deployed.root / "parts", first.stat().st_size
     if not parts.exists():
         parts.mkdir()
         with first.open("rb") as source:
             for number, part in enumerate(table):
-                (parts / name(number)).write_bytes(source.read(part.size))
+                (parts / name(number, size)).write_bytes(source.read(part.size))
     weights = f"https://{deployed.address}/v1/weights"
     get = [[f"{weights}/down/{down}/model", "--output", "/dev/null"]] * sites
     put = []
     for _ in range(sites):
-        up = store.accept(len(table))
+        up = store.accept(size)
+        names = [name(number, size) for number in range(len(table))]
         files = [
-            ("--upload-file", str(parts / name(number)), f"{weights}/up/{up}/{name(number)}")
-            for number in range(len(table))
+            ("--upload-file", str(parts / part), f"{weights}/up/{up}/{part}") for part in names
         ]
         put.append([argument for file in files for argument in file])
     began = time.monotonic()

@@ -23,7 +23,7 @@ from federator.errors import FederationFileError, FederatorError, InputError, Pr
 from federator.federation import FILE, Federation, Site
 from federator.images import Images
 from federator.runtime.flower import app_hash
-from federator.runtime.parcels import PART
+from federator.runtime.parcels import STEPS
 from federator.runtime.review import APP
 from federator.templates import FOLDER, Templates
 
@@ -35,7 +35,7 @@ _GATEWAY_PLACES = {
     "listen": "8443",
     "scratch": "/tmp",
     "store": "/store",
-    "part_bytes": PART,
+    "part_sizes": STEPS,
     "certificate": "/run/federator/server.crt",
     "key": "/run/federator/server.key",
     "superlink": "superlink:8000",

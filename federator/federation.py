@@ -254,7 +254,7 @@ class Federation(_Part):
     baselines: bool = False
     """Also train each site alone, and test every model at every site that allows it."""
     encoding: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
-    """How weights travel in training: exactly, or in a half or a quarter of the bytes, rounded."""
+    """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     select: Literal["last", "best"] = "last"

@@ -27,7 +27,7 @@ from federator.runtime import keys
 from federator.runtime.campaign import Premises
 from federator.runtime.control import environment, program
 from federator.runtime.flower import app_hash
-from federator.runtime.parcels import PART
+from federator.runtime.parcels import STEPS
 from federator.templates import Templates
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -123,7 +123,7 @@ class Deployment:
             listen=self.address,
             scratch=scratch,
             store=self.premises.store,
-            part_bytes=PART,
+            part_sizes=STEPS,
             certificate=self.keys / "server.crt",
             key=self.keys / "server.key",
             superlink=f"127.0.0.1:{self.inner}",

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
+from federator.errors import RunError
 from federator.runtime import messages
 from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.parcels import Parcel, Table, cut, travelled
+from federator.runtime.parcels import Parcel, Table, travelled
 from federator.runtime.store import Store
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import WeightsError, digest, file_size, require_same
@@ -211,7 +212,7 @@ class Conversation:
                     published[id(file)] = self.store.publish(file)
                 trains = order.instruction.kind == "train"
                 size = file_size(update_form(file.tensors, order.instruction.encoding))
-                up = self.store.accept(len(cut(size))) if trains else ""
+                up = self.store.accept(size) if trains else ""
                 parcel = Parcel(*published[id(file)], up)
                 hashed = parcel.digest
             elif file is not None:
@@ -234,11 +235,18 @@ class Conversation:
         }
 
     def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
-        """Return weights as they travel."""
+        """Return weights as they travel.
+
+        Raises:
+            RunError: if they cannot.
+        """
         if encoding == EXACT:
             return file
         tensors = model_form(file.tensors, encoding)
-        return self.store.make(tensors, lambda out: write_model(file, encoding, out))
+        try:
+            return self.store.make(tensors, lambda out: write_model(file, encoding, out))
+        except WeightsError as error:
+            raise RunError(f"the model cannot travel as {encoding}: {error}") from None
 
     def _poll(self, sent: dict[str, _Sent]) -> Iterator[tuple[int, Answer]]:
         """Yield the answers that have come, and take them off the list."""
@@ -259,7 +267,8 @@ class Conversation:
         down = whole = 0 if item.carried is None else item.carried.size
         if reply.has_error():
             site, failure = messages.read_failure(reply.error)
-            return Answer(site, seconds, failure=failure, bytes_down=down)
+            carried = 0 if item.parcel else whole  # of files it does not say how much came
+            return Answer(site, seconds, failure=failure, bytes_down=carried)
         content = reply.content
         site, files = messages.site_name(content), messages.takes_files(content)
         forged = messages.forged_in(content)

@@ -2,13 +2,14 @@
 
 To a site goes the model with its floating-point numbers rounded. Back comes the difference between
 what the site was given and what it made of that, rounded as well: a difference is small, so little
-of it is lost, and the server adds it to its own model, which is exact. So small steps add up, even
-where each is smaller than what the rounding of the model hides from the sites.
+of it is lost, and the server adds it to its own model, which is exact. What the rounding of a
+difference leaves over, the site adds to its next one (error feedback: Seide et al. 2014,
+Karimireddy et al. 2019). So small steps add up, even where rounding hides each of them.
 
 ``float16`` has 11 binary digits and ends at 65,504; ``bfloat16`` has 8, and float32's range. With
 ``int8`` the model goes as float16, and a difference as whole numbers from -127 to 127, each 4,096
-of them with one scale; what that rounding leaves over, the site adds to its next difference (error
-feedback: Seide et al. 2014, Karimireddy et al. 2019). Integer tensors travel as they are.
+of them with one scale. Tensors of integers travel as they are, and so do short ones without rows:
+the statistics of BatchNorm, which must not become negative, are no steps and would save nothing.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.weightfile import Block, Draft, WeightFile
-from federator.runtime.weights import Tensor, Weights, WeightsError
+from federator.runtime.weights import Tensor, Weights, WeightsError, describe
 
 Encoding = Literal["float32", "float16", "bfloat16", "int8"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
@@ -31,12 +32,17 @@ _MODELS = {"float16": "float16", "bfloat16": "uint16", "int8": "float16"}
 _SCALE = np.dtype(np.float32).itemsize
 
 
+def is_encoded(tensor: Tensor) -> bool:
+    """Tell whether a tensor of a model travels with fewer digits than it has."""
+    return tensor.is_float and (len(tensor.shape) > 1 or tensor.length > _GROUP)
+
+
 def model_form(tensors: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
     """Return the tensors of a model on its way to the sites."""
     if encoding == EXACT:
         return dict(tensors)
     kind = _MODELS[encoding]
-    return {n: Tensor(kind, t.shape) if t.is_float else t for n, t in tensors.items()}
+    return {n: Tensor(kind, t.shape) if is_encoded(t) else t for n, t in tensors.items()}
 
 
 def update_form(received: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
@@ -44,7 +50,7 @@ def update_form(received: Mapping[str, Tensor], encoding: str) -> dict[str, Tens
     if encoding != "int8":
         return dict(received)
     return {
-        name: Tensor("uint8", (_head(t.length) + t.length,)) if t.is_float else t
+        name: Tensor("uint8", (_head(t.length) + t.length,)) if is_encoded(t) else t
         for name, t in received.items()
     }
 
@@ -57,7 +63,7 @@ def write_model(model: WeightFile, encoding: str, out: Draft) -> None:
     """
     for block in model.blocks():
         numbers = model.read(block)
-        if model.tensors[block.name].is_float:
+        if is_encoded(model.tensors[block.name]):
             numbers = _rounded(numbers, _MODELS[encoding])
             if numbers.dtype == np.float16 and not np.isfinite(numbers).all():
                 raise WeightsError(f"tensor {block.name} is too large for float16: use bfloat16")
@@ -67,7 +73,7 @@ def write_model(model: WeightFile, encoding: str, out: Draft) -> None:
 def read_model(received: Weights, like: Mapping[str, Tensor]) -> Weights:
     """Return a model as it came to a site, in its own types."""
     return {
-        name: _exact(array, like[name].dtype) if like[name].is_float else array
+        name: _exact(array, like[name].dtype) if is_encoded(like[name]) else array
         for name, array in received.items()
     }
 
@@ -82,19 +88,22 @@ def write_update(given: Weights, trained: Weights, encoding: str, left: Weights)
         left: what earlier roundings have left over, by tensor; changed to what is left over now.
     """
     update: Weights = {}
-    for name, before in given.items():
-        if before.dtype.kind != "f":
+    for name, tensor in describe(given).items():
+        if not is_encoded(tensor):
             update[name] = trained[name]
             continue
-        difference = trained[name].astype(np.float32) - before
+        wide = np.result_type(np.float32, tensor.dtype)
+        difference = trained[name].astype(wide) - given[name] + left.get(name, wide.type(0))
         if encoding == "int8":
-            difference += left.get(name, np.float32(0))
             update[name] = packed = _scaled(difference)
             start = _head(difference.size)
             sent = _times(packed[:start], packed[start:]).reshape(difference.shape)
-            left[name] = difference - sent
         else:
             update[name] = _rounded(difference, _MODELS[encoding])
+            sent = _exact(update[name], wide.name)
+        with np.errstate(invalid="ignore"):
+            rest = difference - sent
+        left[name] = rest if np.isfinite(rest).all() else np.zeros_like(rest)
     return update
 
 
@@ -109,7 +118,7 @@ def restore(update: WeightFile, model: WeightFile, encoding: str, out: Draft) ->
     """
     for block in model.blocks():
         tensor = model.tensors[block.name]
-        if not tensor.is_float:
+        if not is_encoded(tensor):
             out.write(block, update.read(block))
             continue
         difference = (

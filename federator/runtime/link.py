@@ -139,9 +139,7 @@ class Link:
             return _Errand(instruction, None if weights is None else Sealed.of(weights))
         if self.carrier is None:
             raise InstructionError("this site takes no files")
-        keep = not _is_replaced(instruction)
-        weights_there = self.carrier.fetch(parcel, instruction.expires, keep)
-        return _Errand(instruction, weights_there, parcel)
+        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel)
 
     def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Sealed | None]:
         """Hand an instruction to the worker and vet the answer.
@@ -161,7 +159,7 @@ class Link:
         try:
             expected = describe(errand.weights.weights if errand.weights else {})
             worker.send(packet, errand.weights)
-            errand.weights = None  # only one model at a time is held here
+            errand.weights = None  # the worker has them now
             answered = self.counter.answer(instruction.expires)
         except WeightsError:
             raise Failure("withheld", "weights") from None
@@ -219,7 +217,8 @@ class Link:
         fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
         if trained is not None and self.carrier and errand.parcel:
             asked = errand.instruction
-            table = self.carrier.send(errand.parcel, trained, asked.expires, _is_replaced(asked))
+            instead = asked.encoding == EXACT  # else it is no model, but a difference
+            table = self.carrier.send(errand.parcel, trained, asked.expires, instead)
         said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
         weights = trained.weights if trained is not None and not table else None
         return messages.outcome_reply(message, said, outcome, weights)
@@ -239,11 +238,6 @@ class Link:
                 for name, value in numbers
             ),
         )
-
-
-def _is_replaced(asked: Instruction) -> bool:
-    """Tell whether the update stays here in the model's place: then only one of them has to."""
-    return asked.kind == "train" and asked.encoding == EXACT
 
 
 def longer(pause: float, active: bool, taken: float) -> float:

@@ -14,12 +14,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import zip_longest
 from typing import NamedTuple, Self
 
-PART = 16 * 2**20
-"""The most bytes of a part."""
-_LEAST, _PARTS = 2**20, 32  # of a smaller model a part is smaller: it is more likely to be known
+STEPS = (2**20, 2**22, 2**24)
+"""How many bytes a part has; of a smaller file less, so that more of it may be known already."""
+_PARTS = 32  # that a file is cut into at least, if it is large enough
 _MOST = 10_000  # parts have four digits
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
@@ -38,17 +37,23 @@ class Part(NamedTuple):
 Table = tuple[Part, ...]
 
 
-def name(number: int) -> str:
-    """Return the name of a part's file."""
-    return f"{number:04d}"
+def step(size: int) -> int:
+    """Return how many bytes a part of a file of this size has; the last one may have fewer."""
+    return next((one for one in STEPS if size <= one * _PARTS), STEPS[-1])
+
+
+def name(number: int, size: int) -> str:
+    """Return the name of the file that takes a part, of a file of this size.
+
+    It says how many MiB it may take, which the gateway holds it to.
+    """
+    return f"{number:04d}.{step(size) >> 20}"
 
 
 def cut(size: int) -> list[slice]:
     """Return the parts of a file as slices of its bytes."""
-    step = _LEAST
-    while step < PART and step * _PARTS < size:
-        step *= 2
-    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+    length = step(size)
+    return [slice(start, min(start + length, size)) for start in range(0, size, length)]
 
 
 def sha256(data: memoryview) -> str:
@@ -83,18 +88,37 @@ def _checked(found: Sequence[tuple[int, str]]) -> Table:
     table = tuple(Part(size, hashed) for size, hashed in found)
     if not 0 < len(table) <= _MOST:
         raise ValueError
-    if any(type(part.size) is not int or not _SHA256.fullmatch(part.sha256) for part in table):
-        raise ValueError
-    lengths = [where.stop - where.start for where in cut(sum(part.size for part in table))]
+    for part in table:
+        if type(part.size) is not int or not 0 < part.size <= STEPS[-1]:
+            raise ValueError
+        if not _SHA256.fullmatch(part.sha256):
+            raise ValueError
+    lengths = [where.stop - where.start for where in cut(whole(table))]
     if [part.size for part in table] != lengths:
         raise ValueError
     return table
 
 
-def travelled(table: Table, known: Table) -> int:
-    """Return the bytes of the parts that are not the other side's already."""
-    pairs = zip_longest(table, known[: len(table)])
-    return sum(part.size for part, other in pairs if part not in (other, zeros(part.size)))
+def whole(table: Table) -> int:
+    """Return the bytes of all parts together."""
+    return sum(part.size for part in table)
+
+
+def is_known(number: int, part: Part, size: int, other: Table) -> bool:
+    """Tell whether somebody has a part of a file of this size who has the file of another table.
+
+    Zeros everybody has; else the part must be at the same place of that file.
+    """
+    if part == zeros(part.size):
+        return True
+    same_place = number == 0 or step(size) == step(whole(other))
+    return same_place and part in other[number : number + 1]
+
+
+def travelled(table: Table, other: Table) -> int:
+    """Return the bytes of the parts that somebody does not have who has the other file."""
+    size = whole(table)
+    return sum(p.size for n, p in enumerate(table) if not is_known(n, p, size, other))
 
 
 @dataclass(frozen=True)
@@ -114,7 +138,7 @@ class Parcel:
     @property
     def size(self) -> int:
         """The bytes of all parts together."""
-        return sum(part.size for part in self.table)
+        return whole(self.table)
 
     def write(self) -> str:
         """Return the parcel as JSON, always the same for the same parcel."""

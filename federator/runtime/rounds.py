@@ -258,8 +258,9 @@ class Server:
         expires: float,
         model: str = FEDERATION,
         sets: tuple[str, ...] = (),
+        encoding: str = EXACT,
     ) -> Instruction:
-        """Return an instruction of this run."""
+        """Return an instruction of this run; what trains travels in the run's encoding anyway."""
         inner = getattr(self.strategy, "strategy", self.strategy)  # of differential privacy
         if kind == "train" and isinstance(inner, QFedAvg):
             sets = (*sets, "train")  # it weighs the sites by this loss
@@ -272,8 +273,7 @@ class Server:
             self.plan.seed,
             sets,
             float(getattr(inner, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
-            # What is only tested is the model itself, to the last digit.
-            self.settings.encoding if kind == "train" else EXACT,
+            self.settings.encoding if kind == "train" else encoding,
         )
 
     def _require_space(self, orders: Mapping[str, Order]) -> None:

@@ -1,10 +1,11 @@
 """The server's store: a folder in which weights wait for the sites, and arrive from them.
 
-``down/CAPABILITY/model`` is read by whoever knows the capability; ``up/CAPABILITY/0000`` and so on
-are empty files, each of which may be replaced by a part of an update: there are as many as an
-update has parts, which bounds what a site can write. The gateway serves these two folders; on one
-machine the links use them directly. What has arrived is moved to ``closed/``, out of everybody's
-reach, before it is looked at. A part that is on its way is in ``arriving/``.
+``down/CAPABILITY/model`` is read by whoever knows the capability; ``up/CAPABILITY/0000.16`` and so
+on are empty files, each of which may be replaced by a part of an update, of at most so many MiB:
+there are as many as an update has parts, which bounds what a site can write. The gateway serves
+these two folders; on one machine the links use them directly. What has arrived is moved to
+``closed/``, out of everybody's reach, before it is looked at. A part that is on its way is in
+``arriving/``.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from federator.runtime.parcels import PART, Part, Table, cut, name, zeros
+from federator.runtime.parcels import Part, Table, cut, is_known, name, step, whole, zeros
 from federator.runtime.weightfile import Draft, Piece, WeightFile
 from federator.runtime.weights import Tensor, Weights, WeightsError, save
 
@@ -49,25 +50,25 @@ class Store:
         file.copy(path)
         return capability, _table([(path, part) for part in cut(file.size)])
 
-    def accept(self, parts: int) -> str:
-        """Let so many parts be written; return the capability for it."""
+    def accept(self, size: int) -> str:
+        """Let the parts of a file of this size be written; return the capability for it."""
         capability = secrets.token_hex(16)
         folder = self.folder / UP / capability
         folder.mkdir()
-        for number in range(parts):
-            (folder / name(number)).touch()
+        for number in range(len(cut(size))):
+            (folder / name(number, size)).touch()
         return capability
 
     def close(
-        self, capability: str, table: Table, model: WeightFile | None = None, known: Table = ()
+        self, capability: str, table: Table, model: WeightFile | None = None, given: Table = ()
     ) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
 
         Args:
             capability: under which it was.
             table: the parts of the update, as the site tells them.
-            model: what the site had been given; parts that are the same were not sent again.
-            known: the parts of that.
+            model: what the site had been given; parts that it has are not sent.
+            given: the parts of that.
 
         Raises:
             WeightsError: naming a part that is not what the table says.
@@ -76,22 +77,23 @@ class Store:
         (self.folder / UP / capability).rename(lease.folder)
         if not table:
             raise WeightsError("there is no update")
-        paths = [lease.folder / name(number) for number in range(len(table))]
+        size = whole(table)
+        paths = [lease.folder / name(number, size) for number in range(len(table))]
         sent = [path for path in paths if path.exists() and path.stat().st_size]
-        found = dict(zip(sent, _table([(path, slice(0, PART)) for path in sent]), strict=True))
+        arrived = _table([(path, slice(0, step(size))) for path in sent])
+        found = dict(zip(sent, arrived, strict=True))
         pieces: list[Piece] = []
-        for number, where in enumerate(cut(sum(part.size for part in table))):
-            path, part = paths[number], table[number]
+        for number, (path, part, where) in enumerate(zip(paths, table, cut(size), strict=True)):
             if path in found and found[path] == part:
                 pieces.append(Piece(path, 0, part.size, lease))
-            elif path not in found and model is not None and part in known[number : number + 1]:
-                pieces += model.pieces(where.start, where.stop)
-            elif path not in found and part == zeros(part.size):
+            elif path in found or not is_known(number, part, size, given):
+                raise WeightsError(f"part {number} is not what the site says it sent")
+            elif part == zeros(part.size):
                 with path.open("wb") as out:
                     out.truncate(part.size)  # takes no place on disk
                 pieces.append(Piece(path, 0, part.size, lease))
-            else:
-                raise WeightsError(f"part {number} is not what the site says it sent")
+            elif model is not None:
+                pieces += model.pieces(where.start, where.stop)
         return WeightFile(*pieces)
 
     def keep(self, weights: Weights) -> WeightFile:

@@ -181,7 +181,9 @@ class StrategyGrid(Grid):
         config = next(iter(message.content.config_records.values()))
         number = self._start.round + int(str(config["server-round"]))
         sets = ("val",) if kind == "evaluate" else ()
-        instruction = self._server.instruction(kind, number, deadline, FEDERATION, sets)
+        # Tested as it is then trained, so that it travels once.
+        encoding = self._server.settings.encoding
+        instruction = self._server.instruction(kind, number, deadline, FEDERATION, sets, encoding)
         arrays = next(iter(message.content.array_records.values()))
         if id(arrays) not in kept:
             weights = restore(from_arrays(arrays), self._start.weights.tensors)

@@ -24,7 +24,17 @@ from urllib.parse import unquote, urlsplit
 
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
-from federator.runtime.parcels import Parcel, Part, Table, cut, name, sha256, travelled, zeros
+from federator.runtime.parcels import (
+    Parcel,
+    Part,
+    Table,
+    cut,
+    is_known,
+    name,
+    sha256,
+    travelled,
+    zeros,
+)
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import ARRIVING, DOWN, MODEL, UP
 
@@ -49,8 +59,8 @@ class Way(Protocol):
     def get(self, capability: str, where: slice) -> Iterator[memoryview]:
         """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
 
-    def put(self, capability: str, number: int, data: memoryview) -> None:
-        """Write a part of an update."""
+    def put(self, capability: str, part: str, data: memoryview) -> None:
+        """Write a part of an update, by its name."""
 
 
 class Folder:
@@ -68,9 +78,9 @@ class Folder:
         except FileNotFoundError:
             raise Gone from None
 
-    def put(self, capability: str, number: int, data: memoryview) -> None:
-        """Write a part of an update."""
-        target = self._path / UP / capability / name(number)
+    def put(self, capability: str, part: str, data: memoryview) -> None:
+        """Write a part of an update, by its name."""
+        target = self._path / UP / capability / part
         if not target.exists():
             raise Gone
         arriving = self._path / ARRIVING / secrets.token_hex(8)
@@ -104,10 +114,10 @@ class Gateway:
             if missing:
                 raise OSError(f"{self._server} sends another number of bytes")
 
-    def put(self, capability: str, number: int, data: memoryview) -> None:
-        """Write a part of an update."""
+    def put(self, capability: str, part: str, data: memoryview) -> None:
+        """Write a part of an update, by its name."""
         slices = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
-        where, length = f"up/{capability}/{name(number)}", {"Content-Length": str(len(data))}
+        where, length = f"up/{capability}/{part}", {"Content-Length": str(len(data))}
         with self._answer("PUT", where, length, slices):
             pass
 
@@ -166,8 +176,8 @@ class Carrier:
         self._last: tuple[Table, Sealed] | None = None
         self.fetched = 0
 
-    def fetch(self, parcel: Parcel, expires: float, keep: bool = True) -> Sealed:
-        """Return the weights of a parcel; ``keep`` says whether the next may have parts of them.
+    def fetch(self, parcel: Parcel, expires: float) -> Sealed:
+        """Return the weights of a parcel. They are kept for the parts that the next has of them.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
@@ -175,9 +185,11 @@ class Carrier:
             WeightsError: if they are no weights.
         """
         table, last = self._last or ((), None)
-        self._last, self.fetched = None, travelled(parcel.table, table)
-        if self.fetched == parcel.size:
-            last = None  # only one model at a time is held here
+        self.fetched = travelled(parcel.table, table)
+        if table == parcel.table and last is not None:
+            return last
+        if not set(table) & set(parcel.table):
+            table, last, self._last = (), None, None  # so that there is one model here, not two
 
         def fill(fd: int) -> None:
             def fetch(where: slice) -> Part:
@@ -189,10 +201,9 @@ class Carrier:
 
             def have(number: int, where: slice) -> None:
                 part = parcel.table[number]
-                if part == zeros(part.size):
-                    return  # as new memory is
-                if last is not None and part in table[number : number + 1]:
-                    os.pwrite(fd, last.buffer[where], where.start)
+                if is_known(number, part, parcel.size, table):
+                    if last is not None and part != zeros(part.size):  # as new memory is
+                        os.pwrite(fd, last.buffer[where], where.start)
                     return
                 for _ in range(2):
                     if patiently(lambda: fetch(where), expires) == part:
@@ -201,29 +212,30 @@ class Carrier:
 
             _side_by_side(have, parcel.size)
 
-        known = last if table == parcel.table else None
-        weights = known or Sealed.filled(parcel.size, fill)
-        self._last = (parcel.table, weights) if keep else None
+        weights = Sealed.filled(parcel.size, fill)
+        self._last = parcel.table, weights
         return weights
 
-    def send(self, parcel: Parcel, weights: Sealed, expires: float, keep: bool = True) -> Table:
+    def send(self, parcel: Parcel, weights: Sealed, expires: float, instead: bool = True) -> Table:
         """Hand in what became of a parcel's weights; return the table of the parts.
 
-        ``keep`` says whether the next model may have parts of them.
+        ``instead`` says that the update is kept in the model's place, since the next model may
+        have more parts of it.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
+        size = len(weights.buffer)
 
         def send(number: int, where: slice) -> Part:
             data = weights.buffer[where]
             part = Part(len(data), sha256(data))
-            if part not in (*parcel.table[number : number + 1], zeros(part.size)):
-                patiently(lambda: self._way.put(parcel.up, number, data), expires)
+            if not is_known(number, part, size, parcel.table):
+                patiently(lambda: self._way.put(parcel.up, name(number, size), data), expires)
             return part
 
-        table = tuple(_side_by_side(send, len(weights.buffer)))
-        if keep:
+        table = tuple(_side_by_side(send, size))
+        if instead:
             self._last = table, weights
         return table
 

@@ -139,7 +139,8 @@ def client_app(module: str) -> "ClientApp":
 
     A stock SuperNode has no link and no worker: it starts this app for each message, with the
     node's configuration ``site="…" data-dir="…"``. It answers the same instructions with the
-    same replies; what a link would check, nobody checks.
+    same replies; what a link would check, nobody checks, and what the rounding of an update leaves
+    over (encoding.py) is lost, since nothing outlasts a message.
     """
     from flwr.app import Context, Message
     from flwr.clientapp import ClientApp

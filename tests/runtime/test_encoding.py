@@ -19,7 +19,9 @@ ENCODINGS = ["float16", "bfloat16", "int8"]
 RNG = np.random.default_rng(4)
 MODEL = {
     "w": RNG.normal(size=(300, 301)).astype(np.float32),
-    "b": RNG.normal(size=7),
+    "wide": RNG.normal(size=(5, 7)),
+    "long": RNG.normal(size=5000).astype(np.float32),
+    "variances": np.exp(RNG.normal(size=64) * 4).astype(np.float32) * 1e5,
     "scalar": np.array(0.5, np.float32),
     "empty": np.zeros((0, 3), np.float32),
     "batches": np.array(3),
@@ -69,7 +71,8 @@ def test_a_model_arrives_rounded_in_half_of_the_bytes(way):
     assert describe(given) == describe(MODEL)
     for name, array in given.items():
         np.testing.assert_allclose(array, MODEL[name], rtol=MODEL_ERROR[way.encoding], atol=1e-7)
-    assert given["batches"] == 3
+    for name in ("variances", "scalar", "batches"):
+        np.testing.assert_array_equal(given[name], MODEL[name])
 
 
 def test_an_update_is_restored_as_a_step_from_the_exact_model(way):
@@ -86,7 +89,8 @@ def test_an_update_is_restored_as_a_step_from_the_exact_model(way):
         most = np.abs(taken[name]).max(initial=0)
         error = most * STEP_ERROR[way.encoding] + 2**-23 * 8
         np.testing.assert_allclose(array, after[name], rtol=0, atol=error)
-    assert restored["batches"] == 4
+    for name in ("variances", "scalar", "batches"):
+        np.testing.assert_array_equal(restored[name], train(MODEL)[name])
 
 
 def test_steps_that_rounding_hides_from_the_sites_add_up(way):
@@ -94,6 +98,13 @@ def test_steps_that_rounding_hides_from_the_sites_add_up(way):
     for _ in range(100):
         model = way.round(model, lambda given: {"w": given["w"] + np.float32(0.001)})
     np.testing.assert_allclose(model.load()["w"], 100.1, rtol=3e-5)
+
+
+def test_steps_as_small_as_a_double_can_say_add_up(way):
+    model = way.store.keep({"w": np.full((2, 3), 1.0)})
+    for _ in range(100):
+        model = way.round(model, lambda given: {"w": given["w"] + 1e-8})
+    np.testing.assert_allclose(model.load()["w"] - 1, 1e-6, rtol=0, atol=2**-24)
 
 
 def test_what_rounding_left_over_is_sent_the_next_time(tmp_path):
@@ -122,12 +133,14 @@ def test_an_update_that_is_not_finite_stays_so(way, wrong):
         trained["w"][7, 7] = wrong
         return trained
 
+    model = way.store.keep(MODEL)
     with pytest.raises(WeightsError, match="tensor w has NaN or infinite values"):
-        way.round(way.store.keep(MODEL), train).require_finite()
+        way.round(model, train).require_finite()
+    way.round(model, dict).require_finite()  # the next is as if nothing had been
 
 
 def test_a_model_too_large_for_float16_is_told(tmp_path):
-    large = Store(tmp_path / "one").keep({"w": np.array([1.0, 70_000.0], np.float32)})
+    large = Store(tmp_path / "one").keep({"w": np.array([[1.0, 70_000.0]], np.float32)})
     with pytest.raises(WeightsError, match="tensor w is too large for float16: use bfloat16"):
         Way(tmp_path, "float16").down(large)
     Way(tmp_path, "bfloat16").down(large)

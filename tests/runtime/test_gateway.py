@@ -17,7 +17,7 @@ from deployment import deploy
 from federator import sites
 from federator.runtime import flower, network
 from federator.runtime.admission import ConnectionRefused
-from federator.runtime.parcels import PART, Parcel
+from federator.runtime.parcels import Parcel
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Gateway
@@ -99,7 +99,7 @@ def store(deployment):
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
 TRAINED = {"a": WEIGHTS["a"] + 1}
-STEP, PARTS = 2 * 2**20, 21
+STEP = 4 * 2**20
 
 
 def gateway(deployment):
@@ -108,12 +108,12 @@ def gateway(deployment):
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(PARTS))
+    parcel = Parcel(*store.publish(file), store.accept(file.size))
     fetched = gateway(deployment).fetch(parcel, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
     table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
     assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
-    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002 204")
+    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.4 204")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
     assert parcel.down not in said
@@ -121,8 +121,8 @@ def test_weights_pass_the_gateway_both_ways(deployment, store):
 
 def test_what_is_lent_is_not_more_than_that(deployment, store):
     file = store.keep({"a": np.zeros(3)})
-    down, up = store.publish(file)[0], store.accept(2)
-    model, part = f"/v1/weights/down/{down}/model", f"/v1/weights/up/{up}/0001"
+    down, up = store.publish(file)[0], store.accept(2 * 2**20)
+    model, part = f"/v1/weights/down/{down}/model", f"/v1/weights/up/{up}/0001.1"
     with deployment.client() as client:
         for path in (model, part):
             for method in ("POST", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "OPTIONS"):
@@ -133,18 +133,20 @@ def test_what_is_lent_is_not_more_than_that(deployment, store):
             ("PUT", model), ("GET", part), ("HEAD", part), ("GET", f"{model}/"),
             ("GET", "/v1/weights/"), ("GET", "/v1/weights/down/"), ("GET", "/v1/weights/up/"),
             ("GET", f"/v1/weights/down/{down}/"), ("GET", f"/v1/weights/up/{up}/"),
-            ("PUT", f"/v1/weights/up/{up}/0002"), ("PUT", f"/v1/weights/up/{up}/1"),
-            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/0001/x"),
-            ("PUT", f"/v1/weights/up/{'0' * 32}/0001"), ("PUT", "/v1/weights/up/0001"),
+            ("PUT", f"/v1/weights/up/{up}/0002.1"), ("PUT", f"/v1/weights/up/{up}/1"),
+            ("PUT", f"/v1/weights/up/{up}/0001.16"), ("PUT", f"/v1/weights/up/{up}/0001"),
+            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/0001.1/x"),
+            ("PUT", f"/v1/weights/up/{'0' * 32}/0001.1"), ("PUT", "/v1/weights/up/0001.1"),
             ("PUT", f"/v1/weights/up/{up}/..%2f..%2fdown%2f{down}%2fmodel"),
             ("GET", "/v1/weights/arriving/x"),
-            ("GET", f"/v1/weights/down/..%2fup/{up}/0001"), ("GET", "/v1/weights/closed/"),
+            ("GET", f"/v1/weights/down/..%2fup/{up}/0001.1"), ("GET", "/v1/weights/closed/"),
         ]:  # fmt: skip
             assert client.request(method, path, content=b"").status_code == 404, (method, path)
         assert client.put(part, content=b"", headers={"Content-Range": "bytes 0-0/1"}).is_error
-        assert client.put(part, content=b"x" * PART).status_code == 204
-        assert client.put(part, content=b"x" * (PART + 1)).status_code == 413
-    assert sorted(path.name for path in (store.folder / "up" / up).iterdir()) == ["0000", "0001"]
+        assert client.put(part, content=b"x" * 2**20).status_code == 204
+        assert client.put(part, content=b"x" * (2**20 + 1)).status_code == 413
+    lent = sorted(path.name for path in (store.folder / "up" / up).iterdir())
+    assert lent == ["0000.1", "0001.1"]
     said = (deployment.processes.logs / "gateway.log").read_text()
     assert up not in said
     assert down not in said
@@ -156,11 +158,11 @@ def test_what_is_lent_is_not_more_than_that(deployment, store):
 def test_without_a_capability_no_body_is_taken(deployment, store):
     """The answer is there before the body is."""
     for path, status in (
-        (f"/v1/weights/up/{'0' * 32}/0000", b"404"),
-        (f"/v1/weights/up/{store.accept(1)}/0001", b"404"),
-        (f"/v1/weights/up/{store.accept(1)}/0000", b"413"),
+        (f"/v1/weights/up/{'0' * 32}/0000.1", b"404"),
+        (f"/v1/weights/up/{store.accept(1)}/0001.1", b"404"),
+        (f"/v1/weights/up/{store.accept(1)}/0000.1", b"413"),
     ):
-        length = PART if status == b"404" else 2 * PART
+        length = 2**20 if status == b"404" else 2**20 + 1
         context = ssl.create_default_context(cafile=deployment.ca)
         with (
             socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as plain,
@@ -176,7 +178,7 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
 def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(PARTS))
+    parcel = Parcel(*store.publish(file), store.accept(file.size))
     with proxy(most=STEP + STEP // 2) as (address, asked):
         monkeypatch.setenv("HTTPS_PROXY", address)
         carrier = gateway(deployment)

@@ -68,7 +68,7 @@ class Site:
 
     def parcel(self):
         file = self.store.keep(MODEL)
-        return Parcel(*self.store.publish(file), self.store.accept(1))
+        return Parcel(*self.store.publish(file), self.store.accept(file.size))
 
     def answer(self, message):
         return self.link.answer(message, Run(RUN, "h", {}), NODE)
@@ -107,7 +107,7 @@ def test_weights_travel_in_messages_where_they_came_so(site):
 
 
 def test_other_files_than_were_signed_are_not_fetched(site):
-    other = Parcel(*site.store.publish(site.store.keep(TRAINED)), site.store.accept(1))
+    other = Parcel(*site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000))
     reply = site.answer(site.order(other, signed=site.parcel().digest))
     assert "the coordinator has not signed" in refusal(reply)
     in_message = site.answer(site.order(weights=TRAINED, signed=digest(MODEL)))
