@@ -4,8 +4,9 @@ Both train the demo's model on the demo's three sites, the same epochs, the same
 ``federator run``; the peer is an ordinary Flower app (``stock_app``) on a stock SuperLink with
 three stock SuperNodes. The physical limit is the bare training loop of the slowest site.
 
-A third line is ours as it is deployed: the SuperLink with its database on disk, keys, TLS and
-gateway, for a model of 4 MB. Stand-ins that answer at once take the place of its workers.
+Two lines are without training, with a model of 4 MB and sites that answer at once: ours as it is
+deployed, with the SuperLink's database on disk, keys, TLS and gateway; and NVFlare, with its own
+recipe of federated averaging.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.light import deployment
+from benchmarks.light import deployment, nvflare
 from benchmarks.light import stock as light
 from federator import federation
 from federator.convert import Components, convert
@@ -29,6 +30,7 @@ from federator.federation import Federation
 from federator.local import Rehearsal
 
 HERE = Path(__file__).parent
+_MEGABYTES = 4
 
 
 def ours(read: Federation, components: Components, rounds: int, scratch: Path) -> list[float]:
@@ -53,7 +55,7 @@ def stock(read: Federation, components: Components, rounds: int, scratch: Path) 
 def deployed(sites: int, rounds: int, scratch: Path) -> float:
     """Return the seconds of a round, which trains nothing, of ours as it is deployed."""
     names = [f"site-{number}" for number in range(sites)]
-    with deployment.server(scratch, names, 4) as made:
+    with deployment.server(scratch, names, _MEGABYTES) as made:
         deployment.start_sites(made)
         return deployment.run(made, rounds)
 
@@ -103,11 +105,13 @@ def main(arguments: list[str]) -> None:
                 measure(read, components, options.rounds, scratch / name)
             )
         on_disk = deployed(len(read.sites), options.rounds, scratch / "deployed")
+        (scratch / "nvflare").mkdir()
+        theirs = nvflare.rounds(len(read.sites), _MEGABYTES, options.rounds, scratch / "nvflare")[0]
     table = Table(title=f"a round of {read.name}: {len(read.sites)} sites, {os.cpu_count()} cores")
     for column in ("", "round, s", "beside the training, s", "ratio"):
         table.add_column(column, justify="left" if not column else "right")
     beside = {name: seconds - limit for name, seconds in times.items()}
-    beside["deployed, database on disk"] = on_disk
+    beside |= {"deployed, database on disk": on_disk, "NVFlare": statistics.median(theirs)}
     ratios = {name: seconds / beside["stock Flower"] for name, seconds in beside.items()}
     table.add_row("bare training of the slowest site", f"{limit:.2f}", "", "")
     for name, seconds in beside.items():
@@ -117,7 +121,7 @@ def main(arguments: list[str]) -> None:
     result = {
         "benchmark": "rounds",
         "ratio": round(ratios["federator run"], 4),
-        "deployed_ratio": round(ratios["deployed, database on disk"], 4),
+        "ratios": {name: round(found, 4) for name, found in ratios.items()},
         "round_s": times,
         "training_s": limit,
     }

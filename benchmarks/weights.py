@@ -1,9 +1,9 @@
-"""What it costs to pass a large model round: ours through the gateway with TLS, and stock Flower.
+"""What it costs to pass a large model round: ours through the gateway with TLS, and two peers.
 
 Three sites whose training is one multiplication, on this machine: so a round is the model down,
 an update up from each, the checks and the fold. The physical limit is the same bytes by curl from
 and to the same nginx, as many at once. Stock Flower has neither TLS nor keys here, its database in
-memory, and is not asked to evaluate.
+memory, and is not asked to evaluate. NVFlare has TLS, and passes the model as one array.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.light import deployment, model, stock
+from benchmarks.light import deployment, model, nvflare, stock
 from benchmarks.light.memory import Peak
 from federator.runtime.parcels import name
 from federator.runtime.store import Store
@@ -103,9 +103,7 @@ def main(arguments: list[str]) -> None:
     add("--sites", type=int, default=3)
     add("--megabytes", type=int, default=553, help="size of the model; 553 has VGG16's tensors")
     add("--rounds", type=int, default=4, help="of ours, the first not counted")
-    add(
-        "--peer-rounds", type=int, default=2, help="of stock Flower, the first not counted; 0: none"
-    )
+    add("--peer-rounds", type=int, default=2, help="of the peers, the first not counted; 0: none")
     options = parser.parse_args(arguments)
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=deployment.scratch()) as folder:
@@ -116,6 +114,11 @@ def main(arguments: list[str]) -> None:
             found["stock Flower"] = peer(
                 options.sites, options.megabytes, options.peer_rounds, scratch / "stock"
             )
+            (scratch / "nvflare").mkdir()
+            times, server = nvflare.rounds(
+                options.sites, options.megabytes, options.peer_rounds + 1, scratch / "nvflare"
+            )
+            found["NVFlare"] = {"round_s": statistics.median(times), "server_mb": server / 1e6}
     table = Table(
         title=f"a round: {options.megabytes} MB, {options.sites} sites, {os.cpu_count()} cores"
     )
@@ -126,10 +129,15 @@ def main(arguments: list[str]) -> None:
         link = f"{figures['link_mb']:.0f}" if "link_mb" in figures else ""
         table.add_row(side, f"{figures['round_s']:.1f}", f"{figures['server_mb']:.0f}", link)
     Console().print(table)
-    stock_s = found.get("stock Flower", {}).get("round_s")
+    ratios = {
+        peer: round(found["ours"]["round_s"] / found[peer]["round_s"], 4)
+        for peer in ("stock Flower", "NVFlare")
+        if peer in found
+    }
     result = {
         "benchmark": "weights",
-        "ratio": round(found["ours"]["round_s"] / stock_s, 4) if stock_s else None,
+        "ratio": ratios.get("stock Flower"),
+        "ratios": ratios,
         "limit_ratio": round(found["ours"]["round_s"] / found["ours"]["limit_s"], 3),
         "sites": options.sites,
         "megabytes": options.megabytes,
