@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +28,21 @@ def _children(family: str) -> list[int]:
 
     Whoever calls this library has children of their own, which are not ours to end.
     """
-    mark, found = f"{_FAMILY}={family}".encode(), []
-    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:  # it has ended meanwhile
-            continue
-        if mark in environment.split(b"\0"):
-            found.append(int(pid))
-    return found
+    mark = f"{_FAMILY}={family}".encode()
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in children if mark in _environment(Path("/proc", pid))]
+
+
+def _environment(process: Path) -> list[bytes]:
+    """Return a process's environment; one that is being started has none for a moment."""
+    with suppress(OSError):  # it may end meanwhile
+        for _ in range(100):
+            if environment := (process / "environ").read_bytes():
+                return environment.split(b"\0")
+            if "State:\tZ" in (process / "status").read_text():
+                break
+            time.sleep(0.01)
+    return []
 
 
 @dataclass
