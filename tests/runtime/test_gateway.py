@@ -97,9 +97,9 @@ def store(deployment):
     return Store(deployment.premises.store)
 
 
-WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
+WEIGHTS = {"a": np.random.default_rng(1).normal(size=700_000).astype(np.float32)}
 TRAINED = {"a": WEIGHTS["a"] + 1}
-STEP = 4 * 2**20
+STEP = 2**20
 
 
 def gateway(deployment):
@@ -113,7 +113,7 @@ def test_weights_pass_the_gateway_both_ways(deployment, store):
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
     table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
     assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
-    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.4 204")
+    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 204")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
     assert parcel.down not in said

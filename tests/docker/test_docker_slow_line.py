@@ -1,8 +1,14 @@
-"""A site behind a slow, lossy line takes part, and holds nobody up."""
+"""A site behind a slow, lossy line takes part, and holds nobody up.
 
+It is in a namespace of its own, which is half a container.
+"""
+
+import pytest
 from deployment import RUNTIME, deploy
 from rehearsals import PLAIN_TRAIN
 from slow_line import HERE, line
+
+pytestmark = pytest.mark.docker
 
 MBIT = 20
 STRATEGY = """\
