@@ -78,18 +78,20 @@ class Rehearsal:
             try:
                 yield from self._run(Path(scratch), processes)
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                self._close(processes, "stopped", "stopped by hand")
+                ended = self._has_ended()  # as its parts are ended, the run may say that it failed
+                processes.stop()
+                self._end(ended, "stopped", "stopped by hand")
                 raise
             except FederatorError as error:
-                self._close(processes, "failed", str(error))
+                processes.stop()
+                self._end(self._has_ended(), "failed", str(error))
                 raise
             finally:
                 shutil.rmtree(self._store, ignore_errors=True)
 
-    def _close(self, processes: Processes, state: str, reason: str) -> None:
-        """End what runs, and the journal too if the ServerApp did not come to that."""
-        processes.stop()
-        if not self._has_ended():
+    def _end(self, ended: bool, state: str, reason: str) -> None:
+        """Write down how the run ended, if the ServerApp had not come to that."""
+        if not ended:
             RunFolder(self.folder).record("end", state=state, reason=reason, seconds=0.0)
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
