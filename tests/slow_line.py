@@ -89,8 +89,13 @@ def _tun(name: str) -> int:
 @contextmanager
 def line(mbit: float, delay: float, loss: float):
     """Yield a line of so many Mbit/s, seconds of delay each way, and share of lost packets."""
-    if os.geteuid() or not Path("/dev/net/tun").exists() or not shutil.which("ip"):
-        pytest.skip("a slow line needs root, /dev/net/tun and ip (Debian and Ubuntu: iproute2)")
+    there = {
+        "root": os.geteuid() == 0,
+        "/dev/net/tun": Path("/dev/net/tun").exists(),
+        "ip (Debian and Ubuntu: iproute2)": shutil.which("ip") is not None,
+    }
+    if missing := [what for what, found in there.items() if not found]:
+        pytest.skip(f"a slow line lacks {', '.join(missing)}")
     made = Line(mbit, delay, loss)
     try:
         yield made

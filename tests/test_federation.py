@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from federator.errors import FederationFileError
 from federator.federation import Deadlines, Federation, Site, read, schema
+from federator.runtime.encoding import ENCODINGS
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -326,6 +327,10 @@ def test_the_committed_schema_is_that_of_the_model() -> None:
     """Otherwise: ``python -m federator.federation > compose/federation.schema.json``."""
     committed = (REPOSITORY / "compose" / "federation.schema.json").read_text()
     assert committed == schema()
+
+
+def test_the_encodings_are_those_of_the_runtime() -> None:
+    assert json.loads(schema())["properties"]["encoding"]["enum"] == list(ENCODINGS)
 
 
 def test_the_schema_tells_an_editor_what_the_model_knows() -> None:

@@ -210,9 +210,10 @@ class Conversation:
             if file is not None and node in self._by_files:
                 if id(file) not in published:
                     published[id(file)] = self.store.publish(file)
-                trains = order.instruction.kind == "train"
-                size = file_size(update_form(file.tensors, order.instruction.encoding))
-                up = self.store.accept(size) if trains else ""
+                up = ""
+                if order.instruction.kind == "train":
+                    form = update_form(file.tensors, order.instruction.encoding)
+                    up = self.store.accept(file_size(form))
                 parcel = Parcel(*published[id(file)], up)
                 hashed = parcel.digest
             elif file is not None:
@@ -299,11 +300,10 @@ class Conversation:
         if item.parcel is not None:
             table = messages.table_in(content) or ()
             update = self.store.close(item.parcel.up, table, given, item.parcel.table)
+            size, up = update.size, travelled(table, item.parcel.table)
         else:
-            table = ()
             update = self.store.keep(messages.weights_in(content) or {})
-        size = update.size
-        up = travelled(table, item.parcel.table) if item.parcel else size
+            size = up = update.size
         require_same(update.tensors, update_form(given.tensors, encoding))
         if encoding != EXACT:
             came = update

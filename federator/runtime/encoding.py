@@ -13,7 +13,7 @@ the statistics of BatchNorm, which must not become negative, are no steps and wo
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,8 @@ import numpy.typing as npt
 from federator.runtime.weightfile import Block, Draft, WeightFile
 from federator.runtime.weights import Tensor, Weights, WeightsError, describe
 
-Encoding = Literal["float32", "float16", "bfloat16", "int8"]
-ENCODINGS: tuple[str, ...] = get_args(Encoding)
 EXACT = "float32"
+ENCODINGS = (EXACT, "float16", "bfloat16", "int8")
 
 Numbers = npt.NDArray[Any]
 
@@ -70,8 +69,10 @@ def write_model(model: WeightFile, encoding: str, out: Draft) -> None:
         out.write(block, numbers)
 
 
-def read_model(received: Weights, like: Mapping[str, Tensor]) -> Weights:
+def read_model(received: Weights, like: Mapping[str, Tensor], encoding: str) -> Weights:
     """Return a model as it came to a site, in its own types."""
+    if encoding == EXACT:
+        return received
     return {
         name: _exact(array, like[name].dtype) if is_encoded(like[name]) else array
         for name, array in received.items()
@@ -84,9 +85,11 @@ def write_update(given: Weights, trained: Weights, encoding: str, left: Weights)
     Args:
         given: the model that the site was given, in its own types.
         trained: what the site made of it.
-        encoding: one of :data:`ENCODINGS`, other than ``float32``.
+        encoding: one of :data:`ENCODINGS`.
         left: what earlier roundings have left over, by tensor; changed to what is left over now.
     """
+    if encoding == EXACT:
+        return trained
     update: Weights = {}
     for name, tensor in describe(given).items():
         if not is_encoded(tensor):

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 STEPS = (2**20, 2**22, 2**24)
 """How many bytes a part has; of a smaller file less, so that more of it may be known already."""
-_PARTS = 32  # that a file is cut into at least, if it is large enough
+_PARTS = 32  # that a file is cut into at most, before they are made longer
 _MOST = 10_000  # parts have four digits
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
@@ -111,7 +111,7 @@ def is_known(number: int, part: Part, size: int, other: Table) -> bool:
     """
     if part == zeros(part.size):
         return True
-    same_place = number == 0 or step(size) == step(whole(other))
+    same_place = number == 0 or (number < len(other) and other[0].size == step(size))
     return same_place and part in other[number : number + 1]
 
 

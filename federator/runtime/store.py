@@ -98,17 +98,21 @@ class Store:
 
     def keep(self, weights: Weights) -> WeightFile:
         """Put weights on disk, for as long as the returned object is held."""
-        lease = _Lease(self.folder / _CLOSED / secrets.token_hex(16))
-        lease.folder.mkdir()
-        save(lease.folder / MODEL, weights)
-        return WeightFile(Piece.whole(lease.folder / MODEL, lease))
+        return self._put(lambda path: save(path, weights))
 
     def make(self, tensors: Mapping[str, Tensor], fill: Callable[[Draft], None]) -> WeightFile:
         """Put weights on disk as :meth:`keep` does, written by ``fill`` block by block."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as out:
+                fill(Draft(out, tensors))
+
+        return self._put(write)
+
+    def _put(self, write: Callable[[Path], None]) -> WeightFile:
         lease = _Lease(self.folder / _CLOSED / secrets.token_hex(16))
         lease.folder.mkdir()
-        with (lease.folder / MODEL).open("wb") as out:
-            fill(Draft(out, tensors))
+        write(lease.folder / MODEL)
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
     def withdraw(self) -> None:

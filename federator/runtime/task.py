@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from federator.runtime import metrics
 from federator.runtime.disclosure import SETS
-from federator.runtime.encoding import EXACT, model_form, read_model, write_update
+from federator.runtime.encoding import model_form, read_model, write_update
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
 from federator.runtime.parameters import Setting, choose
@@ -161,7 +161,7 @@ class Task:
         tensors, encoding = describe(take(net)), instruction.encoding
         if model_form(tensors, encoding) != describe(weights):
             raise Failure("misfit")
-        given = weights if encoding == EXACT else read_model(weights, tensors)
+        given = read_model(weights, tensors, encoding)
         _fill(net, given)
         evaluations = {name: self._evaluate(net, name, instruction) for name in instruction.sets}
         if instruction.kind != "train":
@@ -172,9 +172,8 @@ class Task:
         if describe(trained) == tensors:
             self._net = net
             trained = {name: trained[name] for name in weights}
-            if encoding != EXACT:
-                left = self._left.setdefault(instruction.model, {})
-                trained = write_update(given, trained, encoding, left)
+            left = self._left.setdefault(instruction.model, {})
+            trained = write_update(given, trained, encoding, left)
         return Outcome(self._examples, evaluations), trained
 
     @telling()

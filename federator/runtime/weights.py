@@ -48,6 +48,11 @@ class Tensor(NamedTuple):
         return math.prod(self.shape)
 
     @property
+    def size(self) -> int:
+        """How many bytes they take."""
+        return self.length * np.dtype(self.dtype).itemsize
+
+    @property
     def is_float(self) -> bool:
         """Whether its numbers are floating-point ones."""
         return self.dtype.startswith("float")
@@ -119,7 +124,7 @@ def head(tensors: Mapping[str, Tensor]) -> bytes:
         code = _CODES.get(tensor.dtype)
         if code is None:
             raise WeightsError(f"tensor {name} has type {tensor.dtype}, which has no code")
-        end = offset + tensor.length * np.dtype(tensor.dtype).itemsize
+        end = offset + tensor.size
         header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -133,8 +138,7 @@ def file_size(tensors: Mapping[str, Tensor]) -> int:
     Raises:
         WeightsError: as :func:`head`.
     """
-    numbers = sum(t.length * np.dtype(t.dtype).itemsize for t in tensors.values())
-    return len(head(tensors)) + numbers
+    return len(head(tensors)) + sum(tensor.size for tensor in tensors.values())
 
 
 def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
@@ -154,8 +158,7 @@ def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
         for name, entry in header.items():
             tensor = Tensor(_NAMES[entry["dtype"]], tuple(map(int, entry["shape"])))
             first, last = entry["data_offsets"]
-            size = tensor.length * np.dtype(tensor.dtype).itemsize
-            if first != end or min(tensor.shape, default=0) < 0 or last - first != size:
+            if first != end or min(tensor.shape, default=0) < 0 or last - first != tensor.size:
                 raise ValueError("offsets")
             places[name] = Place(tensor, 8 + length + first)
             end = last

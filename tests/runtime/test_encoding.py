@@ -51,7 +51,7 @@ class Way:
     def round(self, model, train):
         """Return the model after a round of one site."""
         carried = self.down(model)
-        given = read_model(carried.load(), model.tensors)
+        given = read_model(carried.load(), model.tensors, self.encoding)
         packed = write_update(given, train(given), self.encoding, self.left)
         assert describe(packed) == update_form(carried.tensors, self.encoding)
         came = self.store.keep(packed)
@@ -67,7 +67,7 @@ def test_a_model_arrives_rounded_in_half_of_the_bytes(way):
     model = way.store.keep(MODEL)
     carried = way.down(model)
     assert carried.size < 0.51 * model.size
-    given = read_model(carried.load(), model.tensors)
+    given = read_model(carried.load(), model.tensors, way.encoding)
     assert describe(given) == describe(MODEL)
     for name, array in given.items():
         np.testing.assert_allclose(array, MODEL[name], rtol=MODEL_ERROR[way.encoding], atol=1e-7)
