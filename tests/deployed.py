@@ -108,6 +108,31 @@ class Deployed:
         self.compose("down", "--volumes", "--timeout 2")
 
 
+def clear(engine, name: str) -> None:
+    """Remove what a test run that was killed left of a federation: keys, database and results.
+
+    It would be taken for this run's, as the documents give both the same name. A federation of
+    somebody who works on this machine stays, and the test stops instead.
+    """
+    project, folder = "com.docker.compose.project", "com.docker.compose.project.working_dir"
+    left = {}
+    for kind, key, every in (
+        ("container", "ID", ["--all"]),
+        ("volume", "Name", []),
+        ("network", "ID", []),
+    ):
+        line = f'{{{{.{key}}}}} {{{{.Label "{project}"}}}} {{{{.Label "{folder}"}}}}'
+        found = engine(kind, "ls", *every, f"--filter=label={project}", f"--format={line}")
+        fields = [one.split(maxsplit=2) for one in found.splitlines()]
+        left[kind] = [one for one in fields if one[1].startswith(f"{name}-")]
+    theirs = {one[2] for one in left["container"] if "/pytest-" not in one[2]}
+    assert not theirs, f"the tests would take down the federation {name} of {theirs}"
+    for kind, ours in left.items():
+        if ours:
+            force = ["--force"] if kind == "container" else []
+            engine(kind, "rm", *force, *(one[0] for one in ours))
+
+
 class Rounds:
     """Rounds that are going on, long ones to break something meanwhile."""
 
@@ -115,7 +140,7 @@ class Rounds:
         self.deployed = deployed
         file = deployed.server.folder / "compose" / deployed.name / "server.yaml"
         command = ["docker", "compose", "-f", str(file), "exec", "-T", "server"]
-        self.before = deployed.events("round")[-1]["round"]
+        self.before, self.began = deployed.events("round")[-1]["round"], int(time.time())
         self.process = subprocess.Popen(
             [*command, "federator", "rounds", f"--rounds={count}", f"--epochs={epochs}"],
             stdout=subprocess.PIPE,
@@ -126,7 +151,8 @@ class Rounds:
     def wait_until_trained(self, site, number):
         """Wait until a site trains the round of that number, from 1."""
         desk, text = self.deployed.sites[site], f"train, round {self.before + number}, "
-        wait_for(lambda: text in desk.run("docker compose logs --tail=30 link"))
+        # One that was stopped had that number, too.
+        wait_for(lambda: text in desk.run(f"docker compose logs --since={self.began} link"))
         time.sleep(1)
 
     def told(self):
@@ -138,6 +164,14 @@ class Rounds:
         """Wait for the end; return what the command said."""
         said = self.process.communicate(timeout=300)[0]
         assert self.process.returncode == 0, said
+        return said
+
+    def stop(self):
+        """Stop them as another terminal does; return what the command said."""
+        command = f"docker compose -f compose/{self.deployed.name}/server.yaml exec -T server"
+        assert self.deployed.server.run(f"{command} federator rounds --stop") == "stopped\n"
+        said = self.process.communicate(timeout=60)[0]
+        assert self.process.returncode == 143, said
         return said
 
 

@@ -91,12 +91,14 @@ def site(tmp_path_factory):
     data.mkdir(mode=0o755)
     (data / "features.npy").write_text("the data")
 
+    ours = {"DATA_DIR": data, "COMPOSE_PROJECT_NAME": "tried-out"}  # another test's has its own
+
     def run(service, script, **settings):
         command = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", service, "-c", script)
-        return compose(folder, "north.yaml", *command, **{"DATA_DIR": data, **settings})
+        return compose(folder, "north.yaml", *command, **{**ours, **settings})
 
     yield run
-    compose(folder, "north.yaml", "--profile=review", "down", "--volumes", DATA_DIR=data)
+    compose(folder, "north.yaml", "--profile=review", "down", "--volumes", **ours)
 
 
 def test_the_worker_reads_the_data_and_no_more(site):

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from deployed import Deployed, Desk
+from deployed import Deployed, Desk, clear
 from hosted import Repository, Run, git, needs_act
 from rehearsals import PLAIN_TRAIN, lay_out_site
 from small_notebook import cells, write
@@ -126,6 +126,7 @@ class Project:
 def project(engine, registry_with_login, build_settings, tmp_path_factory):
     """The project, before anything was built."""
     needs_act()
+    clear(engine, NAME)
     bridge = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
     address = f"{bridge.rpartition('.')[0]}.1"  # this machine, as containers see it
     with pytest.MonkeyPatch.context() as patch:
