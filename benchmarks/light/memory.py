@@ -1,9 +1,13 @@
 """The most memory that a side's processes take: the sum of PSS, shared memory included."""
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+_PAUSE = 0.2
+_SHARE = 0.02  # of a processor, at most: counting a large process's pages takes its time
 
 
 def family(pid: int) -> list[int]:
@@ -53,7 +57,10 @@ class Peak:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.2):
+        pause = _PAUSE
+        while not self._over.wait(pause):
+            began = time.monotonic()
             for side, parents in self._sides.items():
                 now = sum(pss(pid) for parent in parents for pid in family(parent))
                 self.bytes[side] = max(self.bytes[side], now)
+            pause = max(_PAUSE, (time.monotonic() - began) / _SHARE)

@@ -1,22 +1,41 @@
 """A stand-in for a site's worker: answers at once, with other numbers."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.light.model import train
+import numpy as np
+
+from benchmarks.light.model import factor
 from federator.runtime.handover import HandoverError, connect
 from federator.runtime.sealed import Sealed
+from federator.runtime.weights import describe, head
 
 _EXAMPLES = {"trainset": 100, "valset": 10, "testset": 10}
+_BLOCK = 2**18  # bytes
 _EVALUATION = {"counts": [[5, 0], [0, 5]], "loss": 0.5, "metrics": {}}
 
 
 def answer(packet: Mapping[str, object], sealed: Sealed | None, site: int) -> Sealed | None:
     """Return an update, where one is asked for."""
     trains = json.loads(str(packet["instruction"]))["kind"] == "train"
-    return Sealed.of(train(sealed.weights, site)) if trains and sealed is not None else None
+    return train(sealed, site) if trains and sealed is not None else None
+
+
+def train(model: Sealed, site: int) -> Sealed:
+    """Return a model with other numbers (all are float32), at the cost of one pass."""
+    start = len(head(describe(model.weights)))
+    scale = factor(site)
+
+    def fill(fd: int) -> None:
+        os.pwrite(fd, model.buffer[:start], 0)
+        for first in range(start, len(model.buffer), _BLOCK):
+            numbers = np.frombuffer(model.buffer[first : first + _BLOCK], np.float32)
+            os.pwrite(fd, numbers * scale, first)
+
+    return Sealed.filled(len(model.buffer), fill)
 
 
 def serve(socket: Path, site: int) -> None:

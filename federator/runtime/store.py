@@ -26,7 +26,7 @@ MODEL = "model"
 DOWN, UP, ARRIVING = "down", "up", "arriving"
 _CLOSED = "closed"
 _AT_ONCE = 4
-_READ = 2**20
+_READ = 2**18  # what is read is still in the processor's cache when it is hashed
 
 
 class Store:
