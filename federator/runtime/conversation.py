@@ -22,8 +22,11 @@ from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import WeightsError, digest, file_size, require_same
 
 # Each question costs the SuperLink some 12 ms of computing.
-_QUICK, _SLOW = 0.02, 0.2
+_QUICK, _SLOW, _SLOWEST = 0.02, 0.2, 2.0
 _ROLL_CALL = 2.0
+# Flower announces all messages that are sent together before it sends what is in the first one,
+# for which its site asks again and again.
+_TOGETHER = 4
 _GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
 _TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
 
@@ -159,8 +162,10 @@ class Conversation:
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
                 roll_call = time.monotonic() + _ROLL_CALL
-            taken = time.monotonic() - began  # longer, if many sites are asked about
-            pause = max(taken, _QUICK if len(sent) < before else min(pause * 1.5, _SLOW))
+            taken = time.monotonic() - began
+            pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
+            # Of many sites, some will have answered meanwhile.
+            pause = max(pause, min(taken * max(1.0, len(sent) / _TOGETHER), _SLOWEST))
             if sent:
                 time.sleep(pause)
         self.store.withdraw()
@@ -228,7 +233,11 @@ class Conversation:
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
             sent.append((file, parcel))
-        ids = self._grid.push_messages(outgoing)
+        ids = [
+            message_id
+            for first in range(0, len(outgoing), _TOGETHER)
+            for message_id in self._grid.push_messages(outgoing[first : first + _TOGETHER])
+        ]
         now = time.monotonic()
         return {
             message_id or f"unsent-{node}": _Sent(node, order, now, *how)

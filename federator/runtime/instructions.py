@@ -43,6 +43,7 @@ class Instruction:
         sets: on which of ``train``, ``val`` and ``test`` the received weights are evaluated first.
         proximal_mu: weight of FedProx's proximal term, 0 for none.
         encoding: how weights travel, there and back; one of those in encoding.py.
+        sites: to how many sites the server speaks; the more, the more seldom each should ask it.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -54,6 +55,7 @@ class Instruction:
     sets: tuple[str, ...] = ()
     proximal_mu: float = 0.0
     encoding: str = EXACT
+    sites: int = 1
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -71,6 +73,7 @@ class Instruction:
             instruction = Instruction(**{**fields, "sets": tuple(fields["sets"])})
             known = instruction.kind in ("join", "train", "evaluate")
             lapsed = instruction.expires < time.time()
+            known = known and instruction.sites > 0
         except (ValueError, TypeError, KeyError) as error:
             raise InstructionError(f"not an instruction: {type(error).__name__}") from None
         if not known or not set(instruction.sets) <= {"train", "val", "test"}:

@@ -53,6 +53,7 @@ log = logging.getLogger("federator")
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
+_FEW, _EACH = 5, 0.05
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 
@@ -88,6 +89,7 @@ class Link:
     counter: Counter
     carrier: Carrier | None = None
     worker_patience: float = 60.0
+    sites: int = 1  # to how many the server speaks, as the coordinator says
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _done: set[bytes] = field(default_factory=set)
 
@@ -130,6 +132,7 @@ class Link:
                 raise InstructionError("this instruction was followed before")
             self._done.add(signature)
         instruction = Instruction.read(text)
+        self.sites = instruction.sites
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
             raise InstructionError("this site does not train another site's model")
         if instruction.model != FEDERATION and not self.baselines:
@@ -240,14 +243,17 @@ class Link:
         )
 
 
-def longer(pause: float, active: bool, taken: float) -> float:
+def longer(pause: float, active: bool, taken: float, sites: int) -> float:
     """Return how long to wait before the server is asked again.
 
-    A server that takes its time to say that there is nothing has many sites to answer: each of
-    them then asks so seldom that all together ask no more often than it can answer.
+    Many sites ask so seldom, each of them, that all together take a quarter of what the server can
+    answer. Where it takes its time to say that there is nothing, it has not yet told how many they
+    are, or has other work: then it is asked no more often than it can answer, either.
     """
     usual = min(pause * 1.5, _ACTIVE if active else _IDLE)
-    return max(usual, min((taken - _PROMPT) * _SHARE, _PATIENT))
+    crowded = (sites - _FEW) * _EACH
+    busy = (taken - _PROMPT) * _SHARE
+    return max(usual, min(max(crowded, busy), _PATIENT))
 
 
 def serve(link: Link, fleet: flower.Fleet) -> None:
@@ -258,7 +264,7 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
         message = fleet.receive()
         if message is None:
             now = time.monotonic()
-            pause = longer(pause, now - last < _ACTIVE_FOR, now - asked)
+            pause = longer(pause, now - last < _ACTIVE_FOR, now - asked, link.sites)
             time.sleep(pause)
             continue
         started = time.monotonic()

@@ -15,14 +15,15 @@ class Silent:
     """A grid with one node; keeps what is sent, and says nothing until that has lapsed."""
 
     def __init__(self) -> None:
-        self.sent = []
+        self.sent, self.together = [], []
 
     def get_nodes(self):
         return [NodeInfo(node_id=42, name="north")]
 
     def push_messages(self, messages):
         self.sent += messages
-        return [str(number) for number in range(len(self.sent))]
+        self.together.append(len(messages))
+        return [str(len(self.sent) - len(messages) + number) for number in range(len(messages))]
 
     def pull_messages(self, _):
         now = time.time()
@@ -45,3 +46,15 @@ def test_a_site_that_is_late_is_told_so(tmp_path):
     order = Order(Instruction("evaluate", 1, deadline))
     answer = conversation.ask({"north": order}, deadline)["north"]
     assert answer.failure.reason == "late"
+
+
+def test_of_many_sites_none_is_told_long_before_the_server_has_sent_what_it_is_told(tmp_path):
+    grid = Silent()
+    conversation = Conversation(grid, 7, None, True, Store(tmp_path), lambda _: False)
+    conversation.nodes = {f"site-{number}": number + 1 for number in range(10)}
+    deadline = time.time() + 0.2
+    order = Order(Instruction("evaluate", 1, deadline))
+    answers = conversation.ask(dict.fromkeys(conversation.nodes, order), deadline)
+    assert len(answers) == sum(grid.together) == 10
+    assert max(grid.together) <= 4
+    assert [m.metadata.dst_node_id for m in grid.sent] == list(conversation.nodes.values())

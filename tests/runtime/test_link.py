@@ -155,9 +155,16 @@ def test_what_leaves_is_logged(link, caplog):
 def test_a_busy_server_is_asked_less_often():
     waits = [0.02]
     for _ in range(20):
-        waits.append(longer(waits[-1], True, taken=0.01))
+        waits.append(longer(waits[-1], True, taken=0.01, sites=3))
     assert waits == sorted(waits)
     assert waits[-1] == 0.25
-    assert longer(0.25, False, taken=0.01) > 0.25
-    assert longer(0.02, True, taken=0.3) == pytest.approx(2.0)
-    assert longer(0.02, True, taken=60.0) == 5.0
+    assert longer(0.25, False, taken=0.01, sites=3) > 0.25
+    assert longer(0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
+    assert longer(0.02, True, taken=60.0, sites=3) == 5.0
+
+
+def test_many_sites_ask_no_more_often_together_than_a_few(link):
+    link.answer(order("join", epochs=0, sites=80), OURS, NODE)
+    asked_a_second = link.sites / longer(0.02, True, taken=0.01, sites=link.sites)
+    assert asked_a_second < 3 / longer(0.25, True, taken=0.01, sites=3) * 2
+    assert longer(0.02, True, taken=0.01, sites=10_000) == 5.0
