@@ -103,12 +103,18 @@ def main(arguments: list[str]) -> None:
     add("--sites", type=int, default=3)
     add("--megabytes", type=int, default=553, help="size of the model; 553 has VGG16's tensors")
     add("--rounds", type=int, default=4, help="of ours, the first not counted")
-    add("--peer-rounds", type=int, default=2, help="of the peers, the first not counted; 0: none")
+    add("--peer-rounds", type=int, default=4, help="of the peers, the first not counted; 0: none")
+    add("--also", nargs="*", default=["3x100", "10x553"], metavar="SITESxMB",
+        help="further federations of ours, with nothing to compare them to")  # fmt: skip
     options = parser.parse_args(arguments)
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=deployment.scratch()) as folder:
         scratch = Path(folder)
         found["ours"] = ours(options.sites, options.megabytes, options.rounds, scratch / "ours")
+        for case in options.also:
+            sites, megabytes = map(int, case.split("x"))
+            name = f"ours, {sites} sites, {megabytes} MB"
+            found[name] = ours(sites, megabytes, options.rounds, scratch / case)
         if options.peer_rounds:
             (scratch / "stock").mkdir()
             found["stock Flower"] = peer(
