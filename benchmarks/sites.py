@@ -36,7 +36,7 @@ def ours(sites: int, rounds: int, scratch: Path) -> tuple[float, float]:
                 *("--app-hash", deployed.hash, "--root", deployed.root),
                 *names[number::_PROCESSES],
             )
-        with Peak({"server": deployment.server_pids(deployed)}) as peak:
+        with Peak({"server": deployment.server_side(deployed)}) as peak:
             return deployment.run(deployed, rounds), peak.bytes["server"] / 1e6
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.light import deployment, model, nvflare, stock
-from benchmarks.light.memory import Peak
+from benchmarks.light.memory import Peak, families
 from federator.runtime.parcels import name
 from federator.runtime.store import Store
 from federator.runtime.weightfile import WeightFile
@@ -35,9 +35,8 @@ def ours(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
     names = [f"site-{number}" for number in range(sites)]
     with deployment.server(scratch, names, megabytes) as deployed:
         deployment.start_sites(deployed)
-        links = [deployed.processes.pid(f"{site}.link") for site in names]
-        watched = {"server": deployment.server_pids(deployed), "link": links[:1]}
-        with Peak(watched) as peak:
+        link = families(deployed.processes.pid(f"{names[0]}.link"))
+        with Peak({"server": deployment.server_side(deployed), "link": link}) as peak:
             seconds = deployment.run(deployed, rounds)
         limits = [limit(deployed, sites) for _ in range(3)]
     return {

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.light import model
+from benchmarks.light.memory import Side, families
 from federator.runtime.weights import save
 
 HERE = Path(__file__).parent
@@ -43,9 +44,9 @@ def start_sites(deployed: Deployment) -> None:
         deployed.start(f"{site}.worker", sys.executable, *worker)
 
 
-def server_pids(deployed: Deployment) -> list[int]:
-    """Return the processes of the server's side: SuperLink, ServerApp and what starts it, nginx."""
-    return [deployed.processes.pid(name) for name in ("superlink", "server", "gateway")]
+def server_side(deployed: Deployment) -> Side:
+    """Return the server's side: SuperLink, ServerApp and what starts it, nginx."""
+    return families(*map(deployed.processes.pid, ("superlink", "server", "gateway")))
 
 
 def run(deployed: Deployment, rounds: int) -> float:

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -31,14 +32,35 @@ def pss(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
+Side = Callable[[], Iterable[int]]
+"""Tells the processes of a side, as they are now."""
+
+
+def families(*pids: int) -> Side:
+    """Return the side of some processes and all that they start."""
+    return lambda: [member for pid in pids for member in family(pid)]
+
+
+def named(text: str) -> Side:
+    """Return the side of all processes with a text in their command line."""
+
+    def found() -> Iterable[int]:
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if text in (process / "cmdline").read_text():
+                    yield int(process.name)
+
+    return found
+
+
 class Peak:
-    """Watches sides, each the families of some processes, while it is entered.
+    """Watches sides while it is entered; of large ones it may miss what lasts some seconds only.
 
     Attributes:
-        bytes: the most that each side took.
+        bytes: the most that each side was seen to take.
     """
 
-    def __init__(self, sides: dict[str, Sequence[int]]) -> None:
+    def __init__(self, sides: dict[str, Side]) -> None:
         self._sides, self._over = sides, threading.Event()
         self.bytes = dict.fromkeys(sides, 0)
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -60,7 +82,6 @@ class Peak:
         pause = _PAUSE
         while not self._over.wait(pause):
             began = time.monotonic()
-            for side, parents in self._sides.items():
-                now = sum(pss(pid) for parent in parents for pid in family(parent))
-                self.bytes[side] = max(self.bytes[side], now)
+            for side, processes in self._sides.items():
+                self.bytes[side] = max(self.bytes[side], sum(map(pss, processes())))
             pause = max(_PAUSE, (time.monotonic() - began) / _SHARE)

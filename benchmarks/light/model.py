@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 
 from federator.runtime.weights import Weights
 
@@ -32,13 +31,3 @@ def build(megabytes: int) -> Weights:
         name: rng.standard_normal(shape, np.float32) * np.float32(0.01)
         for name, shape in shapes(megabytes).items()
     }
-
-
-def factor(site: int) -> np.float32:
-    """Return what a site multiplies all numbers by when it trains: each another one."""
-    return np.float32(1 + 0.01 * (site + 1))
-
-
-def train(weights: Weights, site: int) -> dict[str, npt.NDArray[np.float32]]:
-    """Return new numbers everywhere, other ones at each site, at the cost of one pass."""
-    return {name: array * factor(site) for name, array in weights.items()}

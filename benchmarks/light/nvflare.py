@@ -3,14 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.light import deployment
-from benchmarks.light.memory import pss
+from benchmarks.light.memory import Peak, named
 from federator.local import environment
 from federator.processes import Processes
 
@@ -34,14 +33,16 @@ def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[
     command = [_python(), APP / "job.py", sites, count, scratch / "first.npy", times]
     with Processes(scratch / "logs") as processes:
         processes.start("job", [str(word) for word in command], env)
-        server = f"{scratch}/poc/example_project/prod_00/server"
-        peak = _watch(server, lambda: processes.ended("job"))
+        server = named(f"{scratch}/poc/example_project/prod_00/server")
+        with Peak({"server": server}) as peak:
+            while processes.ended("job") is None:
+                time.sleep(0.2)
         if processes.ended("job"):
             raise RuntimeError(processes.tail("job", 30))
     asked = [float(line) for line in times.read_text().split()]
     if len(asked) != count:
         raise RuntimeError(f"NVFlare did {len(asked)} of {count} rounds")
-    return [later - earlier for earlier, later in pairwise(asked)], peak
+    return [later - earlier for earlier, later in pairwise(asked)], peak.bytes["server"]
 
 
 def _python() -> Path:
@@ -54,19 +55,3 @@ def _python() -> Path:
         subprocess.run(pip, check=True, stdout=sys.stderr)
         (folder / "ready").touch()
     return python
-
-
-def _watch(of_server: str, ended: Callable[[], int | None]) -> float:
-    """Return the most memory of all processes with a text in their command line, until the end."""
-    most = 0
-    while ended() is None:
-        found = 0
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if of_server in (process / "cmdline").read_text():
-                    found += pss(int(process.name))
-            except OSError:
-                continue
-        most = max(most, found)
-        time.sleep(0.2)
-    return most

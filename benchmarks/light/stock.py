@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.light.memory import Peak
+from benchmarks.light.memory import Peak, families
 from federator.local import environment, free_port, wait_for
 from federator.processes import Processes
 
@@ -52,7 +52,7 @@ def rounds(
                  "--port", str(free_port()), "--node-config", config],
                 env,
             )  # fmt: skip
-        with Peak({"server": [processes.pid("superlink")]}) as peak:
+        with Peak({"server": families(processes.pid("superlink"))}) as peak:
             run = [str(binary / "flwr"), "run", str(app), "local"]
             settings = f"rounds={count} {settings}"
             subprocess.run([*run, "-c", settings], env=env, check=True, stdout=subprocess.DEVNULL)

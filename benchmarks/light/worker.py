@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.light.model import factor
 from federator.runtime.handover import HandoverError, connect
 from federator.runtime.sealed import Sealed
 from federator.runtime.weights import describe, head
@@ -25,15 +24,15 @@ def answer(packet: Mapping[str, object], sealed: Sealed | None, site: int) -> Se
 
 
 def train(model: Sealed, site: int) -> Sealed:
-    """Return a model with other numbers (all are float32), at the cost of one pass."""
+    """Return other numbers (all are float32), different ones at each site, in one pass."""
     start = len(head(describe(model.weights)))
-    scale = factor(site)
+    factor = np.float32(1 + 0.01 * (site + 1))
 
     def fill(fd: int) -> None:
         os.pwrite(fd, model.buffer[:start], 0)
         for first in range(start, len(model.buffer), _BLOCK):
             numbers = np.frombuffer(model.buffer[first : first + _BLOCK], np.float32)
-            os.pwrite(fd, numbers * scale, first)
+            os.pwrite(fd, numbers * factor, first)
 
     return Sealed.filled(len(model.buffer), fill)
 
