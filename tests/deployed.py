@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,29 +108,32 @@ class Deployed:
         self.compose("down", "--volumes", "--timeout 2")
 
 
-def clear(engine, name: str) -> None:
+def clear(engine, name: str, sites: Iterable[str]) -> None:
     """Remove what a test run that was killed left of a federation: keys, database and results.
 
-    It would be taken for this run's, as the documents give both the same name. A federation of
-    somebody who works on this machine stays, and the test stops instead.
+    It would be taken for this run's, as the documents give both the same name. What is somebody's
+    who works on this machine stays, and the test stops instead: of a test run containers are left.
     """
     project, folder = "com.docker.compose.project", "com.docker.compose.project.working_dir"
+    names = {f"{name}-{one}" for one in ("server", *sites)}
     left = {}
-    for kind, key, every in (
-        ("container", "ID", ["--all"]),
-        ("volume", "Name", []),
-        ("network", "ID", []),
+    for kind, listing, told in (
+        ("container", "ls --all", f'{{{{.Label "{folder}"}}}}\t{{{{.ID}}}}'),
+        ("volume", "ls", "\t{{.Name}}"),
+        ("network", "ls", "\t{{.ID}}"),
     ):
-        line = f'{{{{.{key}}}}} {{{{.Label "{project}"}}}} {{{{.Label "{folder}"}}}}'
-        found = engine(kind, "ls", *every, f"--filter=label={project}", f"--format={line}")
-        fields = [one.split(maxsplit=2) for one in found.splitlines()]
-        left[kind] = [one for one in fields if one[1].startswith(f"{name}-")]
-    theirs = {one[2] for one in left["container"] if "/pytest-" not in one[2]}
-    assert not theirs, f"the tests would take down the federation {name} of {theirs}"
-    for kind, ours in left.items():
-        if ours:
+        line = f'{{{{.Label "{project}"}}}}\t{told}'
+        said = engine(kind, *listing.split(), f"--filter=label={project}", f"--format={line}")
+        fields = [one.split("\t") for one in said.splitlines()]
+        left[kind] = [one for one in fields if one[0] in names]
+    ours = {one for one, where, _ in left["container"] if "/pytest-" in where}
+    theirs = [one for one, where, _ in left["container"] if "/pytest-" not in where]
+    theirs += [one for kind in ("volume", "network") for one, _, _ in left[kind] if one not in ours]
+    assert not theirs, f"on this engine is a federation that the tests would remove: {theirs}"
+    for kind, found in left.items():
+        if found:
             force = ["--force"] if kind == "container" else []
-            engine(kind, "rm", *force, *(one[0] for one in ours))
+            engine(kind, "rm", *force, *(one for _, _, one in found))
 
 
 class Rounds:

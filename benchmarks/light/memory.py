@@ -47,14 +47,14 @@ def named(text: str) -> Side:
     def found() -> Iterable[int]:
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if text in (process / "cmdline").read_text():
+                if text.encode() in (process / "cmdline").read_bytes():
                     yield int(process.name)
 
     return found
 
 
 class Peak:
-    """Watches sides while it is entered; of large ones it may miss what lasts some seconds only.
+    """Watches sides while it is entered; of one of several GB only every half minute or so.
 
     Attributes:
         bytes: the most that each side was seen to take.
@@ -81,7 +81,7 @@ class Peak:
     def _watch(self) -> None:
         pause = _PAUSE
         while not self._over.wait(pause):
-            began = time.monotonic()
+            began = time.thread_time()
             for side, processes in self._sides.items():
                 self.bytes[side] = max(self.bytes[side], sum(map(pss, processes())))
-            pause = max(_PAUSE, (time.monotonic() - began) / _SHARE)
+            pause = max(_PAUSE, (time.thread_time() - began) / _SHARE)

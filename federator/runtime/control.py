@@ -153,10 +153,7 @@ def program(name: str) -> str:
 
 
 def environment(home: Path, superlink: str) -> dict[str, str]:
-    """Return an environment in which Flower writes to its own folder and calls nobody else.
-
-    Its threads share two heaps of the C library's: each more keeps some MB for the next round.
-    """
+    """Return an environment in which Flower writes to its own folder and calls nobody else."""
     host = superlink.rpartition(":")[0]
     return {
         **os.environ,
@@ -167,5 +164,4 @@ def environment(home: Path, superlink: str) -> dict[str, str]:
         "NO_PROXY": host,
         "no_proxy": host,
         "PYTHONUNBUFFERED": "1",
-        "MALLOC_ARENA_MAX": "2",
     }

@@ -25,8 +25,9 @@ from federator.runtime.weights import WeightsError, digest, file_size, require_s
 _QUICK, _SLOW, _SLOWEST = 0.02, 0.2, 2.0
 _ROLL_CALL = 2.0
 # Flower announces all messages that are sent together before it sends what is in the first one,
-# for which its site asks again and again.
+# for which its site asks again and again. (What they share, such as weights, is sent once.)
 _TOGETHER = 4
+_CROWD = 4  # sites, of more of which some will have answered meanwhile
 _GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
 _TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
 
@@ -162,12 +163,14 @@ class Conversation:
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
                 roll_call = time.monotonic() + _ROLL_CALL
-            taken = time.monotonic() - began
-            pause = _QUICK if len(sent) < before else min(pause * 1.5, _SLOW)
-            # Of many sites, some will have answered meanwhile.
-            pause = max(pause, min(taken * max(1.0, len(sent) / _TOGETHER), _SLOWEST))
+            crowd = max(1.0, len(sent) / _CROWD)
+            if len(sent) < before:
+                pause = _QUICK * crowd
+            else:
+                taken = time.monotonic() - began
+                pause = max(min(pause * 1.5, _SLOW), min(taken * crowd, _SLOWEST))
             if sent:
-                time.sleep(pause)
+                time.sleep(max(0.0, min(pause, deadline - time.time())))
         self.store.withdraw()
         return {site: answers[site] for site in sorted(orders)}
 
@@ -233,14 +236,13 @@ class Conversation:
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
             sent.append((file, parcel))
-        ids = [
-            message_id
-            for first in range(0, len(outgoing), _TOGETHER)
-            for message_id in self._grid.push_messages(outgoing[first : first + _TOGETHER])
-        ]
-        now = time.monotonic()
+        began, ids = time.monotonic(), list[str]()
+        together = len(outgoing) if packed else _TOGETHER
+        for first in range(0, len(outgoing), together):
+            few = outgoing[first : first + together]
+            ids += self._grid.push_messages(few) or [""] * len(few)  # none: they are too large
         return {
-            message_id or f"unsent-{node}": _Sent(node, order, now, *how)
+            message_id or f"unsent-{node}": _Sent(node, order, began, *how)
             for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
         }
 

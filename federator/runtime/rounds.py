@@ -274,7 +274,7 @@ class Server:
             sets,
             float(getattr(inner, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
             self.settings.encoding if kind == "train" else encoding,
-            max(1, len(self.settings.sites), len(self.conversation.nodes)),
+            max(1, len(self.conversation.nodes or self.settings.sites)),
         )
 
     def _require_space(self, orders: Mapping[str, Order]) -> None:

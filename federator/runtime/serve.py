@@ -97,7 +97,11 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
     control = _connect(place)
     register = Register(control, sites)
     register.look()
-    env = environment(_SCRATCH, place.superlink) | {ENVIRONMENT: str(place.run_settings)}
+    env = environment(_SCRATCH, place.superlink) | {
+        ENVIRONMENT: str(place.run_settings),
+        # Flower starts many threads, of whose heaps each keeps some MB for the next round.
+        "MALLOC_ARENA_MAX": "2",
+    }
     superexec = subprocess.Popen(
         [
             program("flower-superexec"),

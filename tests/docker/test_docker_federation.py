@@ -21,6 +21,7 @@ from federator.runtime.fingerprint import fingerprint
 pytestmark = pytest.mark.docker
 
 NAME = "breast-cancer"
+SITES = ("hospital-a", "hospital-b", "hospital-c")
 SETTINGS = DOCS.joinpath("coordinator.md").read_text().split("```yaml\n")[1].split("```")[0]
 ROUND_DEADLINE = 60
 QUORUM = 2
@@ -30,7 +31,7 @@ TAKEN_OVER = Path(__file__).parent / "taken_over"
 @pytest.fixture(scope="module")
 def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
     """The documents, done up to the point where rounds can start."""
-    clear(engine, NAME)
+    clear(engine, NAME, SITES)
     root = tmp_path_factory.mktemp("federation")
     data, host, port = root / "data" / NAME, registry_with_login.host, free_port()
     subnet = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
@@ -41,7 +42,7 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
         "fl.example.org": f"{subnet.rpartition('.')[0]}.1:{port}",
         "{join: 10m, round: 2h}": f"{{join: 60, round: {ROUND_DEADLINE}}}",
     }
-    sites = list(repository(root, data))
+    assert tuple(repository(root, data)) == SITES
     file = root / "compose" / NAME / "federation.yaml"
     text = file.read_text().replace("rounds: 10", "rounds: 3") + SETTINGS + build_settings
     text = text.replace("baselines: true", "baselines: false")
@@ -63,9 +64,9 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                 if command.startswith("cp "):
                     with (file.parent / ".env").open("a") as settings:
                         settings.write(f"PORT={port}\n")
-            for site in sites:
+            for site in SITES:
                 made.sites[site] = set_up(root, data, site, server)
-            wait_for(lambda: made.compose("logs server").count("is admitted with") == len(sites))
+            wait_for(lambda: made.compose("logs server").count("is admitted with") == len(SITES))
             for desk in made.sites.values():
                 desk.follow("site-operator.md", "4")
                 for command in commands("site-operator.md")["5"][:-1]:
@@ -79,6 +80,21 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
             print(made.compose("logs --tail=40 2>&1"))
             made.down()
             engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
+
+
+@pytest.fixture
+def begin(deployed):
+    """Begin rounds, which end with the test, however that ends."""
+    begun = []
+
+    def begin(*arguments, **settings):
+        begun.append(Rounds(deployed, *arguments, **settings))
+        return begun[-1]
+
+    yield begin
+    for rounds in begun:
+        if rounds.process.poll() is None:
+            rounds.stop()
 
 
 def set_up(root, data, site, server):
@@ -336,7 +352,7 @@ def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, de
         return state["Health"]["Status"] == "healthy"
 
     with taken_over(desk, "compose.yaml", "worker"):
-        rounds = Rounds(deployed, 5, epochs=1)
+        rounds = begin(5, epochs=1)
         said = rounds.finish()
         told = [rounds.told()[number][site] for number in range(1, 6)]
         metrics, tensor, exception, changed, unsealed = told
@@ -354,7 +370,7 @@ def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, de
     wait_for(is_healthy)
 
 
-def test_an_instruction_that_another_site_wrote_is_refused(deployed):
+def test_an_instruction_that_another_site_wrote_is_refused(deployed, begin):
     """Flower delivers what one site writes to another; only the coordinator's signature counts."""
     thief, victim = (deployed.sites[name] for name in ("hospital-a", "hospital-b"))
     execute = "docker compose exec -T link python"
@@ -362,7 +378,7 @@ def test_an_instruction_that_another_site_wrote_is_refused(deployed):
     key = deployed.server.folder / "compose" / NAME / "sites" / "thief.pub"
     key.write_text(next(x for x in public.splitlines() if x.startswith("ecdsa")) + "\n")
     wait_for(lambda: "site thief is admitted" in deployed.compose("logs server"))
-    rounds = Rounds(deployed, 1)
+    rounds = begin(1)
     rounds.wait_until_trained("hospital-b", 1)
     node = victim.run("docker compose exec -T link cat /keys/site.node").strip()
     going = "from federator.runtime import campaign as c; print(*c.premises().control().going())"
@@ -418,8 +434,8 @@ def cut_off(deployed, site):
 @pytest.mark.parametrize(
     ("fault", "site"), [(kill, "hospital-a"), (pause, "hospital-b"), (cut_off, "hospital-c")]
 )
-def test_a_site_that_falls_out_in_a_round_is_back_in_a_later_one(deployed, fault, site):
-    rounds = Rounds(deployed, 50)
+def test_a_site_that_falls_out_in_a_round_is_back_in_a_later_one(deployed, begin, fault, site):
+    rounds = begin(50)
     rounds.wait_until_trained(site, 1)
     steps = fault(deployed, site)
     next(steps)
@@ -439,8 +455,8 @@ def test_a_site_that_falls_out_in_a_round_is_back_in_a_later_one(deployed, fault
     assert told[1][site]["reason"] in report
 
 
-def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed):
-    rounds = Rounds(deployed)
+def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed, begin):
+    rounds = begin()
     wait_for(lambda: 1 in rounds.told())
     rounds.wait_until_trained("hospital-a", 2)
     subprocess.run(["docker", "kill", deployed.container("server")], check=True)
@@ -454,9 +470,9 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed):
     assert deployed.events("start")[-1]["first_round"] == rounds.before + 2
 
 
-def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deployed):
+def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deployed, begin):
     command = f"docker compose -f compose/{NAME}/server.yaml exec -T server federator rounds"
-    rounds = Rounds(deployed, 50)
+    rounds = begin(50)
     rounds.wait_until_trained("hospital-a", 1)
     deployed.server.run(f"{command} --rounds 1", status=1)
     assert "rounds are running" in deployed.server.said[-1][1]

@@ -126,7 +126,7 @@ class Project:
 def project(engine, registry_with_login, build_settings, tmp_path_factory):
     """The project, before anything was built."""
     needs_act()
-    clear(engine, NAME)
+    clear(engine, NAME, SITES)
     bridge = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
     address = f"{bridge.rpartition('.')[0]}.1"  # this machine, as containers see it
     with pytest.MonkeyPatch.context() as patch:

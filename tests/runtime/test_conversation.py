@@ -12,7 +12,12 @@ from federator.runtime.store import Store
 
 
 class Silent:
-    """A grid with one node; keeps what is sent, and says nothing until that has lapsed."""
+    """A grid with a node; keeps what is sent, and says nothing until that has lapsed.
+
+    What is sent together with something for a node of ``refused`` is too large for it.
+    """
+
+    refused = frozenset()
 
     def __init__(self) -> None:
         self.sent, self.together = [], []
@@ -23,7 +28,8 @@ class Silent:
     def push_messages(self, messages):
         self.sent += messages
         self.together.append(len(messages))
-        return [str(len(self.sent) - len(messages) + number) for number in range(len(messages))]
+        to = [message.metadata.dst_node_id for message in messages]
+        return [] if self.refused & set(to) else [f"to {node}" for node in to]
 
     def pull_messages(self, _):
         now = time.time()
@@ -50,6 +56,7 @@ def test_a_site_that_is_late_is_told_so(tmp_path):
 
 def test_of_many_sites_none_is_told_long_before_the_server_has_sent_what_it_is_told(tmp_path):
     grid = Silent()
+    grid.refused = frozenset({6})
     conversation = Conversation(grid, 7, None, True, Store(tmp_path), lambda _: False)
     conversation.nodes = {f"site-{number}": number + 1 for number in range(10)}
     deadline = time.time() + 0.2
@@ -57,4 +64,5 @@ def test_of_many_sites_none_is_told_long_before_the_server_has_sent_what_it_is_t
     answers = conversation.ask(dict.fromkeys(conversation.nodes, order), deadline)
     assert len(answers) == sum(grid.together) == 10
     assert max(grid.together) <= 4
-    assert [m.metadata.dst_node_id for m in grid.sent] == list(conversation.nodes.values())
+    late = [site for site, answer in answers.items() if answer.failure.reason == "late"]
+    assert late == [site for site in answers if site not in sorted(answers)[4:8]]
