@@ -344,7 +344,7 @@ def test_an_instruction_of_a_server_that_was_taken_over_is_refused(deployed, wha
     wait_for_server(deployed)
 
 
-def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, deployed):
+def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, deployed, begin):
     site, desk = "hospital-a", deployed.sites["hospital-a"]
 
     def is_healthy():
