@@ -1,4 +1,7 @@
-"""Run a benchmark by its name; after ``--save`` what it prints is kept in docs/measured/, too."""
+"""Run a benchmark by its name; after ``--save`` what it prints is kept in docs/measured/, too.
+
+With ``--save=NAME`` it is kept under another name than the benchmark's.
+"""
 
 import importlib
 import io
@@ -29,23 +32,23 @@ class Copying(io.StringIO):
         sys.__stdout__.flush()
 
 
-def save(arguments: list[str], printed: str) -> None:
+def save(option: str, arguments: list[str], printed: str) -> None:
     """Write what a benchmark printed, and on what it ran."""
+    name = option.partition("=")[2] or arguments[0]
     commit = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     version = subprocess.run(commit, capture_output=True, text=True).stdout.strip()
     MEASURED.mkdir(exist_ok=True)
-    (MEASURED / f"{arguments[0]}.md").write_text(
-        f"`python -m benchmarks --save {shlex.join(arguments)}`, {date.today()}, at {version}, "
+    (MEASURED / f"{name}.md").write_text(
+        f"`python -m benchmarks {option} {shlex.join(arguments)}`, {date.today()}, at {version}, "
         f"on {os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}):\n\n"
         f"```\n{printed.strip()}\n```\n"
     )
 
 
 def main(arguments: list[str]) -> int:
-    keep = arguments[:1] == ["--save"]
-    arguments = arguments[keep:]
+    keep = arguments.pop(0) if arguments and arguments[0].startswith("--save") else ""
     if not arguments or arguments[0] not in NAMES:
-        print(f"usage: python -m benchmarks [--save] {{{','.join(NAMES)}}} …", file=sys.stderr)
+        print(f"usage: python -m benchmarks [--save[=NAME]] {{{','.join(NAMES)}}} …", file=sys.stderr)
         return 2
     benchmark = importlib.import_module(f"benchmarks.{arguments[0]}")
     if not keep:
@@ -53,7 +56,7 @@ def main(arguments: list[str]) -> int:
     with redirect_stdout(Copying()) as copy:
         status = int(benchmark.main(arguments[1:]) or 0)
     if status == 0:
-        save(arguments, copy.getvalue())
+        save(keep, arguments, copy.getvalue())
     return status
 
 
