@@ -46,9 +46,12 @@ def save(option: str, arguments: list[str], printed: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    keep = arguments.pop(0) if arguments and arguments[0].startswith("--save") else ""
+    keep = next((one for one in arguments[:1] if one.startswith("--save")), "")
+    arguments = arguments[bool(keep) :]
     if not arguments or arguments[0] not in NAMES:
-        print(f"usage: python -m benchmarks [--save[=NAME]] {{{','.join(NAMES)}}} …", file=sys.stderr)
+        print(
+            f"usage: python -m benchmarks [--save[=NAME]] {{{','.join(NAMES)}}} …", file=sys.stderr
+        )
         return 2
     benchmark = importlib.import_module(f"benchmarks.{arguments[0]}")
     if not keep:

@@ -25,4 +25,6 @@ def test_what_a_benchmark_prints_is_kept(tmp_path, monkeypatch):
     assert benchmarks.main(["--save", "made_up", "--sites", "3"]) == 0
     kept = (tmp_path / "measured" / "made_up.md").read_text()
     assert "benchmarks --save made_up --sites 3`" in kept and "\n3 s --sites 3\n" in kept
+    assert benchmarks.main(["--save=another", "made_up"]) == 0
+    assert "--save=another made_up`" in (tmp_path / "measured" / "another.md").read_text()
     assert benchmarks.main(["unknown"]) == 2
