@@ -114,26 +114,17 @@ def clear(engine, name: str, sites: Iterable[str]) -> None:
     It would be taken for this run's, as the documents give both the same name. What is somebody's
     who works on this machine stays, and the test stops instead: of a test run containers are left.
     """
-    project, folder = "com.docker.compose.project", "com.docker.compose.project.working_dir"
-    names = {f"{name}-{one}" for one in ("server", *sites)}
-    left = {}
-    for kind, listing, told in (
-        ("container", "ls --all", f'{{{{.Label "{folder}"}}}}\t{{{{.ID}}}}'),
-        ("volume", "ls", "\t{{.Name}}"),
-        ("network", "ls", "\t{{.ID}}"),
-    ):
-        line = f'{{{{.Label "{project}"}}}}\t{told}'
-        said = engine(kind, *listing.split(), f"--filter=label={project}", f"--format={line}")
-        fields = [one.split("\t") for one in said.splitlines()]
-        left[kind] = [one for one in fields if one[0] in names]
-    ours = {one for one, where, _ in left["container"] if "/pytest-" in where}
-    theirs = [one for one, where, _ in left["container"] if "/pytest-" not in where]
-    theirs += [one for kind in ("volume", "network") for one, _, _ in left[kind] if one not in ours]
-    assert not theirs, f"on this engine is a federation that the tests would remove: {theirs}"
-    for kind, found in left.items():
-        if found:
-            force = ["--force"] if kind == "container" else []
-            engine(kind, "rm", *force, *(one for _, _, one in found))
+    label, killed = "com.docker.compose.project", []
+    for project in (f"{name}-{one}" for one in ("server", *sites)):
+        of_project = f"--filter=label={label}={project}"
+        folders = f'--format={{{{.Label "{label}.working_dir"}}}}'
+        containers = engine("container", "ls", "--all", of_project, folders).splitlines()
+        others = [engine(kind, "ls", "--quiet", of_project) for kind in ("volume", "network")]
+        ours = bool(containers) and all("/pytest-" in folder for folder in containers)
+        assert ours or not any((containers, *others)), f"the tests would remove your {project}"
+        killed += [project] * ours
+    for project in killed:
+        engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
 
 
 class Rounds:
@@ -171,8 +162,8 @@ class Rounds:
 
     def stop(self):
         """Stop them as another terminal does; return what the command said."""
-        command = f"docker compose -f compose/{self.deployed.name}/server.yaml exec -T server"
-        assert self.deployed.server.run(f"{command} federator rounds --stop") == "stopped\n"
+        stop = "exec -T server federator rounds --stop"
+        assert self.deployed.compose(stop) == "stopped\n"
         said = self.process.communicate(timeout=60)[0]
         assert self.process.returncode == 143, said
         return said

@@ -13,8 +13,8 @@ from federator.runtime.sealed import Sealed
 from federator.runtime.weights import describe, head
 
 _EXAMPLES = {"trainset": 100, "valset": 10, "testset": 10}
-_BLOCK = 2**18  # bytes
 _EVALUATION = {"counts": [[5, 0], [0, 5]], "loss": 0.5, "metrics": {}}
+_BLOCK = 2**18  # bytes
 
 
 def answer(packet: Mapping[str, object], sealed: Sealed | None, site: int) -> Sealed | None:

@@ -27,7 +27,7 @@ _ROLL_CALL = 2.0
 # Flower announces all messages that are sent together before it sends what is in the first one,
 # for which its site asks again and again. (What they share, such as weights, is sent once.)
 _TOGETHER = 4
-_CROWD = 4  # sites, of more of which some will have answered meanwhile
+_CROWD = 4  # of more sites, some will have answered meanwhile
 _GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
 _TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
 

@@ -71,9 +71,8 @@ class Instruction:
         try:
             fields = json.loads(text)
             instruction = Instruction(**{**fields, "sets": tuple(fields["sets"])})
-            known = instruction.kind in ("join", "train", "evaluate")
+            known = instruction.kind in ("join", "train", "evaluate") and instruction.sites > 0
             lapsed = instruction.expires < time.time()
-            known = known and instruction.sites > 0
         except (ValueError, TypeError, KeyError) as error:
             raise InstructionError(f"not an instruction: {type(error).__name__}") from None
         if not known or not set(instruction.sets) <= {"train", "val", "test"}:

@@ -4,8 +4,8 @@
 on are empty files, each of which may be replaced by a part of an update, of at most so many MiB:
 there are as many as an update has parts, which bounds what a site can write. The gateway serves
 these two folders; on one machine the links use them directly. What has arrived is moved to
-``closed/``, out of everybody's reach, before it is looked at. A part that is on its way is in
-``arriving/``.
+``closed/``, out of everybody's reach, before it is looked at. What is on its way, of a part or of
+another request that is too long for the gateway's memory, is in ``arriving/``.
 """
 
 import hashlib
