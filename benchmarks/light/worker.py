@@ -47,6 +47,7 @@ def serve(socket: Path, site: int) -> None:
             update = answer(packet, sealed, site)
             del sealed
             channel.send(said, update)
+            del update
         except HandoverError:
             return
 

@@ -18,7 +18,7 @@ from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.parcels import Parcel, Table, travelled
 from federator.runtime.store import Store
-from federator.runtime.weightfile import WeightFile
+from federator.runtime.weightfile import Watch, WeightFile
 from federator.runtime.weights import WeightsError, digest, file_size, require_same
 
 # Each question costs the SuperLink some 12 ms of computing.
@@ -308,16 +308,22 @@ class Conversation:
         """
         model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
         assert model is not None and given is not None
+        form = update_form(given.tensors, encoding)
+        watch = Watch(form) if encoding == EXACT and item.parcel is not None else None
         if item.parcel is not None:
             table = messages.table_in(content) or ()
-            update = self.store.close(item.parcel.up, table, given, item.parcel.table)
+            look = watch.look if watch is not None else None
+            update = self.store.close(item.parcel.up, table, given, item.parcel.table, look)
             size, up = update.size, travelled(table, item.parcel.table)
         else:
             update = self.store.keep(messages.weights_in(content) or {})
             size = up = update.size
-        require_same(update.tensors, update_form(given.tensors, encoding))
+        require_same(update.tensors, form)
         if encoding != EXACT:
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
-        update.require_finite()
+        if watch is not None:
+            watch.require_finite(update)
+        else:
+            update.require_finite()
         return update, size, up

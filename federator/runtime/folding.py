@@ -110,14 +110,14 @@ class _Fold:
 
     def block(self, block: Block) -> None:
         """Fold one block of the model."""
-        old = self.before.weights.read(block)
         combine = _MIDDLES.get(type(self.strategy), _mean)
         combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)
         step = _STEPS.get(type(self.strategy))
-        if old.dtype.kind != "f":
+        if not self.before.weights.tensors[block.name].is_float:
             combined = np.rint(combined)
         elif step is not None:
-            combined = step(self, block, old.astype(np.float64), combined)
+            old = self.before.weights.read(block).astype(np.float64)
+            combined = step(self, block, old, combined)
         self.model.write(block, combined)
 
     def _moment(self, name: str, block: Block) -> Floats:

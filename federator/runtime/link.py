@@ -52,6 +52,7 @@ log = logging.getLogger("federator")
 
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
+_WORTH = 1 / 25  # of the time that it worked, a site may lose as much again by asking seldom
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 # Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
 # waits N times this. A few sites need not: with 0.25 s they take less than that.
@@ -252,7 +253,7 @@ def longer(pause: float, active: bool, taken: float, sites: int) -> float:
     answer. Where it takes its time to say that there is nothing, it has not yet told how many they
     are, or has other work: then it is asked no more often than it can answer, either.
     """
-    usual = min(pause * 1.5, _ACTIVE if active else _IDLE)
+    usual = max(pause, min(pause * 1.5, _ACTIVE if active else _IDLE))
     crowded = min(sites * _EACH, _MOST) if sites > _FEW else 0.0
     busy = min((taken - _PROMPT) * _SHARE, _PATIENT)
     return max(usual, crowded, busy)
@@ -271,7 +272,8 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
             continue
         started = time.monotonic()
         reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
-        last, pause = time.monotonic(), _QUICK
+        last = time.monotonic()
+        pause = min(max(_QUICK, (last - started) * _WORTH), _IDLE)
         fleet.reply(reply, last - started)
 
 

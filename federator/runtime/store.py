@@ -1,9 +1,10 @@
 """The server's store: a folder in which weights wait for the sites, and arrive from them.
 
-``down/CAPABILITY/model`` is read by whoever knows the capability; ``up/CAPABILITY/0000.16`` and so
-on are empty files, each of which may be replaced by a part of an update, of at most so many MiB:
-there are as many as an update has parts, which bounds what a site can write. The gateway serves
-these two folders; on one machine the links use them directly. What has arrived is moved to
+``down/CAPABILITY/model`` is read by whoever knows the capability. ``up/CAPABILITY/slots/0000.16``
+and so on are empty files, for each of which ``up/CAPABILITY/0000.16`` may be written, a part of an
+update, of at most so many MiB: there are as many as an update has parts, which bounds what a site
+can write. (Where a part replaced the empty file itself, ext4 would write it to disk at once.) The
+gateway serves these two folders; on one machine the links use them directly. What has arrived is moved to
 ``closed/``, out of everybody's reach, before it is looked at. What is on its way, of a part or of
 another request that is too long for the gateway's memory, is in ``arriving/``.
 """
@@ -15,6 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from federator.runtime.parcels import Part, Table, cut, is_known, name, step, whole, zeros
 from federator.runtime.weightfile import Draft, Piece, WeightFile
@@ -23,8 +25,10 @@ from federator.runtime.weights import Tensor, Weights, WeightsError, save
 STORE = ".store"
 """Its name in a run's folder, where no other place was made for it."""
 MODEL = "model"
-DOWN, UP, ARRIVING = "down", "up", "arriving"
+DOWN, UP, SLOTS, ARRIVING = "down", "up", "slots", "arriving"
 _CLOSED = "closed"
+Look = Callable[[int, memoryview], None]
+"""Sees bytes of a file that passes by, and where in it the first of them is."""
 _AT_ONCE = 4
 _READ = 2**18  # what is read is still in the processor's cache when it is hashed
 
@@ -48,19 +52,24 @@ class Store:
         path = self.folder / DOWN / capability / MODEL
         path.parent.mkdir()
         file.copy(path)
-        return capability, _table([(path, part) for part in cut(file.size)])
+        return capability, _table([_Span(path, part, part.start) for part in cut(file.size)])
 
     def accept(self, size: int) -> str:
         """Let the parts of a file of this size be written; return the capability for it."""
         capability = secrets.token_hex(16)
-        folder = self.folder / UP / capability
-        folder.mkdir()
+        slots = self.folder / UP / capability / SLOTS
+        slots.mkdir(parents=True)
         for number in range(len(cut(size))):
-            (folder / name(number, size)).touch()
+            (slots / name(number, size)).touch()
         return capability
 
     def close(
-        self, capability: str, table: Table, model: WeightFile | None = None, given: Table = ()
+        self,
+        capability: str,
+        table: Table,
+        model: WeightFile | None = None,
+        given: Table = (),
+        look: Look | None = None,
     ) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
 
@@ -69,6 +78,7 @@ class Store:
             table: the parts of the update, as the site tells them.
             model: what the site had been given; parts that it has are not sent.
             given: the parts of that.
+            look: sees what was sent, since it is read anyhow.
 
         Raises:
             WeightsError: naming a part that is not what the table says.
@@ -79,9 +89,12 @@ class Store:
             raise WeightsError("there is no update")
         size = whole(table)
         paths = [lease.folder / name(number, size) for number in range(len(table))]
-        sent = [path for path in paths if path.exists() and path.stat().st_size]
-        arrived = _table([(path, slice(0, step(size))) for path in sent])
-        found = dict(zip(sent, arrived, strict=True))
+        sent = [
+            _Span(path, slice(0, step(size)), where.start)
+            for path, where in zip(paths, cut(size), strict=True)
+            if path.exists()
+        ]
+        found = dict(zip((span.path for span in sent), _table(sent, look), strict=True))
         pieces: list[Piece] = []
         for number, (path, part, where) in enumerate(zip(paths, table, cut(size), strict=True)):
             if path in found and found[path] == part:
@@ -137,18 +150,27 @@ def _empty(folder: Path) -> None:
             inside.unlink(missing_ok=True)
 
 
-def _table(parts: Sequence[tuple[Path, slice]]) -> Table:
+class _Span(NamedTuple):
+    """Some bytes of a file, and where the first of them belongs in the whole."""
+
+    path: Path
+    within: slice
+    at: int
+
+
+def _table(spans: Sequence[_Span], look: Look | None = None) -> Table:
     """Return size and hash of parts of files, several computed at once."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(_part, parts))
+        return tuple(pool.map(lambda span: _part(span, look), spans))
 
 
-def _part(where: tuple[Path, slice]) -> Part:
-    path, part = where
+def _part(span: _Span, look: Look | None) -> Part:
     hashed, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(_READ))
-    with path.open("rb", buffering=0) as source:
-        source.seek(part.start)
-        while read := source.readinto(buffer[: part.stop - part.start - size]):
+    with span.path.open("rb", buffering=0) as source:
+        source.seek(span.within.start)
+        while read := source.readinto(buffer[: span.within.stop - span.within.start - size]):
             hashed.update(buffer[:read])
+            if look is not None:
+                look(span.at + size, buffer[:read])
             size += read
     return Part(size, hashed.hexdigest())

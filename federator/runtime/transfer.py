@@ -36,7 +36,7 @@ from federator.runtime.parcels import (
     zeros,
 )
 from federator.runtime.sealed import Sealed
-from federator.runtime.store import ARRIVING, DOWN, MODEL, UP
+from federator.runtime.store import ARRIVING, DOWN, MODEL, SLOTS, UP
 
 log = logging.getLogger("federator")
 
@@ -80,13 +80,13 @@ class Folder:
 
     def put(self, capability: str, part: str, data: memoryview) -> None:
         """Write a part of an update, by its name."""
-        target = self._path / UP / capability / part
-        if not target.exists():
+        lent = self._path / UP / capability
+        if not (lent / SLOTS / part).exists():
             raise Gone
         arriving = self._path / ARRIVING / secrets.token_hex(8)
         arriving.write_bytes(data)
         try:
-            arriving.replace(target)
+            arriving.replace(lent / part)
         except FileNotFoundError:
             raise Gone from None
 
@@ -220,23 +220,27 @@ class Carrier:
         """Hand in what became of a parcel's weights; return the table of the parts.
 
         ``instead`` says that the update is kept in the model's place, since the next model may
-        have more parts of it.
+        have more parts of it. The model goes before the update does, so that there are never more
+        than two of them here, the worker's included.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
         size = len(weights.buffer)
 
-        def send(number: int, where: slice) -> Part:
-            data = weights.buffer[where]
-            part = Part(len(data), sha256(data))
-            if not is_known(number, part, size, parcel.table):
-                patiently(lambda: self._way.put(parcel.up, name(number, size), data), expires)
-            return part
+        def look(_: int, where: slice) -> Part:
+            return Part(where.stop - where.start, sha256(weights.buffer[where]))
 
-        table = tuple(_side_by_side(send, size))
+        table = tuple(_side_by_side(look, size))
         if instead:
             self._last = table, weights
+
+        def send(number: int, where: slice) -> None:
+            if not is_known(number, table[number], size, parcel.table):
+                data, part = weights.buffer[where], name(number, size)
+                patiently(lambda: self._way.put(parcel.up, part, data), expires)
+
+        _side_by_side(send, size)
         return table
 
 

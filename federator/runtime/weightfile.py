@@ -4,10 +4,12 @@ A file of weights is a safetensors file, or the consecutive pieces of one, where
 """
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -80,7 +82,7 @@ class WeightFile:
 
     def __init__(self, *pieces: Path | Piece) -> None:
         self._pieces = [p if isinstance(p, Piece) else Piece.whole(p) for p in pieces]
-        self.size = sum(piece.size for piece in self._pieces)
+        *self._starts, self.size = accumulate((p.size for p in self._pieces), initial=0)
         start = bytes(self._read(0, min(8, self.size)))
         length = min(int.from_bytes(start, "little"), MAX_HEAD)
         self._places = read_head(self._read(0, min(8 + length, self.size)), self.size)
@@ -121,9 +123,8 @@ class WeightFile:
             WeightsError: naming the first tensor with such a number.
         """
         for block in self.blocks():
-            is_float = self.tensors[block.name].is_float
-            if is_float and not np.isfinite(self.read(block)).all():
-                raise WeightsError(f"tensor {block.name} has NaN or infinite values")
+            if self.tensors[block.name].is_float and not _are_finite(self.read(block)):
+                raise _not_finite(block.name)
 
     def copy(self, path: Path) -> None:
         """Put the file at another path; as a second name of the same bytes where that can be."""
@@ -141,12 +142,11 @@ class WeightFile:
 
     def pieces(self, first: int, last: int) -> list[Piece]:
         """Return where the bytes between two of the file's lie."""
-        found, start = [], 0
-        for piece in self._pieces:
-            if start < last and first < start + piece.size:
-                found.append(piece.within(first - start, last - start))
-            start += piece.size
-        return found
+        some = slice(bisect_right(self._starts, first) - 1, bisect_left(self._starts, last))
+        return [
+            piece.within(first - start, last - start)
+            for start, piece in zip(self._starts[some], self._pieces[some], strict=True)
+        ]
 
     @property
     def _path(self) -> Path | None:
@@ -157,13 +157,64 @@ class WeightFile:
     def _read(self, first: int, last: int) -> memoryview:
         found, at = np.empty(last - first, np.uint8).data, 0
         for piece in self.pieces(first, last):
-            with piece.path.open("rb", buffering=0) as source:
-                source.seek(piece.start)
-                read = source.readinto(found[at : at + piece.size])
+            source = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC)  # for every block: no object
+            try:
+                read = os.preadv(source, [found[at : at + piece.size]], piece.start)
+            finally:
+                os.close(source)
             if read != piece.size:
                 raise WeightsError(f"{piece.path.name} is shorter than it was")
             at += piece.size
         return found
+
+
+class Watch:
+    """Looks for NaN and infinite numbers in a file that passes by, piece by piece.
+
+    Args:
+        tensors: what it holds.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        places = read_head(head(tensors), file_size(tensors))
+        self._places = list(places.items())
+        self._starts = [place.start for place in places.values()]
+        self._bad: set[str] = set()
+        self._torn: set[str] = set()  # a number lies in two pieces
+
+    def look(self, at: int, data: memoryview) -> None:
+        """Look at bytes of the file, of which the first is its byte ``at``; in any order."""
+        end = at + len(data)
+        some = slice(max(0, bisect_right(self._starts, at) - 1), bisect_left(self._starts, end))
+        for name, (tensor, start) in self._places[some]:
+            first, last = max(start, at), min(start + tensor.size, end)
+            if not tensor.is_float or first >= last:
+                continue
+            dtype = np.dtype(tensor.dtype)
+            if (first - start) % dtype.itemsize or (last - start) % dtype.itemsize:
+                self._torn.add(name)
+            elif not _are_finite(np.frombuffer(data[first - at : last - at], dtype)):
+                self._bad.add(name)
+
+    def require_finite(self, file: WeightFile) -> None:
+        """Check that no number of the file that passed by is NaN or infinite.
+
+        Raises:
+            WeightsError: naming the first tensor with such a number.
+        """
+        if self._torn or self._places != list(file._places.items()):
+            file.require_finite()
+        for name, _ in self._places:
+            if name in self._bad:
+                raise _not_finite(name)
+
+
+def _are_finite(numbers: npt.NDArray[Any]) -> bool:
+    return bool(np.isfinite(numbers).all())
+
+
+def _not_finite(name: str) -> WeightsError:
+    return WeightsError(f"tensor {name} has NaN or infinite values")
 
 
 class Draft:
