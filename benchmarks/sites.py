@@ -1,7 +1,8 @@
 """How a round grows with the number of sites: links with real keys through the real gateway.
 
-The sites' training is one multiplication of a model of 1 MB. The peer is stock Flower with as many
-SuperNodes; each starts a process for every message, so it is asked for the smaller numbers only.
+The sites' training is one multiplication of a model of 1 MB, and they test what they receive. The
+peer is stock Flower with as many SuperNodes, which train and test; each starts a process for every
+message, so it is asked for the smaller numbers only.
 """
 
 import argparse

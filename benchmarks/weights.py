@@ -1,9 +1,11 @@
 """What it costs to pass a large model round: ours through the gateway with TLS, and two peers.
 
 Three sites whose training is one multiplication, on this machine: so a round is the model down,
-an update up from each, the checks and the fold. The physical limit is the same bytes by curl from
-and to the same nginx, as many at once. Stock Flower has neither TLS nor keys here, its database in
-memory, and is not asked to evaluate. NVFlare has TLS, and passes the model as one array.
+an update up from each, the checks and the fold. Each site also tests the model that it receives,
+as in every round of ours. The physical limit is the same bytes by curl from and to the same nginx,
+as many at once. Stock Flower has neither TLS nor keys here, its database in memory; its FedAvg
+has the sites train and test, as by default, for which it sends the model a second time (and, in a
+second run, train only). NVFlare has TLS, passes the model as one array, and tests nothing.
 """
 
 import argparse
@@ -85,12 +87,13 @@ def curl(authority: Path, commands: Sequence[Sequence[str]]) -> None:
         raise RuntimeError("curl failed")
 
 
-def peer(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
-    """Return the same of stock Flower."""
+def peer(sites: int, megabytes: int, rounds: int, tested: bool, scratch: Path) -> Figures:
+    """Return the same of stock Flower, whose sites train, and test if that is asked for."""
+    scratch.mkdir()
     save(scratch / "first.safetensors", model.build(megabytes))
     nodes = [f"site={number}" for number in range(sites)]
     times, server = stock.rounds(
-        HERE / "stock_arrays", nodes, f"sites={sites}", rounds, scratch,
+        HERE / "stock_arrays", nodes, f"sites={sites} tested={float(tested)}", rounds, scratch,
         FIRST_MODEL=str(scratch / "first.safetensors"),
     )  # fmt: skip
     return {"round_s": statistics.median(times), "server_mb": server / 1e6}
@@ -115,10 +118,10 @@ def main(arguments: list[str]) -> None:
             name = f"ours, {sites} sites, {megabytes} MB"
             found[name] = ours(sites, megabytes, options.rounds, scratch / case)
         if options.peer_rounds:
-            (scratch / "stock").mkdir()
-            found["stock Flower"] = peer(
-                options.sites, options.megabytes, options.peer_rounds, scratch / "stock"
-            )
+            for side, tested in (("stock Flower", True), ("stock Flower, training only", False)):
+                found[side] = peer(
+                    options.sites, options.megabytes, options.peer_rounds, tested, scratch / side
+                )
             (scratch / "nvflare").mkdir()
             times, server = nvflare.rounds(
                 options.sites, options.megabytes, options.peer_rounds + 1, scratch / "nvflare"
@@ -136,8 +139,8 @@ def main(arguments: list[str]) -> None:
     Console().print(table)
     ratios = {
         peer: round(found["ours"]["round_s"] / found[peer]["round_s"], 4)
-        for peer in ("stock Flower", "NVFlare")
-        if peer in found
+        for peer in found
+        if not peer.startswith("ours")
     }
     result = {
         "benchmark": "weights",

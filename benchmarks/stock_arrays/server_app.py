@@ -22,5 +22,10 @@ def main(grid: Grid, context: Context) -> None:
     first = ArrayRecord({name: Array(array) for name, array in model.items()})
     del model
     sites, rounds = int(context.run_config["sites"]), int(context.run_config["rounds"])
-    strategy = FedAvg(fraction_evaluate=0.0, min_train_nodes=sites, min_available_nodes=sites)
+    strategy = FedAvg(
+        fraction_evaluate=float(context.run_config["tested"]),
+        min_train_nodes=sites,
+        min_evaluate_nodes=sites,
+        min_available_nodes=sites,
+    )
     strategy.start(grid, first, rounds, timeout=3600, evaluate_fn=tell)

@@ -10,6 +10,8 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,8 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.superexec.run_superexec import run_superexec
+from flwr.supercore.utils import disable_process_dumping
 
 from federator.errors import RunError
 from federator.runtime.parameters import Setting
@@ -150,6 +154,27 @@ def program(name: str) -> str:
     if (path := shutil.which(name, path=str(_BIN))) is None:
         raise RunError(f"flwr is not installed beside {sys.executable}")
     return path
+
+
+def start_superexec(
+    superlink: str, certificate: Path, secret: Path, env: Mapping[str, str]
+) -> ForkProcess:
+    """Start Flower's SuperExec, which starts what runs the rounds; it ends with this process.
+
+    A fork of this process: what that has in memory is most of what a SuperExec needs.
+    """
+    started = (superlink, certificate, secret.read_bytes(), dict(env), os.getpid())
+    process = get_context("fork").Process(target=_superexec, args=started)
+    process.start()
+    return process
+
+
+def _superexec(
+    superlink: str, certificate: Path, secret: bytes, env: Mapping[str, str], parent: int
+) -> None:
+    os.environ.update(env)
+    disable_process_dumping(strict=False)
+    run_superexec(superlink, False, str(certificate), secret, parent_pid=parent)
 
 
 def environment(home: Path, superlink: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ the rounds; those that a crash cut short are taken up again.
 """
 
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError, RunError
 from federator.runtime.campaign import Premises, add_premises, premises, unfinished
-from federator.runtime.control import Control, environment, program
+from federator.runtime.control import Control, environment, start_superexec
 from federator.runtime.keys import fingerprint, read_public
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.runs import end_on_sigterm
@@ -102,23 +101,14 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
         # Flower starts many threads, of whose heaps each keeps some MB for the next round.
         "MALLOC_ARENA_MAX": "2",
     }
-    superexec = subprocess.Popen(
-        [
-            program("flower-superexec"),
-            *("--runtime-api-address", place.superlink),
-            *("--root-certificates", str(place.certificate)),
-            *("--superexec-auth-secret-file", str(secret)),
-            *("--parent-pid", str(os.getpid())),
-        ],
-        env=env,
-    )
+    superexec = start_superexec(place.superlink, place.certificate, secret, env)
     rounds = None
     if unfinished(place) is not None:
         log.info("the server went down during rounds: going on from the last checkpoint")
         command = [sys.executable, "-m", "federator.runtime", "rounds", "--unfinished"]
         rounds = subprocess.Popen(command, env=env | place.environment)
     try:
-        while superexec.poll() is None:
+        while superexec.is_alive():
             time.sleep(every)
             try:
                 register.look()
@@ -128,11 +118,12 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
                 rounds.poll()
     finally:
         # Killed, not asked: a run that is cut short is taken up again, one that ends is not.
-        for process in (rounds, superexec):
-            if process is not None:
-                process.kill()
-                process.wait()
-    log.error("flower-superexec ended with status %s", superexec.returncode)
+        if rounds is not None:
+            rounds.kill()
+            rounds.wait()
+        superexec.kill()
+        superexec.join()
+    log.error("the SuperExec ended with status %s", superexec.exitcode)
     return 1
 
 

@@ -3,10 +3,10 @@
 ``down/CAPABILITY/model`` is read by whoever knows the capability. ``up/CAPABILITY/slots/0000.16``
 and so on are empty files, for each of which ``up/CAPABILITY/0000.16`` may be written, a part of an
 update, of at most so many MiB: there are as many as an update has parts, which bounds what a site
-can write. (Where a part replaced the empty file itself, ext4 would write it to disk at once.) The
-gateway serves these two folders; on one machine the links use them directly. What has arrived is moved to
-``closed/``, out of everybody's reach, before it is looked at. What is on its way, of a part or of
-another request that is too long for the gateway's memory, is in ``arriving/``.
+can write. (If a part took the place of the empty file itself, ext4 would write it to disk at once.)
+The gateway serves these two folders; on one machine the links use them directly. What has arrived
+is moved to ``closed/``, out of everybody's reach, before it is looked at. What is on its way, of a
+part or of another request that is too long for the gateway's memory, is in ``arriving/``.
 """
 
 import hashlib

@@ -113,7 +113,7 @@ def test_weights_pass_the_gateway_both_ways(deployment, store):
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
     table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
     assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
-    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 204")
+    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
     assert parcel.down not in said
@@ -128,14 +128,15 @@ def test_what_is_lent_is_not_more_than_that(deployment, store):
             for method in ("POST", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "OPTIONS"):
                 answer = client.request(method, path, headers={"Destination": f"{path}x"})
                 assert answer.status_code in (404, 405), (method, path)
-        assert client.put(part, content=b"abc").status_code == 204
+        assert client.put(part, content=b"abc").status_code == 201
         for method, path in [
             ("PUT", model), ("GET", part), ("HEAD", part), ("GET", f"{model}/"),
             ("GET", "/v1/weights/"), ("GET", "/v1/weights/down/"), ("GET", "/v1/weights/up/"),
             ("GET", f"/v1/weights/down/{down}/"), ("GET", f"/v1/weights/up/{up}/"),
             ("PUT", f"/v1/weights/up/{up}/0002.1"), ("PUT", f"/v1/weights/up/{up}/1"),
             ("PUT", f"/v1/weights/up/{up}/0001.16"), ("PUT", f"/v1/weights/up/{up}/0001"),
-            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/0001.1/x"),
+            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/slots/0001.1"),
+            ("PUT", f"/v1/weights/up/{up}/slots"), ("PUT", f"/v1/weights/up/{up}/0001.1/x"),
             ("PUT", f"/v1/weights/up/{'0' * 32}/0001.1"), ("PUT", "/v1/weights/up/0001.1"),
             ("PUT", f"/v1/weights/up/{up}/..%2f..%2fdown%2f{down}%2fmodel"),
             ("GET", "/v1/weights/arriving/x"),
@@ -145,8 +146,9 @@ def test_what_is_lent_is_not_more_than_that(deployment, store):
         assert client.put(part, content=b"", headers={"Content-Range": "bytes 0-0/1"}).is_error
         assert client.put(part, content=b"x" * 2**20).status_code == 204
         assert client.put(part, content=b"x" * (2**20 + 1)).status_code == 413
-    lent = sorted(path.name for path in (store.folder / "up" / up).iterdir())
-    assert lent == ["0000.1", "0001.1"]
+    lent = store.folder / "up" / up
+    assert sorted(path.name for path in lent.iterdir()) == ["0001.1", "slots"]
+    assert all(slot.stat().st_size == 0 for slot in (lent / "slots").iterdir())
     said = (deployment.processes.logs / "gateway.log").read_text()
     assert up not in said
     assert down not in said

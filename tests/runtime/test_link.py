@@ -12,7 +12,7 @@ from federator.runtime import messages
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link, longer
+from federator.runtime.link import Link, longer, soonest
 from federator.runtime.sealed import Sealed
 from federator.runtime.weights import digest
 
@@ -161,6 +161,12 @@ def test_a_busy_server_is_asked_less_often():
     assert longer(0.25, False, taken=0.01, sites=3) > 0.25
     assert longer(0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
     assert longer(0.02, True, taken=60.0, sites=3) == 5.0
+
+
+def test_after_long_work_the_server_is_asked_less_often():
+    assert soonest(0.1) == 0.02
+    assert soonest(10.0) == longer(soonest(10.0), True, taken=0.01, sites=3) == 0.4
+    assert soonest(3600.0) == 1.0
 
 
 @pytest.mark.parametrize("sites", [6, 10, 30, 100, 400])

@@ -50,7 +50,7 @@ def test_a_published_model_is_there_with_the_hashes_of_its_parts(store, data):
 
 
 def test_as_many_parts_are_accepted_as_there_are_to_be(store):
-    lent = store.folder / "up" / store.accept(2 * 2**20 + 1)
+    lent = store.folder / "up" / store.accept(2 * 2**20 + 1) / "slots"
     assert sorted(path.name for path in lent.iterdir()) == ["0000.1", "0001.1", "0002.1"]
 
 
@@ -62,6 +62,15 @@ def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, data
     del update
     gc.collect()
     assert written(store) == []
+
+
+def test_what_has_arrived_is_shown_once(store, data):
+    capability, seen = store.accept(len(data)), {}
+    store.close(
+        capability, put(store, capability, data), look=lambda at, b: seen.update({at: bytes(b)})
+    )
+    assert b"".join(seen[at] for at in sorted(seen)) == data
+    assert all(data[at : at + len(piece)] == piece for at, piece in seen.items())
 
 
 @pytest.mark.parametrize("case", ["changed", "missing", "short", "none"])
@@ -94,7 +103,7 @@ def test_parts_of_the_model_itself_need_not_be_sent(store, data):
     capability = store.accept(len(data))
     table = put(store, capability, new)
     for number in range(PARTS - 1):
-        (store.folder / "up" / capability / f"{number:04d}.1").write_bytes(b"")
+        (store.folder / "up" / capability / f"{number:04d}.1").unlink()
     update = store.close(capability, table, model, known)
     store.withdraw()
     del model
@@ -117,7 +126,7 @@ def test_zeros_need_not_be_sent_and_take_no_place(store, tmp_path):
     capability = store.accept(len(new))
     table = put(store, capability, new)
     for number in range(1, PARTS):
-        (store.folder / "up" / capability / f"{number:04d}.1").write_bytes(b"")
+        (store.folder / "up" / capability / f"{number:04d}.1").unlink()
     update = store.close(capability, table)
     assert not update.load()["a"].any()
     assert sum(path.stat().st_blocks for path in written(store)) * 512 < 2 * 2**20
@@ -136,5 +145,5 @@ def test_what_a_crash_has_left_is_swept(store, data):
     store.accept(len(data))
     store.publish(update)
     (store.folder / "arriving" / "0000000001").write_bytes(b"half a part")
-    assert len(written(store)) == PARTS + PARTS + 1 + 1
+    assert len(written(store)) == 3 * PARTS + 1 + 1
     assert written(Store(store.folder)) == []

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from federator.runtime.weightfile import Block, WeightFile
+from federator.runtime.weightfile import Block, Watch, WeightFile
 from federator.runtime.weights import WeightsError, describe, save, size
 
 WEIGHTS = {
@@ -71,3 +71,33 @@ def test_a_file_that_was_cut_meanwhile_is_noticed(tmp_path):
     os.truncate(tmp_path / "whole", file.size - 8)
     with pytest.raises(WeightsError, match="shorter than it was"):
         file.read(Block("b", 0, 77))
+
+
+def passed_by(path, step):
+    """Return who has watched a file pass by, in pieces of so many bytes, the last one first."""
+    watch, data = Watch(describe(WEIGHTS)), memoryview(path.read_bytes())
+    for at in reversed(range(0, len(data), step)):
+        watch.look(at, data[at : at + step])
+    return watch
+
+
+@pytest.mark.parametrize("step", [7, 8, 64, 100, 10**6])
+@pytest.mark.parametrize(("name", "place"), [("a", (0, 0)), ("a", (9, 99)), ("b", 0), ("b", 76)])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_they_are_found_while_the_file_passes_by(tmp_path, step, name, place, value):
+    save(tmp_path / "good", WEIGHTS)
+    passed_by(tmp_path / "good", step).require_finite(WeightFile(tmp_path / "good"))
+    bad = {key: array.copy() for key, array in WEIGHTS.items()}
+    bad[name][place] = value
+    save(tmp_path / "bad", bad)
+    with pytest.raises(WeightsError, match=f"tensor {name} has NaN or infinite values"):
+        passed_by(tmp_path / "bad", step).require_finite(WeightFile(tmp_path / "bad"))
+
+
+def test_they_are_found_in_a_file_that_is_laid_out_in_another_way(tmp_path):
+    order = ["n", "b", "empty", "a"]
+    bad = WEIGHTS["b"].copy()
+    bad[3] = np.nan
+    save(tmp_path / "bad", {name: {**WEIGHTS, "b": bad}[name] for name in order})
+    with pytest.raises(WeightsError, match="tensor b has NaN or infinite values"):
+        passed_by(tmp_path / "bad", 64).require_finite(WeightFile(tmp_path / "bad"))
