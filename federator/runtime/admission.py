@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,11 +34,13 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federator.errors import RunError
+from federator.runtime.connections import SOCKET_OPTIONS, proxy_for
 from federator.runtime.keys import line
 
 log = logging.getLogger("federator")
 
 _ENTRANCE = "/v1/fleet/activate-node"
+_CONNECTED = 10.0  # seconds until a server that says nothing is tried again: the line may be back
 _LONGEST_PAUSE = 5  # seconds between calls to a server that is down; Flower's own bound is 20
 _STARTING = (502, 503, 504)  # from a gateway whose SuperLink is not there, or too busy
 SKEW = 5.0
@@ -84,12 +87,18 @@ class Client(FleetHttpClient):
         verify: ssl.SSLContext | bool | str = True,
         **rest: Any,  # noqa: ANN401  # Flower's
     ) -> None:
-        # httpx brings certificates of its own; a hospital adds its authority to the system's.
-        super().__init__(
-            base_url, verify=ssl.create_default_context() if verify is True else verify, **rest
+        super().__init__(base_url, verify=verify, **rest)
+        timeout = httpx.Timeout(self._client.timeout.read, connect=_CONNECTED)
+        self._client.close()
+        address = urlsplit(base_url)
+        way = httpx.HTTPTransport(
+            # httpx brings certificates of its own; a hospital adds its authority to the system's.
+            verify=ssl.create_default_context() if verify is True else verify,
+            proxy=proxy_for(address.netloc, address.scheme),
+            socket_options=SOCKET_OPTIONS,
         )
         # A site connects to the server that its file names, and to no other that this one names.
-        self._client.follow_redirects = False
+        self._client = httpx.Client(transport=way, timeout=timeout, follow_redirects=False)
 
     def enter(self, noted: Path | None) -> int:
         """Announce this site; return the number under which the server knows it.

@@ -9,19 +9,16 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import Event
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from federator.runtime.weightfile import Draft, WeightFile
 from federator.runtime.weights import Tensor, Weights, save, whole
 
 _JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
-_EVERY = 0.1  # seconds
 
 
 class Checkpoint(NamedTuple):
@@ -72,11 +69,7 @@ class RunFolder:
         """
         path = self._weights(round_number)
         kept = path.with_suffix(".state.safetensors")
-        with (
-            whole(path) as out,
-            whole(kept) if state else TemporaryFile() as state_out,
-            _writing(out, state_out),
-        ):
+        with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
             yield Draft(out, model), Draft(state_out, state)
 
     def load(self, round_number: int) -> Checkpoint:
@@ -114,25 +107,6 @@ class RunFolder:
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"
-
-
-@contextmanager
-def _writing(*files: IO[bytes]) -> Iterator[None]:
-    """Have files written to disk while they are being filled, so that little is left in the end."""
-    over = Event()
-
-    def write() -> None:
-        while not over.wait(_EVERY):
-            for file in files:
-                os.fdatasync(file.fileno())
-
-    with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(write)
-        try:
-            yield
-        finally:
-            over.set()
-            writing.result()
 
 
 def _hash(path: Path) -> str:

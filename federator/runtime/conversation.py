@@ -102,6 +102,7 @@ class Conversation:
         self._joining: dict[str, _Sent] = {}
         self._greeted: set[int] = set()
         self._since: dict[int, str] = {}
+        self._names: dict[int, str] = {}
         self.nodes: dict[str, int] = {}
 
     def join(
@@ -110,28 +111,50 @@ class Conversation:
         """Greet nodes as they appear, and yield the answer of each site that speaks up.
 
         Ends when all expected sites have answered (where none are expected: ``enough`` sites),
-        or at ``deadline`` (epoch seconds). A deadline in the past greets and looks once.
+        or at ``deadline`` (epoch seconds).
         """
-        # Who could not join when greeted before may have been mended meanwhile.
-        self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
         answered: set[str] = set(self.nodes)
         while True:
-            present = list(self._grid.get_nodes())
-            online = {node.node_id: node.name for node in present}
-            self._since = {node.node_id: node.last_activated_at for node in present}
-            for site in [site for site, node in self.nodes.items() if node not in online]:
-                self.forget(site)
-            fresh = dict.fromkeys(online.keys() - self._greeted, order)
-            self._greeted |= fresh.keys()
-            self._joining |= self._send(fresh, max(deadline, order.instruction.expires))
-            for node, answer in self._poll(self._joining):
-                answer = self._admit(node, answer, online.get(node, ""), expected)
+            self._greet(order, deadline)
+            for answer in self._admitted(expected):
                 answered.add(answer.site)
                 yield answer
             complete = expected <= answered if expected else len(self.nodes) >= enough
             if complete or time.time() > deadline:
                 return
             time.sleep(_SLOW)
+
+    def welcome(self, order: Order, expected: frozenset[str], patience: float) -> Iterator[Answer]:
+        """Greet the nodes that have appeared meanwhile, and yield who speaks up.
+
+        Waits for those that are greeted here, for ``patience`` seconds at most.
+        """
+        # Who could not join when greeted before may have been mended meanwhile.
+        self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
+        greeted = self._greet(order, order.instruction.expires)
+        until = time.monotonic() + patience
+        while True:
+            yield from self._admitted(expected)
+            if self._joining.keys().isdisjoint(greeted) or time.monotonic() > until:
+                return
+            time.sleep(_QUICK)
+
+    def _greet(self, order: Order, deadline: float) -> set[str]:
+        """Greet the nodes that have appeared, and forget those that have gone."""
+        present = list(self._grid.get_nodes())
+        self._names = {node.node_id: node.name for node in present}
+        self._since = {node.node_id: node.last_activated_at for node in present}
+        for site in [site for site, node in self.nodes.items() if node not in self._names]:
+            self.forget(site)
+        fresh = dict.fromkeys(self._names.keys() - self._greeted, order)
+        self._greeted |= fresh.keys()
+        sent = self._send(fresh, max(deadline, order.instruction.expires))
+        self._joining |= sent
+        return set(sent)
+
+    def _admitted(self, expected: frozenset[str]) -> Iterator[Answer]:
+        for node, answer in self._poll(self._joining):
+            yield self._admit(node, answer, self._names.get(node, ""), expected)
 
     def forget(self, site: str) -> None:
         """Take a site off the list; it is greeted again when it comes back."""

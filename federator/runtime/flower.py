@@ -115,6 +115,10 @@ class Fleet:
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
+    def beat(self) -> None:
+        """Tell the server now, and not only in half a minute, that this site is there."""
+        self._client.beat(self.node_id)
+
     def run(self, run_id: int) -> Run:
         """Return what the SuperLink says of a run; asked once per run."""
         if run_id not in self._runs:

@@ -53,6 +53,8 @@ log = logging.getLogger("federator")
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
 _WORTH = 1 / 25
+# Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
+_GAP = 10.0
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 # Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
 # waits N times this. A few sites need not: with 0.25 s they take less than that.
@@ -270,20 +272,24 @@ def longer(pause: float, active: bool, taken: float, sites: int) -> float:
 
 def serve(link: Link, fleet: flower.Fleet) -> None:
     """Answer the server's messages; ask often while a run is going on, seldom when none is."""
-    pause, last = _QUICK, 0.0
+    pause, last, due = _QUICK, 0.0, time.monotonic()
     while True:
         asked = time.monotonic()
         message = fleet.receive()
+        now = time.monotonic()
+        if now - due > _GAP:
+            log.info("this site was out of touch for %.0f s", now - due)
+            fleet.beat()
+        due = now
         if message is None:
-            now = time.monotonic()
             pause = longer(pause, now - last < _ACTIVE_FOR, now - asked, link.sites)
+            due += pause
             time.sleep(pause)
-            continue
-        started = time.monotonic()
-        reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
-        last = time.monotonic()
-        pause = soonest(last - started)
-        fleet.reply(reply, last - started)
+        else:
+            reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
+            last = due = time.monotonic()
+            pause = soonest(last - now)
+            fleet.reply(reply, last - now)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

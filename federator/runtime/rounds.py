@@ -23,6 +23,8 @@ from federator.runtime.parameters import Setting
 from federator.runtime.record import Record
 from federator.runtime.settings import ServerSettings
 
+_PATIENCE = 2.0  # seconds that a round waits for a site that has just come back
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -107,7 +109,7 @@ class Server:
     def _round(self, number: int, before: Checkpoint) -> Checkpoint:
         assert isinstance(self.strategy, FedAvg)
         started = time.monotonic()
-        self._welcome()
+        self.welcome()
         deadline = time.time() + self.settings.round_deadline
         order = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
         answers = self.deliver(number, dict.fromkeys(self._sample(number), order), deadline)
@@ -182,11 +184,11 @@ class Server:
         missing = sorted((expected or said.keys()) - self.conversation.nodes.keys())
         return "; ".join(f"{site}: {said.get(site, 'it did not connect')}" for site in missing)
 
-    def _welcome(self) -> None:
+    def welcome(self) -> None:
         """Let sites that have come meanwhile take part from now on."""
         order = Order(self.instruction("join", 0, time.time() + self.settings.round_deadline))
         expected = frozenset(self.settings.sites)
-        for answer in self.conversation.join(order, expected, 0, 0.0):
+        for answer in self.conversation.welcome(order, expected, _PATIENCE):
             self.record.write_site(answer)
 
     # -- testing ----------------------------------------------------------------------------

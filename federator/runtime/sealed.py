@@ -44,7 +44,9 @@ class Sealed:
             raise NotSealed
         if (length := os.fstat(fd).st_size) == 0:
             raise WeightsError("not weights in the safetensors format (empty)")
-        self.buffer = memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ))
+        mapped = mmap.mmap(fd, length, prot=mmap.PROT_READ)
+        mapped.madvise(mmap.MADV_SEQUENTIAL)  # or the kernel keeps book of what was read last
+        self.buffer = memoryview(mapped)
         self.weights: Weights = read_from(self.buffer)
 
     def __del__(self) -> None:

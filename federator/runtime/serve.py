@@ -102,6 +102,7 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
         "MALLOC_ARENA_MAX": "2",
     }
     superexec = start_superexec(place.superlink, place.certificate, secret, env)
+    log.info("the server is up: rounds can be started")
     rounds = None
     if unfinished(place) is not None:
         log.info("the server went down during rounds: going on from the last checkpoint")

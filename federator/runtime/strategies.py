@@ -116,11 +116,12 @@ class StrategyGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> list[int]:
-        """Return the nodes of the sites that joined.
+        """Return the nodes of the sites that joined, with those that have come meanwhile.
 
         Raises:
             RunError: if there are fewer than the strategy waits for: it would wait for ever.
         """
+        self._server.welcome()
         nodes = sorted(self._server.conversation.nodes.values())
         strategy = self._server.strategy
         wanted = max(

@@ -14,7 +14,6 @@ import os
 import secrets
 import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from federator.runtime.connections import SOCKET_OPTIONS, proxy_for
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import (
@@ -43,7 +43,7 @@ log = logging.getLogger("federator")
 Result = TypeVar("Result")
 
 _AT_ONCE = 4
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE = 5.0
 _SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
 _SLICE = 2**20
 _PIECE = 2**18
@@ -147,11 +147,10 @@ class Gateway:
         self._idle.append(connection)
 
     def _connection(self) -> http.client.HTTPSConnection:
-        host = urlsplit(f"//{self._server}").hostname or ""
-        proxy = urllib.request.getproxies().get("https")
-        if not proxy or urllib.request.proxy_bypass(host):
+        proxy = proxy_for(self._server)
+        if proxy is None:
             return self._encrypted(self._server)
-        through = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+        through = urlsplit(proxy)
         connection = self._encrypted(f"{through.hostname}:{through.port or 80}")
         login = {}
         if through.username:
@@ -161,7 +160,14 @@ class Gateway:
         return connection
 
     def _encrypted(self, address: str) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(address, timeout=_SILENCE, context=self._context)
+        return _Connection(address, timeout=_SILENCE, context=self._context)
+
+
+class _Connection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        for option in SOCKET_OPTIONS:
+            self.sock.setsockopt(*option)
 
 
 class Carrier:
