@@ -6,8 +6,10 @@ import pytest
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 
+from federator.runtime import messages
 from federator.runtime.conversation import Conversation, Order
 from federator.runtime.instructions import Instruction
+from federator.runtime.outcomes import Failure
 from federator.runtime.store import Store
 
 
@@ -66,3 +68,31 @@ def test_of_many_sites_none_is_told_long_before_the_server_has_sent_what_it_is_t
     assert max(grid.together) <= 4
     late = [site for site, answer in answers.items() if answer.failure.reason == "late"]
     assert late == [site for site in answers if site not in sorted(answers)[4:8]]
+
+
+class Returned(Silent):
+    """A grid with a site that has just come back, and answers after so many seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__()
+        self.after = after
+
+    def pull_messages(self, _):
+        (greeting,) = self.sent
+        if time.time() < greeting.metadata.created_at + self.after:
+            return []
+        greeting.metadata.__dict__["_message_id"] = "to 42"
+        return [messages.failure_reply(Failure("no-worker"), greeting, "north")]
+
+
+@pytest.mark.parametrize(("after", "heard"), [(0.0, ["north"]), (0.3, ["north"]), (60.0, [])])
+def test_who_has_come_back_is_waited_for_but_not_for_long_and_not_twice(tmp_path, after, heard):
+    conversation = Conversation(Returned(after), 7, None, True, Store(tmp_path), lambda _: False)
+    order = Order(Instruction("join", 0, time.time() + 60))
+    began = time.monotonic()
+    assert [answer.site for answer in conversation.welcome(order, frozenset(), 1.0)] == heard
+    assert time.monotonic() - began == pytest.approx(min(after, 1.0), abs=0.5)
+    if not heard:
+        began = time.monotonic()
+        assert list(conversation.welcome(order, frozenset(), 10.0)) == []
+        assert time.monotonic() - began < 5

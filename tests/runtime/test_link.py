@@ -12,7 +12,7 @@ from federator.runtime import messages
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link, longer, soonest
+from federator.runtime.link import Link, longer, serve, soonest
 from federator.runtime.sealed import Sealed
 from federator.runtime.weights import digest
 
@@ -161,6 +161,32 @@ def test_a_busy_server_is_asked_less_often():
     assert longer(0.25, False, taken=0.01, sites=3) > 0.25
     assert longer(0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
     assert longer(0.02, True, taken=60.0, sites=3) == 5.0
+
+
+class Away(Exception):
+    """The link is not to go on."""
+
+
+@pytest.mark.parametrize(
+    ("silences", "beats"), [([0, 0, 0], 0), ([0, 0.3, 0], 1), ([0.3, 0, 0], 1)]
+)
+def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats):
+    class Fleet:
+        node_id, beaten = NODE, 0
+
+        def receive(self):
+            if not silences:
+                raise Away
+            time.sleep(silences.pop(0))
+
+        def beat(self):
+            self.beaten += 1
+
+    monkeypatch.setattr("federator.runtime.link._GAP", 0.2)
+    fleet = Fleet()
+    with pytest.raises(Away):
+        serve(link, fleet)
+    assert fleet.beaten == beats
 
 
 def test_after_long_work_the_server_is_asked_less_often():
