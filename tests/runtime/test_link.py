@@ -183,6 +183,7 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
             self.beaten += 1
 
     monkeypatch.setattr("federator.runtime.link._GAP", 0.2)
+    monkeypatch.setattr("federator.runtime.link.longer", lambda *_: 0.01)
     fleet = Fleet()
     with pytest.raises(Away):
         serve(link, fleet)
