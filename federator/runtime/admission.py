@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +33,6 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federator.errors import RunError
-from federator.runtime.connections import SOCKET_OPTIONS, proxy_for
 from federator.runtime.keys import line
 
 log = logging.getLogger("federator")
@@ -87,18 +85,13 @@ class Client(FleetHttpClient):
         verify: ssl.SSLContext | bool | str = True,
         **rest: Any,  # noqa: ANN401  # Flower's
     ) -> None:
-        super().__init__(base_url, verify=verify, **rest)
-        timeout = httpx.Timeout(self._client.timeout.read, connect=_CONNECTED)
-        self._client.close()
-        address = urlsplit(base_url)
-        way = httpx.HTTPTransport(
-            # httpx brings certificates of its own; a hospital adds its authority to the system's.
-            verify=ssl.create_default_context() if verify is True else verify,
-            proxy=proxy_for(address.netloc, address.scheme),
-            socket_options=SOCKET_OPTIONS,
+        # httpx brings certificates of its own; a hospital adds its authority to the system's.
+        super().__init__(
+            base_url, verify=ssl.create_default_context() if verify is True else verify, **rest
         )
         # A site connects to the server that its file names, and to no other that this one names.
-        self._client = httpx.Client(transport=way, timeout=timeout, follow_redirects=False)
+        self._client.follow_redirects = False
+        self._client.timeout = httpx.Timeout(self._client.timeout.read, connect=_CONNECTED)
 
     def enter(self, noted: Path | None) -> int:
         """Announce this site; return the number under which the server knows it.

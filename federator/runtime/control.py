@@ -31,6 +31,7 @@ from flwr.proto.control_pb2 import (
     StopRunRequest,
     UnregisterNodeRequest,
 )
+from flwr.supercore import telemetry
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
@@ -173,6 +174,7 @@ def _superexec(
     superlink: str, certificate: Path, secret: bytes, env: Mapping[str, str], parent: int
 ) -> None:
     os.environ.update(env)
+    telemetry.FLWR_TELEMETRY_ENABLED = "0"  # which it has read from the environment before
     disable_process_dumping(strict=False)
     run_superexec(superlink, False, str(certificate), secret, parent_pid=parent)
 

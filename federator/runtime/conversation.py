@@ -141,9 +141,13 @@ class Conversation:
 
     def _greet(self, order: Order, deadline: float) -> set[str]:
         """Greet the nodes that have appeared, and forget those that have gone."""
-        present = list(self._grid.get_nodes())
+        present, before = list(self._grid.get_nodes()), self._since
         self._names = {node.node_id: node.name for node in present}
         self._since = {node.node_id: node.last_activated_at for node in present}
+        for key, item in list(self._joining.items()):
+            if self._since.get(item.node) != before.get(item.node):
+                del self._joining[key]  # it was away meanwhile, and may not have heard
+                self._greeted.discard(item.node)
         for site in [site for site, node in self.nodes.items() if node not in self._names]:
             self.forget(site)
         fresh = dict.fromkeys(self._names.keys() - self._greeted, order)
@@ -345,7 +349,7 @@ class Conversation:
         if encoding != EXACT:
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
-        if watch is not None:
+        if watch is not None and up == size:  # it has seen all of it
             watch.require_finite(update)
         else:
             update.require_finite()

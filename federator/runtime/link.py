@@ -248,8 +248,8 @@ class Link:
         )
 
 
-def soonest(worked: float) -> float:
-    """Return how long to wait before the server is asked again, after so many seconds of work.
+def least(worked: float) -> float:
+    """Return how long to wait at least before the server is asked again, after such work, in s.
 
     What comes next waits for other sites that work as long; what is lost by asking late is small
     beside that.
@@ -257,14 +257,14 @@ def soonest(worked: float) -> float:
     return min(max(_QUICK, worked * _WORTH), _IDLE)
 
 
-def longer(pause: float, active: bool, taken: float, sites: int) -> float:
-    """Return how long to wait before the server is asked again.
+def longer(pause: float, shortest: float, active: bool, taken: float, sites: int) -> float:
+    """Return how long to wait before the server is asked again, after a pause before.
 
     Many sites ask so seldom, each of them, that all together take a quarter of what the server can
     answer. Where it takes its time to say that there is nothing, it has not yet told how many they
     are, or has other work: then it is asked no more often than it can answer, either.
     """
-    usual = max(pause, min(pause * 1.5, _ACTIVE if active else _IDLE))
+    usual = max(shortest, min(pause * 1.5, _ACTIVE if active else _IDLE))
     crowded = min(sites * _EACH, _MOST) if sites > _FEW else 0.0
     busy = min((taken - _PROMPT) * _SHARE, _PATIENT)
     return max(usual, crowded, busy)
@@ -272,23 +272,24 @@ def longer(pause: float, active: bool, taken: float, sites: int) -> float:
 
 def serve(link: Link, fleet: flower.Fleet) -> None:
     """Answer the server's messages; ask often while a run is going on, seldom when none is."""
-    pause, last, due = _QUICK, 0.0, time.monotonic()
+    pause = shortest = _QUICK
+    last, due = 0.0, time.monotonic()
     while True:
         asked = time.monotonic()
         message = fleet.receive()
         now = time.monotonic()
         if now - due > _GAP:
-            log.info("this site was out of touch for %.0f s", now - due)
             fleet.beat()
-        due = now
+            asked = now  # the server was not busy
         if message is None:
-            pause = longer(pause, now - last < _ACTIVE_FOR, now - asked, link.sites)
-            due += pause
+            active = now - last < _ACTIVE_FOR
+            pause = longer(pause, shortest, active, now - asked, link.sites)
+            due = now + pause
             time.sleep(pause)
         else:
             reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
             last = due = time.monotonic()
-            pause = soonest(last - now)
+            pause = shortest = least(last - now)
             fleet.reply(reply, last - now)
 
 

@@ -101,14 +101,14 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
         # Flower starts many threads, of whose heaps each keeps some MB for the next round.
         "MALLOC_ARENA_MAX": "2",
     }
-    superexec = start_superexec(place.superlink, place.certificate, secret, env)
-    log.info("the server is up: rounds can be started")
     rounds = None
-    if unfinished(place) is not None:
-        log.info("the server went down during rounds: going on from the last checkpoint")
-        command = [sys.executable, "-m", "federator.runtime", "rounds", "--unfinished"]
-        rounds = subprocess.Popen(command, env=env | place.environment)
+    superexec = start_superexec(place.superlink, place.certificate, secret, env)
     try:
+        log.info("the server is up: rounds can be started")
+        if unfinished(place) is not None:
+            log.info("the server went down during rounds: going on from the last checkpoint")
+            command = [sys.executable, "-m", "federator.runtime", "rounds", "--unfinished"]
+            rounds = subprocess.Popen(command, env=env | place.environment)
         while superexec.is_alive():
             time.sleep(every)
             try:

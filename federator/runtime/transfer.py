@@ -12,8 +12,10 @@ import io
 import logging
 import os
 import secrets
+import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +23,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from federator.runtime.connections import SOCKET_OPTIONS, proxy_for
 from federator.runtime.instructions import InstructionError
 from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import (
@@ -45,6 +46,7 @@ Result = TypeVar("Result")
 _AT_ONCE = 4
 _LONGEST_PAUSE = 5.0
 _SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
+_UNHEARD = 30  # seconds after which it does if nothing of what was sent has arrived
 _SLICE = 2**20
 _PIECE = 2**18
 
@@ -147,10 +149,11 @@ class Gateway:
         self._idle.append(connection)
 
     def _connection(self) -> http.client.HTTPSConnection:
-        proxy = proxy_for(self._server)
-        if proxy is None:
+        host = urlsplit(f"//{self._server}").hostname or ""
+        proxy = urllib.request.getproxies().get("https")
+        if not proxy or urllib.request.proxy_bypass(host):
             return self._encrypted(self._server)
-        through = urlsplit(proxy)
+        through = urlsplit(proxy if "://" in proxy else f"//{proxy}")
         connection = self._encrypted(f"{through.hostname}:{through.port or 80}")
         login = {}
         if through.username:
@@ -166,8 +169,8 @@ class Gateway:
 class _Connection(http.client.HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        for option in SOCKET_OPTIONS:
-            self.sock.setsockopt(*option)
+        # Else a part that was on its way when the line was cut is waited for long after it is back.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD * 1000)
 
 
 class Carrier:

@@ -204,9 +204,8 @@ class Watch:
         """
         if self._torn or self._places != list(file._places.items()):
             file.require_finite()
-        for name, _ in self._places:
-            if name in self._bad:
-                raise _not_finite(name)
+        elif bad := [name for name, _ in self._places if name in self._bad]:
+            raise _not_finite(bad[0])
 
 
 def _are_finite(numbers: npt.NDArray[Any]) -> bool:

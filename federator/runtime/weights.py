@@ -93,17 +93,6 @@ def require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         raise WeightsError(f"{len(extra)} tensor(s) that the global model does not have")
 
 
-def require_finite(weights: Weights) -> None:
-    """Check that no number is NaN or infinite.
-
-    Raises:
-        WeightsError: naming the first tensor with such a number.
-    """
-    for name, array in weights.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise WeightsError(f"tensor {name} has NaN or infinite values")
-
-
 def digest(weights: Weights) -> str:
     """Return the SHA-256 (hex) over names, types, shapes and numbers, in order."""
     total = hashlib.sha256()

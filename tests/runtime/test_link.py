@@ -12,7 +12,7 @@ from federator.runtime import messages
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link, longer, serve, soonest
+from federator.runtime.link import Link, least, longer, serve
 from federator.runtime.sealed import Sealed
 from federator.runtime.weights import digest
 
@@ -155,12 +155,13 @@ def test_what_leaves_is_logged(link, caplog):
 def test_a_busy_server_is_asked_less_often():
     waits = [0.02]
     for _ in range(20):
-        waits.append(longer(waits[-1], True, taken=0.01, sites=3))
+        waits.append(longer(waits[-1], 0.02, True, taken=0.01, sites=3))
     assert waits == sorted(waits)
     assert waits[-1] == 0.25
-    assert longer(0.25, False, taken=0.01, sites=3) > 0.25
-    assert longer(0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
-    assert longer(0.02, True, taken=60.0, sites=3) == 5.0
+    assert longer(0.25, 0.02, False, taken=0.01, sites=3) > 0.25
+    assert longer(0.02, 0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
+    assert longer(0.02, 0.02, True, taken=60.0, sites=3) == 5.0
+    assert longer(5.0, 0.02, True, taken=0.01, sites=3) == 0.25, "it is not busy any more"
 
 
 class Away(Exception):
@@ -191,14 +192,14 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
 
 
 def test_after_long_work_the_server_is_asked_less_often():
-    assert soonest(0.1) == 0.02
-    assert soonest(10.0) == longer(soonest(10.0), True, taken=0.01, sites=3) == 0.4
-    assert soonest(3600.0) == 1.0
+    assert least(0.1) == 0.02
+    assert least(10.0) == longer(0.4, least(10.0), True, taken=0.01, sites=3) == 0.4
+    assert least(3600.0) == 1.0
 
 
 @pytest.mark.parametrize("sites", [6, 10, 30, 100, 400])
 def test_many_sites_take_a_quarter_of_what_the_server_can_answer(link, sites):
     link.answer(order("join", epochs=0, sites=sites), OURS, NODE)
-    asked_a_second = sites / longer(0.02, True, taken=0.01, sites=link.sites)
+    asked_a_second = sites / longer(0.02, 0.02, True, taken=0.01, sites=link.sites)
     assert 0.012 * asked_a_second < 0.26
-    assert longer(0.02, True, taken=0.01, sites=10**9) == 30.0
+    assert longer(0.02, 0.02, True, taken=0.01, sites=10**9) == 30.0
