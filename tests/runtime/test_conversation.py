@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
@@ -9,8 +10,10 @@ from flwr.supercore.task_identity import TaskIdentity
 from federator.runtime import messages
 from federator.runtime.conversation import Conversation, Order
 from federator.runtime.instructions import Instruction
-from federator.runtime.outcomes import Failure
+from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
+from federator.runtime.transfer import Carrier, Folder
 
 
 class Silent:
@@ -96,3 +99,61 @@ def test_who_has_come_back_is_waited_for_but_not_for_long_and_not_twice(tmp_path
         began = time.monotonic()
         assert list(conversation.welcome(order, frozenset(), 10.0)) == []
         assert time.monotonic() - began < 5
+
+
+def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path):
+    grid = Returned(60.0)
+    conversation = Conversation(grid, 7, None, True, Store(tmp_path), lambda _: False)
+    order = Order(Instruction("join", 0, time.time() + 60))
+    assert list(conversation.welcome(order, frozenset(), 0.0)) == []
+    grid.get_nodes = lambda: [NodeInfo(node_id=42, name="north", last_activated_at="later")]
+    greeting = grid.sent.pop()
+    assert list(conversation.welcome(order, frozenset(), 0.0)) == []
+    assert [again.metadata.dst_node_id for again in grid.sent] == [greeting.metadata.dst_node_id]
+
+
+SETS = ("trainset", "valset", "testset")
+
+
+class Trained(Silent):
+    """A grid with a site that hands in an update as files."""
+
+    def __init__(self, store, update):
+        super().__init__()
+        self.store, self.update = store, update
+
+    def pull_messages(self, _):
+        (order,) = self.sent
+        parcel = messages.parcel_in(order.content)
+        way = Carrier(Folder(self.store.folder))
+        table = way.send(parcel, Sealed.of(self.update), time.time() + 60)
+        said = messages.site_record("north", True, table, 0, 0)
+        order.metadata.__dict__["_message_id"] = "to 42"
+        return [messages.outcome_reply(order, said, Outcome(dict.fromkeys(SETS, 3)))]
+
+
+@pytest.mark.parametrize(
+    ("bad", "changed"),
+    [([], [0, -1]), ([-1], [-1]), ([0], [0]), ([0], [-1])],
+    ids=["none", "in a part that came", "in another", "in a part that the server had"],
+)
+def test_an_update_with_a_number_that_is_not_finite_is_rejected(tmp_path, bad, changed):
+    store = Store(tmp_path)
+    model = np.ones(700_000, np.float32)
+    if set(bad) - set(changed):
+        model[bad] = np.nan
+    update = model.copy()
+    update[changed] = 2.0
+    update[bad] = np.nan
+    conversation = Conversation(
+        Trained(store, {"w": update}), 7, None, True, store, by_files=lambda _: True
+    )
+    conversation.nodes["north"] = 42
+    conversation._by_files.add(42)
+    order = Order(Instruction("train", 1, time.time() + 60), store.keep({"w": model}))
+    answer = conversation.ask({"north": order}, time.time() + 60)["north"]
+    if bad:
+        assert str(answer.failure).count("tensor w has NaN or infinite values")
+        assert answer.weights is None
+    else:
+        np.testing.assert_array_equal(answer.weights.load()["w"], update)
