@@ -163,7 +163,7 @@ def test_three_rounds_give_what_the_rehearsal_gives(deployed):
 
 def test_weights_travel_through_the_gateway_as_files(deployed):
     calls = deployed.compose("logs gateway")
-    for what in ("down/*/model 206", "up/*/0000.1 204"):
+    for what in ("down/*/model 206", "up/*/0000.1 201"):
         assert calls.count(f"/v1/weights/{what}") >= 9  # three sites, three rounds
     assert deployed.compose("exec", "-T", "server", "find /store -type f") == ""
 
