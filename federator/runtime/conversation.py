@@ -115,7 +115,7 @@ class Conversation:
         """
         answered: set[str] = set(self.nodes)
         while True:
-            self._greet(order, deadline)
+            self._greet(order)
             for answer in self._admitted(expected):
                 answered.add(answer.site)
                 yield answer
@@ -131,7 +131,7 @@ class Conversation:
         """
         # Who could not join when greeted before may have been mended meanwhile.
         self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
-        greeted = self._greet(order, order.instruction.expires)
+        greeted = self._greet(order)
         until = time.monotonic() + patience
         while True:
             yield from self._admitted(expected)
@@ -139,8 +139,11 @@ class Conversation:
                 return
             time.sleep(_QUICK)
 
-    def _greet(self, order: Order, deadline: float) -> set[str]:
-        """Greet the nodes that have appeared, and forget those that have gone."""
+    def _greet(self, order: Order) -> set[str]:
+        """Greet the nodes that have appeared, and forget those that have gone.
+
+        Return the ids of the messages.
+        """
         present, before = list(self._grid.get_nodes()), self._since
         self._names = {node.node_id: node.name for node in present}
         self._since = {node.node_id: node.last_activated_at for node in present}
@@ -152,7 +155,7 @@ class Conversation:
             self.forget(site)
         fresh = dict.fromkeys(self._names.keys() - self._greeted, order)
         self._greeted |= fresh.keys()
-        sent = self._send(fresh, max(deadline, order.instruction.expires))
+        sent = self._send(fresh, order.instruction.expires)
         self._joining |= sent
         return set(sent)
 
@@ -336,10 +339,10 @@ class Conversation:
         model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
-        watch = Watch(form) if encoding == EXACT and item.parcel is not None else None
+        watch = Watch(form)
         if item.parcel is not None:
             table = messages.table_in(content) or ()
-            look = watch.look if watch is not None else None
+            look = watch.look if encoding == EXACT else None  # else it is not what counts
             update = self.store.close(item.parcel.up, table, given, item.parcel.table, look)
             size, up = update.size, travelled(table, item.parcel.table)
         else:
@@ -349,8 +352,5 @@ class Conversation:
         if encoding != EXACT:
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
-        if watch is not None and up == size:  # it has seen all of it
-            watch.require_finite(update)
-        else:
-            update.require_finite()
+        watch.require_finite(update)
         return update, size, up

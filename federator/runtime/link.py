@@ -52,7 +52,7 @@ log = logging.getLogger("federator")
 
 _QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
 _ACTIVE_FOR = 60.0
-_WORTH = 1 / 25
+_WORTH = 1 / 25  # of the time that a site worked, for which it need not ask
 # Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
 _GAP = 10.0
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0

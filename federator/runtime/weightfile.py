@@ -179,12 +179,14 @@ class Watch:
         places = read_head(head(tensors), file_size(tensors))
         self._places = list(places.items())
         self._starts = [place.start for place in places.values()]
+        self._size, self._seen = file_size(tensors), list[int]()  # which threads may add to
         self._bad: set[str] = set()
         self._torn: set[str] = set()  # a number lies in two pieces
 
     def look(self, at: int, data: memoryview) -> None:
-        """Look at bytes of the file, of which the first is its byte ``at``; in any order."""
+        """Look at bytes of the file, of which the first is its byte ``at``: in any order, once."""
         end = at + len(data)
+        self._seen.append(len(data))
         some = slice(max(0, bisect_right(self._starts, at) - 1), bisect_left(self._starts, end))
         for name, (tensor, start) in self._places[some]:
             first, last = max(start, at), min(start + tensor.size, end)
@@ -197,12 +199,13 @@ class Watch:
                 self._bad.add(name)
 
     def require_finite(self, file: WeightFile) -> None:
-        """Check that no number of the file that passed by is NaN or infinite.
+        """Check that no number of a file is NaN or infinite; it is read if not all has passed by.
 
         Raises:
             WeightsError: naming the first tensor with such a number.
         """
-        if self._torn or self._places != list(file._places.items()):
+        whole = sum(self._seen) == self._size and self._places == list(file._places.items())
+        if self._torn or not whole:
             file.require_finite()
         elif bad := [name for name, _ in self._places if name in self._bad]:
             raise _not_finite(bad[0])
