@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,30 +102,38 @@ class Deployed:
         read = [json.loads(line) for line in lines]
         return [event for event in read if kind in (None, event["event"])]
 
-    def down(self) -> None:
-        """Remove all containers, networks and volumes."""
-        for site in self.sites.values():
-            site.run("docker compose --profile=review down --volumes --timeout 2")
-        self.compose("down", "--volumes", "--timeout 2")
 
+@contextmanager
+def to_ourselves(engine, name: str, sites: Iterable[str]) -> Iterator[None]:
+    """Have a federation's name for this test run alone; leave nothing of it on the engine.
 
-def clear(engine, name: str, sites: Iterable[str]) -> None:
-    """Remove what a test run that was killed left of a federation: keys, database and results.
-
-    It would be taken for this run's, as the documents give both the same name. What is somebody's
-    who works on this machine stays, and the test stops instead: of a test run containers are left.
+    The documents give all test runs the same names, and what one that was killed left there (keys,
+    database, results) would be taken for this run's: it is removed. What is somebody's who works on
+    this machine stays, and the test stops instead. An empty volume tells the two apart.
     """
-    label, killed = "com.docker.compose.project", []
-    for project in (f"{name}-{one}" for one in ("server", *sites)):
+    projects, label = [f"{name}-{one}" for one in ("server", *sites)], "com.docker.compose.project"
+    mark = f"tests-of-{name}"
+    killed = mark in engine("volume", "ls", "--quiet", f"--filter=name={mark}").splitlines()
+
+    def remove() -> None:
+        for project in projects:
+            engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
+
+    for project in projects:
         of_project = f"--filter=label={label}={project}"
         folders = f'--format={{{{.Label "{label}.working_dir"}}}}'
         containers = engine("container", "ls", "--all", of_project, folders).splitlines()
         others = [engine(kind, "ls", "--quiet", of_project) for kind in ("volume", "network")]
-        ours = bool(containers) and all("/pytest-" in folder for folder in containers)
+        ours = killed and all("/pytest-" in folder for folder in containers)
         assert ours or not any((containers, *others)), f"the tests would remove your {project}"
-        killed += [project] * ours
-    for project in killed:
-        engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
+    if killed:
+        remove()
+    engine("volume", "create", mark)
+    try:
+        yield
+    finally:
+        remove()
+        engine("volume", "rm", mark)
 
 
 class Rounds:

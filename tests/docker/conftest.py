@@ -70,7 +70,7 @@ def engine() -> Docker:
 
 
 @contextmanager
-def _serving(folder: Path, htpasswd: str = "") -> Iterator[LocalRegistry]:
+def _serving(engine: Docker, folder: Path, htpasswd: str = "") -> Iterator[LocalRegistry]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is missing (a package of Debian and Ubuntu)")
@@ -92,6 +92,19 @@ def _serving(folder: Path, htpasswd: str = "") -> Iterator[LocalRegistry]:
             yield LocalRegistry(host, folder / "data", *login)
         finally:
             process.terminate()
+            _forget(engine, host)
+
+
+def _forget(engine: Docker, host: str) -> None:
+    """Remove a registry's images from the engine, each by its name: it may have another's, too."""
+    ours = [f"--filter=reference={host}/{name}" for name in ("*", "*/*")]
+    named = "{{.Repository}} {{.Tag}} {{.Digest}}"
+    for line in engine("images", "--digests", *ours, f"--format={named}").splitlines():
+        name, tag, digest = line.split()
+        try:
+            engine("rmi", "--force", f"{name}@{digest}" if tag == "<none>" else f"{name}:{tag}")
+        except AssertionError as error:
+            assert "No such image" in str(error)  # it went with its other name
 
 
 def _wait_until_responsive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -108,16 +121,19 @@ def _wait_until_responsive(url: str, process: subprocess.Popen[bytes], log: Path
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry]:
+def registry(engine: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry]:
     """A registry that anybody may use."""
-    with _serving(tmp_path_factory.mktemp("registry")) as running:
+    with _serving(engine, tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def registry_with_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry]:
+def registry_with_login(
+    engine: Docker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalRegistry]:
     """A registry that wants a login."""
-    with _serving(tmp_path_factory.mktemp("registry-with-login"), _HTPASSWD) as running:
+    folder = tmp_path_factory.mktemp("registry-with-login")
+    with _serving(engine, folder, _HTPASSWD) as running:
         yield running
 
 

@@ -11,7 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from deployed import DOCS, LONG, Deployed, Desk, Rounds, clear, commands, repository, wait_for
+from deployed import (
+    DOCS,
+    LONG,
+    Deployed,
+    Desk,
+    Rounds,
+    commands,
+    repository,
+    to_ourselves,
+    wait_for,
+)
 from rehearsals import events
 
 from federator.certificates import issue
@@ -31,7 +41,6 @@ TAKEN_OVER = Path(__file__).parent / "taken_over"
 @pytest.fixture(scope="module")
 def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
     """The documents, done up to the point where rounds can start."""
-    clear(engine, NAME, SITES)
     root = tmp_path_factory.mktemp("federation")
     data, host, port = root / "data" / NAME, registry_with_login.host, free_port()
     subnet = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
@@ -51,7 +60,7 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
     file.write_text(text)
     server = Desk(root, names)
     made = Deployed(server, {}, NAME)
-    with pytest.MonkeyPatch.context() as patch:
+    with to_ourselves(engine, NAME, SITES), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker-config")))
         (root / "token.txt").write_text(registry_with_login.password)
         server.follow("coordinator.md", "2", "3")
@@ -78,8 +87,6 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                 desk.run(commands("site-operator.md")["5"][-1])
         finally:
             print(made.compose("logs --tail=40 2>&1"))
-            made.down()
-            engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
 
 
 @pytest.fixture

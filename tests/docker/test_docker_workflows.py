@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from deployed import Deployed, Desk, clear
+from deployed import Deployed, Desk, to_ourselves
 from hosted import Repository, Run, git, needs_act
 from rehearsals import PLAIN_TRAIN, lay_out_site
 from small_notebook import cells, write
@@ -126,21 +126,12 @@ class Project:
 def project(engine, registry_with_login, build_settings, tmp_path_factory):
     """The project, before anything was built."""
     needs_act()
-    clear(engine, NAME, SITES)
     bridge = engine("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
     address = f"{bridge.rpartition('.')[0]}.1"  # this machine, as containers see it
-    with pytest.MonkeyPatch.context() as patch:
+    with to_ourselves(engine, NAME, SITES), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker-config")))
         root = tmp_path_factory.mktemp("project")
-        made = Project(root, registry_with_login, build_settings, address)
-        try:
-            yield made
-        finally:
-            git(made.home, "pull", "--quiet")
-            if (made.home / FOLDER / "server.yaml").exists():
-                made.deployed.down()
-            ours = f"--filter=reference={registry_with_login.host}/acme/*"
-            engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
+        yield Project(root, registry_with_login, build_settings, address)
 
 
 @pytest.fixture(scope="module")
