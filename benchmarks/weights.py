@@ -64,7 +64,7 @@ def limit(deployed: deployment.Deployment, sites: int) -> float:
     get = [[f"{weights}/down/{down}/model", "--output", "/dev/null"]] * sites
     put = []
     for _ in range(sites):
-        up = store.accept(size)
+        up = store.accept(size).capability
         names = [name(number, size) for number in range(len(table))]
         files = [
             ("--upload-file", str(parts / part), f"{weights}/up/{up}/{part}") for part in names

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from federator.runtime.parcels import Table
 from federator.runtime.weightfile import Draft, WeightFile
 from federator.runtime.weights import Tensor, Weights, save, whole
 
@@ -72,8 +73,8 @@ class RunFolder:
         with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
             yield Draft(out, model), Draft(state_out, state)
 
-    def load(self, round_number: int) -> Checkpoint:
-        """Return the checkpoint of a round.
+    def load(self, round_number: int, table: Table = ()) -> Checkpoint:
+        """Return the checkpoint of a round, given the table of its parts if there is one.
 
         Raises:
             OSError: if there is none.
@@ -81,7 +82,7 @@ class RunFolder:
         path = self._weights(round_number)
         state = path.with_suffix(".state.safetensors")
         found = WeightFile(state) if state.exists() else None
-        return Checkpoint(round_number, WeightFile(path), found)
+        return Checkpoint(round_number, WeightFile(path, table=table), found)
 
     def last(self) -> Checkpoint | None:
         """Return the newest checkpoint, if any."""

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 from federator.errors import RunError
 from federator.runtime import messages
 from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
+from federator.runtime.inbox import Inbox
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.parcels import Parcel, Table, travelled
@@ -71,6 +72,8 @@ class _Sent:
     at: float
     carried: WeightFile | None = None
     parcel: Parcel | None = None
+    inbox: Inbox | None = None
+    watch: Watch | None = None
 
 
 class Conversation:
@@ -178,6 +181,7 @@ class Conversation:
         sent = self._send({self.nodes[site]: order for site, order in orders.items()}, deadline)
         answers: dict[str, Answer] = {}
         pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
+        came, most = False, _SLOW
         while sent:
             before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._poll(sent)}
@@ -193,16 +197,31 @@ class Conversation:
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
                 roll_call = time.monotonic() + _ROLL_CALL
-            crowd = max(1.0, len(sent) / _CROWD)
-            if len(sent) < before:
+            crowd, taken = max(1.0, len(sent) / _CROWD), time.monotonic() - began
+            if len(sent) < before or came:
                 pause = _QUICK * crowd
             else:
-                taken = time.monotonic() - began
-                pause = max(min(pause * 1.5, _SLOW), min(taken * crowd, _SLOWEST))
-            if sent:
-                time.sleep(max(0.0, min(pause, deadline - time.time())))
+                pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
+            came, most = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
         self.store.withdraw()
         return {site: answers[site] for site in sorted(orders)}
+
+    def _wait(self, sent: Mapping[str, _Sent], pause: float, tick: float) -> tuple[bool, float]:
+        """Wait, at most until an update is there; hash meanwhile what has come of the updates.
+
+        Return whether one is there, and how long to wait the next time at most.
+        """
+        until, inboxes = time.monotonic() + pause, [item.inbox for item in sent.values()]
+        updates = [inbox for inbox in inboxes if inbox is not None and not inbox.full]
+        stirs = False
+        while sent and (left := until - time.monotonic()) > 0:
+            stirs |= sum(inbox.glance(until) for inbox in updates) > 0
+            if any(inbox.full for inbox in updates):
+                return True, _SLOW
+            time.sleep(min(tick, left))
+        # Nobody has answered who has not sent an update, or while he does; but for a failure.
+        coming = stirs or not any(inbox.begun for inbox in updates)
+        return False, _SLOWEST / 2 if len(updates) == len(sent) and coming else _SLOW
 
     def _give_up(
         self, sent: dict[str, _Sent], names: Mapping[int, str], reason: str
@@ -241,6 +260,7 @@ class Conversation:
         outgoing, sent = [], []
         for node, order in orders.items():
             content, hashed, parcel, file = RecordDict(), "", None, None
+            inbox, watch = None, None
             if order.weights is not None:
                 key = id(order.weights)
                 file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
@@ -248,11 +268,12 @@ class Conversation:
             if file is not None and node in self._by_files:
                 if id(file) not in published:
                     published[id(file)] = self.store.publish(file)
-                up = ""
                 if order.instruction.kind == "train":
                     form = update_form(file.tensors, order.instruction.encoding)
-                    up = self.store.accept(file_size(form))
-                parcel = Parcel(*published[id(file)], up)
+                    watch = Watch(form)
+                    exact = order.instruction.encoding == EXACT  # else it is not what counts
+                    inbox = self.store.accept(file_size(form), watch.look if exact else None)
+                parcel = Parcel(*published[id(file)], inbox.capability if inbox else "")
                 hashed = parcel.digest
             elif file is not None:
                 if id(file) not in packed:
@@ -265,7 +286,7 @@ class Conversation:
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            sent.append((file, parcel))
+            sent.append((file, parcel, inbox, watch))
         began, ids = time.monotonic(), list[str]()
         together = len(outgoing) if packed else _TOGETHER
         for first in range(0, len(outgoing), together):
@@ -339,11 +360,10 @@ class Conversation:
         model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
-        watch = Watch(form)
-        if item.parcel is not None:
+        watch = item.watch or Watch(form)
+        if item.parcel is not None and item.inbox is not None:
             table = messages.table_in(content) or ()
-            look = watch.look if encoding == EXACT else None  # else it is not what counts
-            update = self.store.close(item.parcel.up, table, given, item.parcel.table, look)
+            update = item.inbox.close(table, given, item.parcel.table)
             size, up = update.size, travelled(table, item.parcel.table)
         else:
             update = self.store.keep(messages.weights_in(content) or {})

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from flwr.serverapp import strategy as strategies
 
 from federator.runtime.checkpoints import Checkpoint, RunFolder
+from federator.runtime.hashing import hash_file
 from federator.runtime.weightfile import BLOCK, Block, Draft, WeightFile
 from federator.runtime.weights import Tensor
 
@@ -93,7 +94,9 @@ def fold(
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
-    return folder.load(number)
+            pool.submit(model.settle)  # the disk writes while the parts are hashed
+            table = hash_file(model.path)
+    return folder.load(number, table)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ class Server:
             [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
             self.folder,
         )
+        before.weights.leave_memory()
         self.record.write_round(FEDERATION, number, answers, time.monotonic() - started)
         self.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint

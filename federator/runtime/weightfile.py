@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.parcels import Table
 from federator.runtime.weights import (
     MAX_HEAD,
     Tensor,
@@ -74,13 +75,15 @@ class WeightFile:
 
     Args:
         pieces: the file, or its pieces in their order.
+        table: its parts, if somebody has hashed them already.
 
     Raises:
         WeightsError: if it is not in the safetensors format.
         OSError: if it cannot be read.
     """
 
-    def __init__(self, *pieces: Path | Piece) -> None:
+    def __init__(self, *pieces: Path | Piece, table: Table = ()) -> None:
+        self.table = table
         self._pieces = [p if isinstance(p, Piece) else Piece.whole(p) for p in pieces]
         *self._starts, self.size = accumulate((p.size for p in self._pieces), initial=0)
         start = bytes(self._read(0, min(8, self.size)))
@@ -140,6 +143,12 @@ class WeightFile:
         for first in range(0, self.size, _POURED):
             out.write(self._read(first, min(first + _POURED, self.size)))
 
+    def leave_memory(self) -> None:
+        """Give back the memory that the file is kept in; who reads it again reads the disk."""
+        for piece in self._pieces:
+            with piece.path.open("rb") as source:
+                os.posix_fadvise(source.fileno(), piece.start, piece.size, os.POSIX_FADV_DONTNEED)
+
     def pieces(self, first: int, last: int) -> list[Piece]:
         """Return where the bytes between two of the file's lie."""
         some = slice(bisect_right(self._starts, first) - 1, bisect_left(self._starts, last))
@@ -179,14 +188,14 @@ class Watch:
         places = read_head(head(tensors), file_size(tensors))
         self._places = list(places.items())
         self._starts = [place.start for place in places.values()]
-        self._size, self._seen = file_size(tensors), list[int]()  # which threads may add to
+        self._size, self._seen = file_size(tensors), dict[int, int]()  # bytes by where they begin
         self._bad: set[str] = set()
         self._torn: set[str] = set()  # a number lies in two pieces
 
     def look(self, at: int, data: memoryview) -> None:
-        """Look at bytes of the file, of which the first is its byte ``at``: in any order, once."""
+        """Look at bytes of the file, of which the first is its byte ``at``: in any order."""
         end = at + len(data)
-        self._seen.append(len(data))
+        self._seen[at] = len(data)
         some = slice(max(0, bisect_right(self._starts, at) - 1), bisect_left(self._starts, end))
         for name, (tensor, start) in self._places[some]:
             first, last = max(start, at), min(start + tensor.size, end)
@@ -204,7 +213,9 @@ class Watch:
         Raises:
             WeightsError: naming the first tensor with such a number.
         """
-        whole = sum(self._seen) == self._size and self._places == list(file._places.items())
+        whole = sum(self._seen.values()) == self._size and self._places == list(
+            file._places.items()
+        )
         if self._torn or not whole:
             file.require_finite()
         elif bad := [name for name, _ in self._places if name in self._bad]:
@@ -233,7 +244,7 @@ class Draft:
     def __init__(self, out: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
         start, size = head(tensors), file_size(tensors)
         self._places = read_head(start, size)
-        self._out = out.fileno()
+        self._file, self._out = out, out.fileno()
         os.pwrite(self._out, start, 0)
         os.truncate(self._out, size)
 
@@ -242,3 +253,12 @@ class Draft:
         tensor, start = self._places[block.name]
         data = np.ascontiguousarray(numbers, tensor.dtype)
         os.pwrite(self._out, data.data, start + block.first * data.itemsize)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, while it is being written."""
+        return Path(self._file.name)
+
+    def settle(self) -> None:
+        """Wait until the disk has what was written."""
+        os.fdatasync(self._out)

@@ -1,6 +1,7 @@
 """The server's conversation with the sites, over a grid of Flower's that nobody answers."""
 
 import time
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -157,3 +158,40 @@ def test_an_update_with_a_number_that_is_not_finite_is_rejected(tmp_path, bad, c
         assert answer.weights is None
     else:
         np.testing.assert_array_equal(answer.weights.load()["w"], update)
+
+
+class Slow(Trained):
+    """A grid with a site that hands in its update after so many seconds."""
+
+    def __init__(self, store, update, after):
+        super().__init__(store, update)
+        self.asked, self.handed_in = [], None
+        self.timer = Timer(after, self.hand_in)
+
+    def push_messages(self, messages):
+        self.timer.start()
+        return super().push_messages(messages)
+
+    def hand_in(self):
+        replies = super().pull_messages(None)
+        self.handed_in, self.replies = time.monotonic(), replies
+
+    def pull_messages(self, _):
+        self.asked.append(time.monotonic())
+        return self.replies if self.handed_in else []
+
+
+def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_path):
+    store = Store(tmp_path)
+    update = {"w": np.full(700_000, 2.0, np.float32)}
+    grid = Slow(store, update, 1.8)
+    conversation = Conversation(grid, 7, None, True, store, by_files=lambda _: True)
+    conversation.nodes["north"] = 42
+    conversation._by_files.add(42)
+    model = store.keep({"w": np.ones(700_000, np.float32)})
+    order = Order(Instruction("train", 1, time.time() + 60), model)
+    answer = conversation.ask({"north": order}, time.time() + 60)["north"]
+    np.testing.assert_array_equal(answer.weights.load()["w"], update["w"])
+    before = [at for at in grid.asked if at < grid.handed_in]
+    assert len(before) < 12
+    assert grid.asked[-1] - grid.handed_in < 0.4

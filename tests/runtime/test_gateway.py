@@ -108,11 +108,12 @@ def gateway(deployment):
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(file.size))
+    inbox = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), inbox.capability)
     fetched = gateway(deployment).fetch(parcel, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
     table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
-    assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
+    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
     said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
@@ -121,7 +122,7 @@ def test_weights_pass_the_gateway_both_ways(deployment, store):
 
 def test_what_is_lent_is_not_more_than_that(deployment, store):
     file = store.keep({"a": np.zeros(3)})
-    down, up = store.publish(file)[0], store.accept(2 * 2**20)
+    down, up = store.publish(file)[0], store.accept(2 * 2**20).capability
     model, part = f"/v1/weights/down/{down}/model", f"/v1/weights/up/{up}/0001.1"
     with deployment.client() as client:
         for path in (model, part):
@@ -161,8 +162,8 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
     """The answer is there before the body is."""
     for path, status in (
         (f"/v1/weights/up/{'0' * 32}/0000.1", b"404"),
-        (f"/v1/weights/up/{store.accept(1)}/0001.1", b"404"),
-        (f"/v1/weights/up/{store.accept(1)}/0000.1", b"413"),
+        (f"/v1/weights/up/{store.accept(1).capability}/0001.1", b"404"),
+        (f"/v1/weights/up/{store.accept(1).capability}/0000.1", b"413"),
     ):
         length = 2**20 if status == b"404" else 2**20 + 1
         context = ssl.create_default_context(cafile=deployment.ca)
@@ -180,14 +181,15 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
 def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""
     file = store.keep(WEIGHTS)
-    parcel = Parcel(*store.publish(file), store.accept(file.size))
+    inbox = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), inbox.capability)
     with proxy(most=STEP + STEP // 2) as (address, asked):
         monkeypatch.setenv("HTTPS_PROXY", address)
         carrier = gateway(deployment)
         for _ in range(2):  # the second time over lines that have carried a part already
             carrier.fetch(parcel, time.time() + 60)
             table = carrier.send(parcel, Sealed.of(TRAINED), time.time() + 60)
-    assert np.array_equal(store.close(parcel.up, table).load()["a"], TRAINED["a"])
+    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
 
 

@@ -68,7 +68,8 @@ class Site:
 
     def parcel(self):
         file = self.store.keep(MODEL)
-        return Parcel(*self.store.publish(file), self.store.accept(file.size))
+        self.inbox = self.store.accept(file.size)
+        return Parcel(*self.store.publish(file), self.inbox.capability)
 
     def answer(self, message):
         return self.link.answer(message, Run(RUN, "h", {}), NODE)
@@ -94,7 +95,7 @@ def test_weights_travel_as_files_where_the_message_says_so(site):
     reply = site.answer(site.order(parcel))
     assert equal(site.received[0], MODEL)
     assert messages.weights_in(reply.content) is None
-    update = site.store.close(parcel.up, messages.table_in(reply.content))
+    update = site.inbox.close(messages.table_in(reply.content))
     assert equal(update.load(), TRAINED)
     assert messages.takes_files(reply.content)
 
@@ -107,7 +108,9 @@ def test_weights_travel_in_messages_where_they_came_so(site):
 
 
 def test_other_files_than_were_signed_are_not_fetched(site):
-    other = Parcel(*site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000))
+    other = Parcel(
+        *site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000).capability
+    )
     reply = site.answer(site.order(other, signed=site.parcel().digest))
     assert "the coordinator has not signed" in refusal(reply)
     in_message = site.answer(site.order(weights=TRAINED, signed=digest(MODEL)))

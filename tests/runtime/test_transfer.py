@@ -63,9 +63,9 @@ def soon():
     return time.time() + 20
 
 
-def asked(store, size=SIZE):
+def asked(inbox):
     """Return a parcel of a model of which the update has no part in common."""
-    return Parcel("0" * 32, NEVER_SEEN, store.accept(size))
+    return Parcel("0" * 32, NEVER_SEEN, inbox.capability)
 
 
 def test_the_model_arrives_in_sealed_memory(store, model):
@@ -75,9 +75,9 @@ def test_the_model_arrives_in_sealed_memory(store, model):
 
 
 def test_an_update_arrives_with_its_table(store):
-    parcel = asked(store)
-    table = Carrier(Folder(store.folder)).send(parcel, Sealed.of(WEIGHTS), soon())
-    update = store.close(parcel.up, table)
+    inbox = store.accept(SIZE)
+    table = Carrier(Folder(store.folder)).send(asked(inbox), Sealed.of(WEIGHTS), soon())
+    update = inbox.close(table)
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
     assert list((store.folder / "arriving").iterdir()) == []
 
@@ -86,9 +86,9 @@ def test_only_the_parts_that_a_cut_has_kept_back_are_carried_again(store, model)
     way = Faulty(store.folder, cuts=[1, 1, 2])
     Carrier(way).fetch(Parcel(*store.publish(model)), soon())
     assert sorted(way.carried) == list(range(PARTS))
-    parcel = asked(store)
+    inbox = store.accept(SIZE)
     way = Faulty(store.folder, cuts=[0, 2, 2])
-    store.close(parcel.up, Carrier(way).send(parcel, Sealed.of(WEIGHTS), soon()))
+    inbox.close(Carrier(way).send(asked(inbox), Sealed.of(WEIGHTS), soon()))
     assert sorted(way.carried) == list(range(PARTS))
 
 
@@ -119,7 +119,7 @@ def test_nobody_is_waited_for_longer_than_they_wait(store, model):
 
 
 def test_more_parts_than_were_lent_are_not_taken(store):
-    parcel = asked(store, SIZE - STEP)
+    parcel = asked(store.accept(SIZE - STEP))
     with pytest.raises(Failure, match="deadline"):
         Carrier(Folder(store.folder)).send(parcel, Sealed.of(WEIGHTS), soon())
     assert not (store.folder / "up" / parcel.up / f"{PARTS - 1:04d}.4").exists()
@@ -137,13 +137,14 @@ def test_parts_that_the_other_side_has_do_not_travel(store):
     carrier, model = Carrier(way := Faulty(store.folder)), store.keep(WEIGHTS)
     for number, carried in ((1.0, [*range(PARTS), PARTS - 1]), (2.0, [PARTS - 1])):
         way.carried.clear()
-        parcel = Parcel(*store.publish(model), store.accept(model.size))
+        inbox = store.accept(model.size)
+        parcel = Parcel(*store.publish(model), inbox.capability)
         if number == 2.0:  # a round that failed in between costs nothing
             carrier.fetch(parcel, soon())
         trained = {"a": carrier.fetch(parcel, soon()).weights["a"].copy()}
         trained["a"][-1] = number
         table = carrier.send(parcel, Sealed.of(trained), soon())
-        model = store.close(parcel.up, table, model, parcel.table)
+        model = inbox.close(table, model, parcel.table)
         np.testing.assert_array_equal(model.load()["a"], trained["a"])
         assert sorted(way.carried) == sorted(carried)
         assert carrier.fetched == (parcel.size if number == 1.0 else 0)

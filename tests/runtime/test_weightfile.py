@@ -101,3 +101,28 @@ def test_they_are_found_in_a_file_that_is_laid_out_in_another_way(tmp_path):
     save(tmp_path / "bad", {name: {**WEIGHTS, "b": bad}[name] for name in order})
     with pytest.raises(WeightsError, match="tensor b has NaN or infinite values"):
         passed_by(tmp_path / "bad", 64).require_finite(WeightFile(tmp_path / "bad"))
+
+
+def in_memory(path):
+    with path.open("rb", buffering=0) as source:
+        try:
+            return os.preadv(source.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+
+
+def test_a_file_that_is_done_with_leaves_memory_and_can_still_be_read(tmp_path):
+    save(tmp_path / "weights", WEIGHTS)
+    file = WeightFile(tmp_path / "weights")
+    with (tmp_path / "other").open("wb") as other:
+        other.write(b"other")
+        other.flush()
+        os.fsync(other.fileno())
+        os.posix_fadvise(other.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if in_memory(tmp_path / "other"):
+        pytest.skip("a file of this file system is always in memory")
+    assert in_memory(tmp_path / "weights")
+    file.leave_memory()
+    assert not in_memory(tmp_path / "weights")
+    for name, expected in WEIGHTS.items():
+        np.testing.assert_array_equal(file.load()[name], expected)

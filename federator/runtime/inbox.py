@@ -1,0 +1,115 @@
+"""An update on its way in: its parts are hashed while the others are still coming.
+
+So they are read while they are in memory anyhow, at a time when the server has little to do. What
+was hashed counts only if it is the same file still when the update is taken in: a part that comes
+again is a new file, and its time of change differs.
+"""
+
+import shutil
+import time
+import weakref
+from pathlib import Path
+
+from federator.runtime.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
+from federator.runtime.parcels import Part, Table, cut, is_known, name, step, whole, zeros
+from federator.runtime.weightfile import Piece, WeightFile
+from federator.runtime.weights import WeightsError
+
+
+class Lease:
+    """Removes a folder when it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+
+class Inbox:
+    """Takes in the parts of one update.
+
+    Args:
+        folder: in which they arrive.
+        closed: the folder to move that to, out of everybody's reach.
+        size: the bytes of all parts together.
+        look: sees what arrives, since it is read anyhow; what comes again it sees again.
+    """
+
+    def __init__(self, folder: Path, closed: Path, size: int, look: Look | None = None) -> None:
+        self._folder, self._closed, self._look = folder, closed, look
+        self._starts = {name(number, size): part.start for number, part in enumerate(cut(size))}
+        self._within = slice(0, step(size))
+        self._found: dict[str, Hashed] = {}
+
+    @property
+    def capability(self) -> str:
+        """Who knows it may write the parts."""
+        return self._folder.name
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part has arrived."""
+        return bool(self._found)
+
+    @property
+    def full(self) -> bool:
+        """Whether all parts have arrived; one that need not be sent never does."""
+        return len(self._found) == len(self._starts)
+
+    def glance(self, until: float) -> bool:
+        """Hash parts that have arrived, as many as can be begun until then (``monotonic``).
+
+        Return whether there were any.
+        """
+        new = {path.name for path in self._folder.iterdir()} & self._starts.keys()
+        new -= self._found.keys()
+        for part in sorted(new):
+            if time.monotonic() > until:
+                break
+            self._found[part] = hash_span(self._span(self._folder, part), self._look)
+        return bool(new)
+
+    def close(self, table: Table, model: WeightFile | None = None, given: Table = ()) -> WeightFile:
+        """Take in what was written; it is on disk for as long as the returned object is held.
+
+        Args:
+            table: the parts of the update, as the site tells them.
+            model: what the site had been given; parts that it has are not sent.
+            given: the parts of that.
+
+        Raises:
+            WeightsError: naming a part that is not what the table says.
+        """
+        lease = Lease(self._closed)
+        self._folder.rename(lease.folder)
+        if not table:
+            raise WeightsError("there is no update")
+        size, found = whole(table), self._arrived()
+        pieces: list[Piece] = []
+        for number, (part, where) in enumerate(zip(table, cut(size), strict=True)):
+            path = lease.folder / name(number, size)
+            if found.get(path.name) == part:
+                pieces.append(Piece(path, 0, part.size, lease))
+            elif path.name in found or not is_known(number, part, size, given):
+                raise WeightsError(f"part {number} is not what the site says it sent")
+            elif part == zeros(part.size):
+                with path.open("wb") as out:
+                    out.truncate(part.size)  # takes no place on disk
+                pieces.append(Piece(path, 0, part.size, lease))
+            elif model is not None:
+                pieces += model.pieces(where.start, where.stop)
+        return WeightFile(*pieces)
+
+    def _arrived(self) -> dict[str, Part]:
+        """Return what is in the parts that are there, by their names."""
+        found, new = dict[str, Part](), list[Span]()
+        for part in self._starts:
+            here, known = self._span(self._closed, part), self._found.get(part)
+            if known is not None and known.file == identity(here.path.stat()):
+                found[part] = known.part
+            elif here.path.exists():
+                new.append(here)
+        hashed = hash_spans(new, self._look)
+        return found | {span.path.name: one.part for span, one in zip(new, hashed, strict=True)}
+
+    def _span(self, folder: Path, part: str) -> Span:
+        return Span(folder / part, self._within, self._starts[part])
