@@ -213,14 +213,17 @@ class Conversation:
         """
         until, inboxes = time.monotonic() + pause, [item.inbox for item in sent.values()]
         updates = [inbox for inbox in inboxes if inbox is not None and not inbox.full]
-        stirs = False
+        last: float | None = None
         while sent and (left := until - time.monotonic()) > 0:
-            stirs |= sum(inbox.glance(until) for inbox in updates) > 0
-            if any(inbox.full for inbox in updates):
+            if sum(inbox.glance(until) for inbox in updates):
+                last = time.monotonic()
+            # What a site has not changed does not come: then an update has fewer parts.
+            rests = last is not None and time.monotonic() - last > _SLOW
+            if rests or any(inbox.full for inbox in updates):
                 return True, _SLOW
             time.sleep(min(tick, left))
         # Nobody has answered who has not sent an update, or while he does; but for a failure.
-        coming = stirs or not any(inbox.begun for inbox in updates)
+        coming = last is not None or not any(inbox.begun for inbox in updates)
         return False, _SLOWEST / 2 if len(updates) == len(sent) and coming else _SLOW
 
     def _give_up(
