@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 LONG = 1000  # epochs that take some seconds, for faults to happen meanwhile
+_LONGEST = timedelta(hours=1)  # of a test run
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
@@ -109,31 +111,39 @@ def to_ourselves(engine, name: str, sites: Iterable[str]) -> Iterator[None]:
 
     The documents give all test runs the same names, and what one that was killed left there (keys,
     database, results) would be taken for this run's: it is removed. What is somebody's who works on
-    this machine stays, and the test stops instead. An empty volume tells the two apart.
+    this machine stays, and the test stops instead. An empty volume of a test run's tells the two
+    apart: what was made long after it is not that run's.
     """
-    projects, label = [f"{name}-{one}" for one in ("server", *sites)], "com.docker.compose.project"
-    mark = f"tests-of-{name}"
-    killed = mark in engine("volume", "ls", "--quiet", f"--filter=name={mark}").splitlines()
+    label, mark, left = "com.docker.compose.project", f"tests-of-{name}", []
 
-    def remove() -> None:
-        for project in projects:
-            engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
+    def born(volume: str) -> datetime:
+        created = engine("volume", "inspect", "--format={{.CreatedAt}}", volume)
+        return datetime.fromisoformat(created)
 
-    for project in projects:
+    marked = mark in engine("volume", "ls", "--quiet", f"--filter=name={mark}").splitlines()
+    for project in (f"{name}-{one}" for one in ("server", *sites)):
         of_project = f"--filter=label={label}={project}"
         folders = f'--format={{{{.Label "{label}.working_dir"}}}}'
         containers = engine("container", "ls", "--all", of_project, folders).splitlines()
-        others = [engine(kind, "ls", "--quiet", of_project) for kind in ("volume", "network")]
-        ours = killed and all("/pytest-" in folder for folder in containers)
-        assert ours or not any((containers, *others)), f"the tests would remove your {project}"
-    if killed:
-        remove()
+        volumes = engine("volume", "ls", "--quiet", of_project).splitlines()
+        ours = all("/pytest-" in folder for folder in containers) and (
+            not volumes or (marked and all(born(one) - born(mark) < _LONGEST for one in volumes))
+        )
+        assert ours, f"the tests would remove your {project}"
+        left.append(project)
+
+    def remove() -> None:
+        for project in left:
+            engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
+        if mark in engine("volume", "ls", "--quiet").splitlines():
+            engine("volume", "rm", mark)
+
+    remove()
     engine("volume", "create", mark)
     try:
         yield
     finally:
         remove()
-        engine("volume", "rm", mark)
 
 
 class Rounds:

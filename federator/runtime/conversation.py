@@ -4,11 +4,12 @@ It never waits in silence: each wait has a deadline, and what is missing has a n
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from federator.errors import RunError
@@ -23,7 +24,7 @@ from federator.runtime.weightfile import Watch, WeightFile
 from federator.runtime.weights import WeightsError, digest, file_size, require_same
 
 # Each question costs the SuperLink some 12 ms of computing.
-_QUICK, _SLOW, _SLOWEST = 0.02, 0.2, 2.0
+_QUICK, _SLOW, _SELDOM, _SLOWEST = 0.02, 0.2, 1.0, 2.0
 _ROLL_CALL = 2.0
 # Flower announces all messages that are sent together before it sends what is in the first one,
 # for which its site asks again and again. (What they share, such as weights, is sent once.)
@@ -103,7 +104,9 @@ class Conversation:
         self._by_files: set[int] = set()
         self.store = store
         self._joining: dict[str, _Sent] = {}
+        self._greeting: Order | None = None
         self._greeted: set[int] = set()
+        self._awaited: set[str] = set()  # greetings for whose answers nobody has waited yet
         self._since: dict[int, str] = {}
         self._names: dict[int, str] = {}
         self.nodes: dict[str, int] = {}
@@ -117,8 +120,9 @@ class Conversation:
         or at ``deadline`` (epoch seconds).
         """
         answered: set[str] = set(self.nodes)
+        self._greeting = order
         while True:
-            self._greet(order)
+            self._greet(order, list(self._grid.get_nodes()))
             for answer in self._admitted(expected):
                 answered.add(answer.site)
                 yield answer
@@ -130,26 +134,24 @@ class Conversation:
     def welcome(self, order: Order, expected: frozenset[str], patience: float) -> Iterator[Answer]:
         """Greet the nodes that have appeared meanwhile, and yield who speaks up.
 
-        Waits for those that are greeted here, for ``patience`` seconds at most.
+        Waits for those that were greeted since the last time, for ``patience`` seconds at most.
         """
+        self._greeting = order
         # Who could not join when greeted before may have been mended meanwhile.
         self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
-        greeted = self._greet(order)
+        self._greet(order, list(self._grid.get_nodes()))
+        awaited, self._awaited = self._awaited, set()
         until = time.monotonic() + patience
         while True:
             yield from self._admitted(expected)
-            if self._joining.keys().isdisjoint(greeted) or time.monotonic() > until:
+            if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
                 return
             time.sleep(_QUICK)
 
-    def _greet(self, order: Order) -> set[str]:
-        """Greet the nodes that have appeared, and forget those that have gone.
-
-        Return the ids of the messages.
-        """
-        present, before = list(self._grid.get_nodes()), self._since
+    def _greet(self, order: Order, present: Sequence[NodeInfo]) -> None:
+        """Greet those of the present nodes that have appeared, and forget who is not among them."""
+        before, self._since = self._since, _activations(present)
         self._names = {node.node_id: node.name for node in present}
-        self._since = {node.node_id: node.last_activated_at for node in present}
         for key, item in list(self._joining.items()):
             if self._since.get(item.node) != before.get(item.node):
                 del self._joining[key]  # it was away meanwhile, and may not have heard
@@ -160,7 +162,7 @@ class Conversation:
         self._greeted |= fresh.keys()
         sent = self._send(fresh, order.instruction.expires)
         self._joining |= sent
-        return set(sent)
+        self._awaited |= sent.keys()
 
     def _admitted(self, expected: frozenset[str]) -> Iterator[Answer]:
         for node, answer in self._poll(self._joining):
@@ -181,14 +183,15 @@ class Conversation:
         sent = self._send({self.nodes[site]: order for site, order in orders.items()}, deadline)
         answers: dict[str, Answer] = {}
         pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
-        came, most = False, _SLOW
+        came = False
         while sent:
             before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._poll(sent)}
             if time.time() > deadline:
                 answers |= self._give_up(sent, names, "late")
             elif time.monotonic() > roll_call:
-                since = {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
+                present = list(self._grid.get_nodes())
+                since = _activations(present)
                 gone = {
                     key: item
                     for key, item in sent.items()
@@ -196,35 +199,29 @@ class Conversation:
                 }
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
+                if (greeting := self._greeting) and time.time() < greeting.instruction.expires:
+                    self._greet(greeting, present)  # so that it can answer before the next round
                 roll_call = time.monotonic() + _ROLL_CALL
             crowd, taken = max(1.0, len(sent) / _CROWD), time.monotonic() - began
             if len(sent) < before or came:
                 pause = _QUICK * crowd
             else:
+                # Who has yet to send an update has seldom answered.
+                seldom = all(item.inbox and not item.inbox.settled for item in sent.values())
+                most = _SELDOM if seldom else _SLOW
                 pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
-            came, most = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
+            came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
         self.store.withdraw()
         return {site: answers[site] for site in sorted(orders)}
 
-    def _wait(self, sent: Mapping[str, _Sent], pause: float, tick: float) -> tuple[bool, float]:
-        """Wait, at most until an update is there; hash meanwhile what has come of the updates.
-
-        Return whether one is there, and how long to wait the next time at most.
-        """
+    def _wait(self, sent: Mapping[str, _Sent], pause: float, tick: float) -> bool:
+        """Wait; hash meanwhile what has come of the updates. Return at once, and True, for one."""
         until, inboxes = time.monotonic() + pause, [item.inbox for item in sent.values()]
-        updates = [inbox for inbox in inboxes if inbox is not None and not inbox.full]
-        last: float | None = None
         while sent and (left := until - time.monotonic()) > 0:
-            if sum(inbox.glance(until) for inbox in updates):
-                last = time.monotonic()
-            # What a site has not changed does not come: then an update has fewer parts.
-            rests = last is not None and time.monotonic() - last > _SLOW
-            if rests or any(inbox.full for inbox in updates):
-                return True, _SLOW
+            if sum(inbox.glance(until) for inbox in inboxes if inbox is not None):
+                return True
             time.sleep(min(tick, left))
-        # Nobody has answered who has not sent an update, or while he does; but for a failure.
-        coming = last is not None or not any(inbox.begun for inbox in updates)
-        return False, _SLOWEST / 2 if len(updates) == len(sent) and coming else _SLOW
+        return False
 
     def _give_up(
         self, sent: dict[str, _Sent], names: Mapping[int, str], reason: str
@@ -377,3 +374,8 @@ class Conversation:
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
         watch.require_finite(update)
         return update, size, up
+
+
+def _activations(present: Sequence[NodeInfo]) -> dict[int, str]:
+    """Return when each node has connected: what differs if it was away meanwhile."""
+    return {node.node_id: node.last_activated_at for node in present}

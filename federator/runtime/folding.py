@@ -94,8 +94,9 @@ def fold(
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
-            pool.submit(model.settle)  # the disk writes while the parts are hashed
+            written = pool.submit(model.sync)  # the disk writes while the parts are hashed
             table = hash_file(model.path)
+            written.result()
     return folder.load(number, table)
 
 

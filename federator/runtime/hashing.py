@@ -31,7 +31,7 @@ class Hashed(NamedTuple):
 
 
 def identity(file: os.stat_result) -> tuple[int, ...]:
-    """Return what differs for a file that has another one's name, or was written to since."""
+    """Return what changes when a file is replaced or written to."""
     return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
 
 

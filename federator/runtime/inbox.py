@@ -15,6 +15,8 @@ from federator.runtime.parcels import Part, Table, cut, is_known, name, step, wh
 from federator.runtime.weightfile import Piece, WeightFile
 from federator.runtime.weights import WeightsError
 
+_MOMENT = 0.2
+
 
 class Lease:
     """Removes a folder when it is let go."""
@@ -32,6 +34,9 @@ class Inbox:
         closed: the folder to move that to, out of everybody's reach.
         size: the bytes of all parts together.
         look: sees what arrives, since it is read anyhow; what comes again it sees again.
+
+    Attributes:
+        settled: whether no more parts are to be expected, as far as could be seen.
     """
 
     def __init__(self, folder: Path, closed: Path, size: int, look: Look | None = None) -> None:
@@ -39,34 +44,30 @@ class Inbox:
         self._starts = {name(number, size): part.start for number, part in enumerate(cut(size))}
         self._within = slice(0, step(size))
         self._found: dict[str, Hashed] = {}
+        self._newest = 0.0
+        self.settled = False
 
     @property
     def capability(self) -> str:
         """Who knows it may write the parts."""
         return self._folder.name
 
-    @property
-    def begun(self) -> bool:
-        """Whether a part has arrived."""
-        return bool(self._found)
-
-    @property
-    def full(self) -> bool:
-        """Whether all parts have arrived; one that need not be sent never does."""
-        return len(self._found) == len(self._starts)
-
     def glance(self, until: float) -> bool:
         """Hash parts that have arrived, as many as can be begun until then (``monotonic``).
 
-        Return whether there were any.
+        Return whether the update has settled with this: all parts are there, or no more have come
+        for a moment, since a part that the site has not changed does not come.
         """
-        new = {path.name for path in self._folder.iterdir()} & self._starts.keys()
-        new -= self._found.keys()
-        for part in sorted(new):
+        parts = {path.name for path in self._folder.iterdir()} & self._starts.keys()
+        for part in sorted(parts - self._found.keys()):
             if time.monotonic() > until:
-                break
+                return False
             self._found[part] = hash_span(self._span(self._folder, part), self._look)
-        return bool(new)
+            self._newest, self.settled = time.monotonic(), False
+        full = len(self._found) == len(self._starts)
+        rests = bool(self._found) and time.monotonic() - self._newest > _MOMENT
+        before, self.settled = self.settled, full or rests
+        return self.settled and not before
 
     def close(self, table: Table, model: WeightFile | None = None, given: Table = ()) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
@@ -104,9 +105,11 @@ class Inbox:
         found, new = dict[str, Part](), list[Span]()
         for part in self._starts:
             here, known = self._span(self._closed, part), self._found.get(part)
+            if not here.path.exists():
+                continue
             if known is not None and known.file == identity(here.path.stat()):
                 found[part] = known.part
-            elif here.path.exists():
+            else:
                 new.append(here)
         hashed = hash_spans(new, self._look)
         return found | {span.path.name: one.part for span, one in zip(new, hashed, strict=True)}

@@ -146,7 +146,7 @@ class WeightFile:
     def leave_memory(self) -> None:
         """Give back the memory that the file is kept in; who reads it again reads the disk."""
         for piece in self._pieces:
-            with piece.path.open("rb") as source:
+            with suppress(OSError), piece.path.open("rb") as source:
                 os.posix_fadvise(source.fileno(), piece.start, piece.size, os.POSIX_FADV_DONTNEED)
 
     def pieces(self, first: int, last: int) -> list[Piece]:
@@ -259,6 +259,10 @@ class Draft:
         """Where the file is, while it is being written."""
         return Path(self._file.name)
 
-    def settle(self) -> None:
-        """Wait until the disk has what was written."""
+    def sync(self) -> None:
+        """Wait until the disk has what was written.
+
+        Raises:
+            OSError: if it does not take it; the disk may say so only once.
+        """
         os.fdatasync(self._out)

@@ -113,6 +113,37 @@ def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path):
     assert [again.metadata.dst_node_id for again in grid.sent] == [greeting.metadata.dst_node_id]
 
 
+class Crowded(Silent):
+    """A grid whose second node appears while the first one trains, and answers a greeting later."""
+
+    def get_nodes(self):
+        here = super().get_nodes()
+        return [*here, NodeInfo(node_id=43, name="south")] if self.sent else here
+
+    def pull_messages(self, _):
+        greetings = [message for message in self.sent if message.metadata.dst_node_id == 43]
+        heard = [one for one in greetings if time.time() > one.metadata.created_at + 0.7]
+        for greeting in heard:
+            greeting.metadata.__dict__["_message_id"] = "to 43"
+        return [messages.failure_reply(Failure("no-worker"), one, "south") for one in heard]
+
+
+@pytest.mark.parametrize("seconds", [3.5, 2.4], ids=["before the round ends", "after it"])
+def test_who_comes_during_a_round_is_greeted_in_it(tmp_path, seconds):
+    """Its answer is there when the next round begins, or is waited for then."""
+    grid = Crowded()
+    conversation = Conversation(grid, 7, None, True, Store(tmp_path), lambda _: False)
+    greeting = Order(Instruction("join", 0, time.time() + 60))
+    conversation.nodes["north"] = 42
+    assert list(conversation.welcome(greeting, frozenset(), 0.0)) == []
+    order = Order(Instruction("evaluate", 1, time.time() + 60))
+    assert conversation.ask({"north": order}, time.time() + seconds)["north"].failure
+    assert [message.metadata.dst_node_id for message in grid.sent] == [42, 43]
+    patience = 0.0 if seconds == 3.5 else 2.0
+    answers = list(conversation.welcome(greeting, frozenset(), patience))
+    assert [answer.site for answer in answers] == ["south"]
+
+
 SETS = ("trainset", "valset", "testset")
 
 
@@ -173,25 +204,25 @@ class Slow(Trained):
         return super().push_messages(messages)
 
     def hand_in(self):
-        replies = super().pull_messages(None)
-        self.handed_in, self.replies = time.monotonic(), replies
+        self.replies = super().pull_messages(None)
+        self.handed_in = time.monotonic()
 
     def pull_messages(self, _):
         self.asked.append(time.monotonic())
         return self.replies if self.handed_in else []
 
 
-def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_path):
-    store = Store(tmp_path)
-    update = {"w": np.full(700_000, 2.0, np.float32)}
-    grid = Slow(store, update, 1.8)
+@pytest.mark.parametrize("changed", [slice(None), slice(0, 1)], ids=["all parts", "one part"])
+def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_path, changed):
+    store, model = Store(tmp_path), np.ones(700_000, np.float32)
+    update = model.copy()
+    update[changed] = 2.0
+    grid = Slow(store, {"w": update}, 3.0)
     conversation = Conversation(grid, 7, None, True, store, by_files=lambda _: True)
-    conversation.nodes["north"] = 42
+    conversation.nodes["north"], conversation._since[42] = 42, ""
     conversation._by_files.add(42)
-    model = store.keep({"w": np.ones(700_000, np.float32)})
-    order = Order(Instruction("train", 1, time.time() + 60), model)
+    order = Order(Instruction("train", 1, time.time() + 60), store.keep({"w": model}))
     answer = conversation.ask({"north": order}, time.time() + 60)["north"]
-    np.testing.assert_array_equal(answer.weights.load()["w"], update["w"])
-    before = [at for at in grid.asked if at < grid.handed_in]
-    assert len(before) < 12
-    assert grid.asked[-1] - grid.handed_in < 0.4
+    np.testing.assert_array_equal(answer.weights.load()["w"], update)
+    assert len([at for at in grid.asked if at < grid.handed_in]) < 14
+    assert grid.asked[-1] - grid.handed_in < 0.5

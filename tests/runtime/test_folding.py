@@ -1,6 +1,7 @@
 """Folding gives what Flower's own strategies give, over five rounds, and keeps integer types."""
 
 import tracemalloc
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from federator.runtime import folding
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.folding import is_plain
+from federator.runtime.hashing import hash_file
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import save
 
@@ -175,6 +177,32 @@ def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
     with pytest.raises(KeyError):
         folding.fold(flower.FedAdam(), 1, Checkpoint(0, model), [update], [1], RunFolder(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "update"]
+
+
+@pytest.fixture
+def fold_of_one(tmp_path):
+    """Fold a small update in a folder of its own."""
+    for name in ("model", "update"):
+        save(tmp_path / name, {"a": np.ones(300_000, np.float32)})
+    model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
+    folder = RunFolder(tmp_path / "run")
+    return lambda: folding.fold(flower.FedAvg(), 1, Checkpoint(0, model), [update], [1], folder)
+
+
+def test_the_next_model_comes_with_the_table_of_its_parts(fold_of_one, tmp_path):
+    assert fold_of_one().weights.table == hash_file(tmp_path / "run" / "round-001.safetensors")
+
+
+def test_a_disk_that_does_not_take_the_model_leaves_no_checkpoint(
+    fold_of_one, tmp_path, monkeypatch
+):
+    """The kernel says so once: who asks first must not keep it to himself."""
+    failed = Mock(side_effect=OSError("no space left on device"))
+    monkeypatch.setattr("os.fdatasync", failed)
+    with pytest.raises(OSError, match="no space"):
+        fold_of_one()
+    failed.assert_called_once()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 class OfMyOwn(flower.FedAvg):
