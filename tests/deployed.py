@@ -114,14 +114,15 @@ def to_ourselves(engine, name: str, sites: Iterable[str]) -> Iterator[None]:
     this machine stays, and the test stops instead. An empty volume of a test run's tells the two
     apart: what was made long after it is not that run's.
     """
-    label, mark, left = "com.docker.compose.project", f"tests-of-{name}", []
+    label, mark = "com.docker.compose.project", f"tests-of-{name}"
+    projects = [f"{name}-{one}" for one in ("server", *sites)]
 
     def born(volume: str) -> datetime:
         created = engine("volume", "inspect", "--format={{.CreatedAt}}", volume)
         return datetime.fromisoformat(created)
 
     marked = mark in engine("volume", "ls", "--quiet", f"--filter=name={mark}").splitlines()
-    for project in (f"{name}-{one}" for one in ("server", *sites)):
+    for project in projects:
         of_project = f"--filter=label={label}={project}"
         folders = f'--format={{{{.Label "{label}.working_dir"}}}}'
         containers = engine("container", "ls", "--all", of_project, folders).splitlines()
@@ -130,10 +131,9 @@ def to_ourselves(engine, name: str, sites: Iterable[str]) -> Iterator[None]:
             not volumes or (marked and all(born(one) - born(mark) < _LONGEST for one in volumes))
         )
         assert ours, f"the tests would remove your {project}"
-        left.append(project)
 
     def remove() -> None:
-        for project in left:
+        for project in projects:
             engine("compose", f"--project-name={project}", "down", "--volumes", "--timeout=2")
         if mark in engine("volume", "ls", "--quiet").splitlines():
             engine("volume", "rm", mark)

@@ -120,7 +120,6 @@ class Conversation:
         or at ``deadline`` (epoch seconds).
         """
         answered: set[str] = set(self.nodes)
-        self._greeting = order
         while True:
             self._greet(order, list(self._grid.get_nodes()))
             for answer in self._admitted(expected):
@@ -136,7 +135,6 @@ class Conversation:
 
         Waits for those that were greeted since the last time, for ``patience`` seconds at most.
         """
-        self._greeting = order
         # Who could not join when greeted before may have been mended meanwhile.
         self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
         self._greet(order, list(self._grid.get_nodes()))
@@ -150,6 +148,7 @@ class Conversation:
 
     def _greet(self, order: Order, present: Sequence[NodeInfo]) -> None:
         """Greet those of the present nodes that have appeared, and forget who is not among them."""
+        self._greeting = order
         before, self._since = self._since, _activations(present)
         self._names = {node.node_id: node.name for node in present}
         for key, item in list(self._joining.items()):

@@ -69,6 +69,7 @@ def fold(
     updates: Sequence[WeightFile],
     examples: Sequence[int],
     folder: RunFolder,
+    hashed: bool = True,
 ) -> Checkpoint:
     """Make the next global model, and keep it with what the strategy remembers.
 
@@ -79,6 +80,7 @@ def fold(
         updates: one per site, with the model's tensors, in the order of the sites' names.
         examples: number of training examples of each.
         folder: where results go.
+        hashed: whether the model travels as it is, so that the hashes of its parts are needed.
     """
     shares = [count / sum(examples) for count in examples]
     most = min(BLOCK, _AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
@@ -95,7 +97,7 @@ def fold(
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
             written = pool.submit(model.sync)  # the disk writes while the parts are hashed
-            table = hash_file(model.path)
+            table = hash_file(model.path) if hashed else ()
             written.result()
     return folder.load(number, table)
 

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import stat
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from federator.runtime.admission import (
     out_of_reach,
 )
 from federator.runtime.doctor import Finding
+from federator.runtime.proxy import host_of, proxy_for
 
 _LAST_DAYS = 7
 
@@ -64,10 +64,8 @@ def _described(key: Path, fingerprint: str) -> Finding:
 
 def _name(server: str) -> Finding:
     """Look the name up that is connected to: the proxy's, or the server's."""
-    host = urlsplit(f"//{server}").hostname or ""
-    proxy = urllib.request.getproxies().get("https")
-    through = proxy if proxy and not urllib.request.proxy_bypass(host) else None
-    looked_up = urlsplit(through).hostname or through if through else host
+    through = proxy_for(server)
+    looked_up = urlsplit(through).hostname or through if through else host_of(server)
     kind = "the proxy's name" if through else "the server's name"
     try:
         address = socket.getaddrinfo(looked_up, None, type=socket.SOCK_STREAM)[0][4][0]

@@ -121,6 +121,7 @@ class Server:
             [answer.weights for answer in done if answer.weights is not None],
             [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
             self.folder,
+            hashed=self.settings.encoding == EXACT,
         )
         before.weights.leave_memory()
         self.record.write_round(FEDERATION, number, answers, time.monotonic() - started)

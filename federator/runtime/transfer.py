@@ -15,7 +15,6 @@ import secrets
 import socket
 import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from federator.runtime.parcels import (
     travelled,
     zeros,
 )
+from federator.runtime.proxy import proxy_for
 from federator.runtime.sealed import Sealed
 from federator.runtime.store import ARRIVING, DOWN, MODEL, SLOTS, UP
 
@@ -149,11 +149,10 @@ class Gateway:
         self._idle.append(connection)
 
     def _connection(self) -> http.client.HTTPSConnection:
-        host = urlsplit(f"//{self._server}").hostname or ""
-        proxy = urllib.request.getproxies().get("https")
-        if not proxy or urllib.request.proxy_bypass(host):
+        proxy = proxy_for(self._server)
+        if proxy is None:
             return self._encrypted(self._server)
-        through = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+        through = urlsplit(proxy)
         connection = self._encrypted(f"{through.hostname}:{through.port or 80}")
         login = {}
         if through.username:

@@ -213,10 +213,8 @@ class Watch:
         Raises:
             WeightsError: naming the first tensor with such a number.
         """
-        whole = sum(self._seen.values()) == self._size and self._places == list(
-            file._places.items()
-        )
-        if self._torn or not whole:
+        whole = sum(self._seen.values()) == self._size
+        if self._torn or not whole or self._places != list(file._places.items()):
             file.require_finite()
         elif bad := [name for name, _ in self._places if name in self._bad]:
             raise _not_finite(bad[0])
@@ -244,20 +242,20 @@ class Draft:
     def __init__(self, out: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
         start, size = head(tensors), file_size(tensors)
         self._places = read_head(start, size)
-        self._file, self._out = out, out.fileno()
-        os.pwrite(self._out, start, 0)
-        os.truncate(self._out, size)
+        self._out = out
+        os.pwrite(out.fileno(), start, 0)
+        os.truncate(out.fileno(), size)
 
     def write(self, block: Block, numbers: npt.NDArray[Any]) -> None:
         """Write a block's numbers, as the tensor's type."""
         tensor, start = self._places[block.name]
         data = np.ascontiguousarray(numbers, tensor.dtype)
-        os.pwrite(self._out, data.data, start + block.first * data.itemsize)
+        os.pwrite(self._out.fileno(), data.data, start + block.first * data.itemsize)
 
     @property
     def path(self) -> Path:
         """Where the file is, while it is being written."""
-        return Path(self._file.name)
+        return Path(self._out.name)
 
     def sync(self) -> None:
         """Wait until the disk has what was written.
@@ -265,4 +263,4 @@ class Draft:
         Raises:
             OSError: if it does not take it; the disk may say so only once.
         """
-        os.fdatasync(self._out)
+        os.fdatasync(self._out.fileno())

@@ -186,11 +186,16 @@ def fold_of_one(tmp_path):
         save(tmp_path / name, {"a": np.ones(300_000, np.float32)})
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     folder = RunFolder(tmp_path / "run")
-    return lambda: folding.fold(flower.FedAvg(), 1, Checkpoint(0, model), [update], [1], folder)
+    before = Checkpoint(0, model)
+    return lambda **how: folding.fold(flower.FedAvg(), 1, before, [update], [1], folder, **how)
 
 
 def test_the_next_model_comes_with_the_table_of_its_parts(fold_of_one, tmp_path):
     assert fold_of_one().weights.table == hash_file(tmp_path / "run" / "round-001.safetensors")
+
+
+def test_a_model_that_travels_otherwise_is_not_hashed(fold_of_one):
+    assert fold_of_one(hashed=False).weights.table == ()
 
 
 def test_a_disk_that_does_not_take_the_model_leaves_no_checkpoint(

@@ -1,0 +1,32 @@
+"""Through which proxy a site connects."""
+
+import pytest
+
+from federator.runtime.proxy import host_of, proxy_for
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://ada:secret@proxy:3128"}, "http://ada:secret@proxy:3128"),
+        ({"HTTPS_PROXY": "proxy:3128"}, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "example.org"}, None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "example.com"}, "http://proxy"),
+    ],
+)
+def test_the_proxy_that_the_environment_names(monkeypatch, settings, expected):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for("fl.example.org:443") == expected
+
+
+def test_the_name_of_a_server():
+    assert host_of("fl.example.org:443") == "fl.example.org"
+    assert host_of("[::1]:443") == "::1"
