@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from federator.runtime.sealed import NotSealed, Sealed
+from federator.runtime.sealed import NotSealed, Refillable, Sealed
 
 VERSION = 1
 _PACKET = 192 * 1024
@@ -22,10 +22,15 @@ class HandoverError(Exception):
 
 
 class Channel:
-    """One connected end."""
+    """One connected end.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
+    Args:
+        connection: a connected socket.
+        trusting: whether the other end may still change the weights that it hands over.
+    """
+
+    def __init__(self, connection: socket.socket, trusting: bool = False) -> None:
+        self._socket, self._trusting = connection, trusting
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for ``select``."""
@@ -35,7 +40,9 @@ class Channel:
         """Hang up; the other end is told by the end of its stream."""
         self._socket.close()
 
-    def send(self, packet: Mapping[str, object], weights: Sealed | None = None) -> None:
+    def send(
+        self, packet: Mapping[str, object], weights: Sealed | Refillable | None = None
+    ) -> None:
         """Send one packet.
 
         Raises:
@@ -58,7 +65,7 @@ class Channel:
         """
         try:
             data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, 1)
-            sealed = Sealed(fds[0]) if fds else None
+            sealed = Sealed(fds[0], self._trusting) if fds else None
         except OSError as error:
             raise HandoverError(f"the other side is gone ({error.strerror})") from None
         except NotSealed:
@@ -130,7 +137,7 @@ class Counter:
 
 
 def connect(path: Path, patience: float) -> Channel:
-    """Connect a worker to its link, retrying for ``patience`` seconds.
+    """Connect a worker to its link, which it trusts, retrying for ``patience`` seconds.
 
     Raises:
         HandoverError: if no link listens there.
@@ -140,7 +147,7 @@ def connect(path: Path, patience: float) -> Channel:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(str(path))
-            return Channel(connection)
+            return Channel(connection, trusting=True)
         except OSError as error:
             connection.close()
             if time.monotonic() > deadline:

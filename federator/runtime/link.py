@@ -36,7 +36,7 @@ from federator.runtime.instructions import (
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.parcels import Parcel, ParcelError, Table
-from federator.runtime.sealed import Sealed
+from federator.runtime.sealed import Refillable, Sealed
 from federator.runtime.transfer import Carrier, Folder, Gateway
 from federator.runtime.weights import (
     Tensor,
@@ -67,7 +67,7 @@ class _Errand:
     """An instruction, the weights that came with it, and their parcel if they came as files."""
 
     instruction: Instruction
-    weights: Sealed | None
+    weights: Sealed | Refillable | None
     parcel: Parcel | None = None
 
 
@@ -225,8 +225,9 @@ class Link:
         fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
         if trained is not None and self.carrier and errand.parcel:
             asked = errand.instruction
-            instead = asked.encoding == EXACT  # else it is no model, but a difference
-            table = self.carrier.send(errand.parcel, trained, asked.expires, instead)
+            # What one site alone has trained is the next model, if it is one, and no difference.
+            alone = asked.encoding == EXACT and (asked.sites == 1 or asked.model == self.site)
+            table = self.carrier.send(errand.parcel, trained, asked.expires, alone)
         said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
         weights = trained.weights if trained is not None and not table else None
         return messages.outcome_reply(message, said, outcome, weights)

@@ -1,7 +1,9 @@
-"""Weights in sealed memory: what was checked is what is sent, since nobody can change it any more.
+"""Weights in sealed memory, of which the descriptor passes between a site's two processes.
 
-A memory file (``memfd_create``) is filled, then sealed (``F_SEAL_WRITE``). Its descriptor passes
-between a site's two processes; its bytes pass straight between it and the network.
+An update is sealed for good (``F_SEAL_WRITE``): what was checked is what is sent, since nobody can
+change it any more. The model is sealed but for the link (``F_SEAL_FUTURE_WRITE``), which receives
+the next one into the same memory: getting fresh memory for a large model, and giving it back, costs
+as much as receiving it.
 """
 
 import fcntl
@@ -12,7 +14,9 @@ from typing import Self
 
 from federator.runtime.weights import Weights, WeightsError, read_from, write
 
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_SEALS = _FIXED | fcntl.F_SEAL_WRITE
+_FUTURE_WRITE = 0x10  # fcntl's F_SEAL_FUTURE_WRITE, which Python has a name for from 3.13 on
 
 
 class NotSealed(Exception):
@@ -24,6 +28,7 @@ class Sealed:
 
     Args:
         fd: the file's descriptor; from now on this object's.
+        trusting: whether whoever has made it may still change it.
 
     Attributes:
         buffer: the whole file, in the safetensors format.
@@ -34,23 +39,29 @@ class Sealed:
         WeightsError: if it does not hold weights.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, trusting: bool = False) -> None:
         self.fd = fd
         try:
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         except OSError:
             seals = 0
+        if trusting and seals & _FUTURE_WRITE:
+            seals |= fcntl.F_SEAL_WRITE
         if seals & _SEALS != _SEALS:
             raise NotSealed
         if (length := os.fstat(fd).st_size) == 0:
             raise WeightsError("not weights in the safetensors format (empty)")
-        mapped = mmap.mmap(fd, length, prot=mmap.PROT_READ)
-        mapped.madvise(mmap.MADV_SEQUENTIAL)  # or the kernel keeps book of what was read last
-        self.buffer = memoryview(mapped)
+        self._mapped = mmap.mmap(fd, length, prot=mmap.PROT_READ)
+        self._mapped.madvise(mmap.MADV_SEQUENTIAL)  # or the kernel keeps book of what was read last
+        self.buffer = memoryview(self._mapped)
         self.weights: Weights = read_from(self.buffer)
 
     def __del__(self) -> None:
         os.close(self.fd)
+
+    def unmap(self, where: slice) -> None:
+        """Have bytes no longer count as this process's memory, until they are read again."""
+        self._mapped.madvise(mmap.MADV_DONTNEED, where.start, where.stop - where.start)
 
     @classmethod
     def of(cls, weights: Weights) -> Self:
@@ -80,6 +91,36 @@ class Sealed:
             os.close(fd)
             raise
         return cls(fd)
+
+
+class Refillable:
+    """Memory for weights that only this process can write to, again and again.
+
+    Args:
+        size: in bytes; they are zeros at first.
+
+    Attributes:
+        fd: the descriptor of the memory file, by which others can read it.
+        buffer: the whole of it, writable.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.fd = _memory()
+        os.ftruncate(self.fd, size)
+        self.buffer = memoryview(mmap.mmap(self.fd, size))  # what is mapped now stays writable
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _FIXED | _FUTURE_WRITE)
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    @property
+    def weights(self) -> Weights:
+        """Views of what is in it now.
+
+        Raises:
+            WeightsError: if that is no weights.
+        """
+        return read_from(self.buffer.toreadonly())
 
 
 def _memory() -> int:

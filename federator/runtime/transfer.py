@@ -6,11 +6,8 @@ from the server that the site's file names and a capability: a message cannot le
 """
 
 import base64
-import hashlib
 import http.client
-import io
 import logging
-import os
 import secrets
 import socket
 import ssl
@@ -32,11 +29,10 @@ from federator.runtime.parcels import (
     is_known,
     name,
     sha256,
-    travelled,
     zeros,
 )
 from federator.runtime.proxy import proxy_for
-from federator.runtime.sealed import Sealed
+from federator.runtime.sealed import Refillable, Sealed
 from federator.runtime.store import ARRIVING, DOWN, MODEL, SLOTS, UP
 
 log = logging.getLogger("federator")
@@ -48,7 +44,6 @@ _LONGEST_PAUSE = 5.0
 _SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
 _UNHEARD = 30  # seconds after which it does if nothing of what was sent has arrived
 _SLICE = 2**20
-_PIECE = 2**18
 
 
 class Gone(Exception):
@@ -58,8 +53,8 @@ class Gone(Exception):
 class Way(Protocol):
     """The way to the server's store. An ``OSError`` says that it may be tried again."""
 
-    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
-        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
 
     def put(self, capability: str, part: str, data: memoryview) -> None:
         """Write a part of an update, by its name."""
@@ -71,12 +66,12 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
-        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
         try:
             with (self._path / DOWN / capability / MODEL).open("rb", buffering=0) as source:
-                source.seek(where.start)
-                yield from _pieces(source, where.stop - where.start)
+                source.seek(start)
+                source.readinto(into)
         except FileNotFoundError:
             raise Gone from None
 
@@ -106,14 +101,11 @@ class Gateway:
         self._context = ssl.create_default_context(cafile=authorities)
         self._idle: list[http.client.HTTPSConnection] = []
 
-    def get(self, capability: str, where: slice) -> Iterator[memoryview]:
-        """Yield the model's bytes there, piece by piece; a piece is valid until the next one."""
-        bounds, missing = f"bytes={where.start}-{where.stop - 1}", where.stop - where.start
-        with self._answer("GET", f"down/{capability}/{MODEL}", {"Range": bounds}) as answer:
-            for piece in _pieces(answer, missing):
-                yield piece
-                missing -= len(piece)
-            if missing:
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
+        bounds = {"Range": f"bytes={start}-{start + len(into) - 1}"}
+        with self._answer("GET", f"down/{capability}/{MODEL}", bounds) as answer:
+            if answer.readinto(into) != len(into):
                 raise OSError(f"{self._server} sends another number of bytes")
 
     def put(self, capability: str, part: str, data: memoryview) -> None:
@@ -181,89 +173,72 @@ class Carrier:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self._last: tuple[Table, Sealed] | None = None
+        self._model = Refillable(1)
+        self._table: list[Part | None] = []  # what is in it
         self.fetched = 0
 
-    def fetch(self, parcel: Parcel, expires: float) -> Sealed:
-        """Return the weights of a parcel. They are kept for the parts that the next has of them.
+    def fetch(self, parcel: Parcel, expires: float) -> Refillable:
+        """Return the weights of a parcel, in memory that the next ones are received into as well.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
             Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
             WeightsError: if they are no weights.
         """
-        table, last = self._last or ((), None)
-        self.fetched = travelled(parcel.table, table)
-        if table == parcel.table and last is not None:
-            return last
-        if not set(table) & set(parcel.table):
-            table, last, self._last = (), None, None  # so that there is one model here, not two
+        if len(self._model.buffer) != parcel.size:
+            del self._model  # so that there is one model here, not two
+            self._model = Refillable(parcel.size)
+            self._table = [zeros(part.size) for part in parcel.table]
 
-        def fill(fd: int) -> None:
-            def fetch(where: slice) -> Part:
-                hashed, at = hashlib.sha256(), where.start
-                for piece in self._way.get(parcel.down, where):
-                    hashed.update(piece)
-                    at += os.pwrite(fd, piece, at)
-                return Part(at - where.start, hashed.hexdigest())
+        def receive(where: slice) -> Part:
+            part = self._model.buffer[where]
+            self._way.get(parcel.down, where.start, part)
+            return Part(len(part), sha256(part))
 
-            def have(number: int, where: slice) -> None:
-                part = parcel.table[number]
-                if is_known(number, part, parcel.size, table):
-                    if last is not None and part != zeros(part.size):  # as new memory is
-                        os.pwrite(fd, last.buffer[where], where.start)
-                    return
-                for _ in range(2):
-                    if patiently(lambda: fetch(where), expires) == part:
-                        return
+        def have(number: int, where: slice) -> int:
+            part = parcel.table[number]
+            if self._table[number] == part:
+                return 0
+            self._table[number] = None
+            if empty := part == zeros(part.size):
+                self._model.buffer[where] = bytes(part.size)
+            elif part not in (patiently(lambda: receive(where), expires) for _ in range(2)):
                 raise InstructionError(f"part {number} of the model is not the coordinator's")
+            self._table[number] = part
+            return 0 if empty else part.size
 
-            _side_by_side(have, parcel.size)
+        self.fetched = sum(_side_by_side(have, parcel.size))
+        return self._model
 
-        weights = Sealed.filled(parcel.size, fill)
-        self._last = parcel.table, weights
-        return weights
-
-    def send(self, parcel: Parcel, weights: Sealed, expires: float, instead: bool = True) -> Table:
+    def send(
+        self, parcel: Parcel, weights: Sealed, expires: float, next_model: bool = False
+    ) -> Table:
         """Hand in what became of a parcel's weights; return the table of the parts.
 
-        ``instead`` says that the update is kept in the model's place, since the next model may
-        have more parts of it. The model goes before the update does, so that there are never more
-        than two of them here, the worker's included.
+        ``next_model`` says that the update will be the next model, so that it need not come.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
         size = len(weights.buffer)
 
-        def look(_: int, where: slice) -> Part:
-            return Part(where.stop - where.start, sha256(weights.buffer[where]))
+        def send(number: int, where: slice) -> Part:
+            data = weights.buffer[where]
+            part = Part(len(data), sha256(data))
+            if not is_known(number, part, size, parcel.table):
+                patiently(lambda: self._way.put(parcel.up, name(number, size), data), expires)
+                if next_model:
+                    self._model.buffer[where], self._table[number] = data, part
+            weights.unmap(where)
+            return part
 
-        table = tuple(_side_by_side(look, size))
-        if instead:
-            self._last = table, weights
-
-        def send(number: int, where: slice) -> None:
-            if not is_known(number, table[number], size, parcel.table):
-                data, part = weights.buffer[where], name(number, size)
-                patiently(lambda: self._way.put(parcel.up, part, data), expires)
-
-        _side_by_side(send, size)
-        return table
+        return tuple(_side_by_side(send, size))
 
 
 def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Result]:
     parts = cut(size)
     with ThreadPoolExecutor(min(_AT_ONCE, len(parts))) as pool:
         return list(pool.map(each, range(len(parts)), parts))
-
-
-def _pieces(source: io.RawIOBase | io.BufferedIOBase, size: int) -> Iterator[memoryview]:
-    """Yield up to so many bytes of a stream, in a buffer that is used again: it stays cached."""
-    buffer = memoryview(bytearray(min(size, _PIECE)))
-    while read := source.readinto(buffer[:size]):
-        yield buffer[:read]
-        size -= read
 
 
 def patiently(what: Callable[[], Result], expires: float) -> Result:

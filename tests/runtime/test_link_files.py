@@ -50,7 +50,7 @@ class Site:
         try:
             while True:
                 _, sealed = self.channel.receive()
-                self.received.append(sealed.weights)
+                self.received.append({name: one.copy() for name, one in sealed.weights.items()})
                 self.channel.send(ANSWER, self.trained)
         except HandoverError:
             pass

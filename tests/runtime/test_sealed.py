@@ -1,13 +1,14 @@
 """Sealed memory: filled once, then nobody can change it."""
 
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from federator.runtime.sealed import NotSealed, Sealed
+from federator.runtime.sealed import NotSealed, Refillable, Sealed
 from federator.runtime.weights import WeightsError
 
 WEIGHTS = {"a": np.arange(1000, dtype=np.float32), "n": np.array(3)}
@@ -40,6 +41,32 @@ def test_memory_that_lacks_a_seal_is_refused(tmp_path):
     for fd in (memory, file):
         with pytest.raises(NotSealed):
             Sealed(fd)
+
+
+def test_refillable_memory_can_be_written_to_by_its_maker_only():
+    data = bytes(Sealed.of(WEIGHTS).buffer)
+    ours = Refillable(len(data))
+    ours.buffer[:] = data
+    theirs = Sealed(os.dup(ours.fd), trusting=True)
+    for change in (
+        lambda: os.pwrite(theirs.fd, b"x", 0),
+        lambda: os.ftruncate(theirs.fd, 0),
+        lambda: mmap.mmap(theirs.fd, len(data)),
+        lambda: Path(f"/proc/self/fd/{theirs.fd}").open("r+b").write(b"x" * 10_000),
+    ):
+        with pytest.raises(PermissionError):
+            change()
+    ours.buffer[-8:] = np.array(4).tobytes()
+    for shared in (ours, theirs):
+        assert shared.weights["n"] == 4
+    with pytest.raises(NotSealed):
+        Sealed(os.dup(ours.fd))
+
+
+def test_what_is_no_longer_mapped_is_there_all_the_same():
+    sealed = Sealed.of(WEIGHTS)
+    sealed.unmap(slice(0, len(sealed.buffer)))
+    assert np.array_equal(sealed.weights["a"], WEIGHTS["a"])
 
 
 @pytest.mark.parametrize("data", [b"", b"junk" * 10])
