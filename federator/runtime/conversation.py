@@ -5,7 +5,7 @@ It never waits in silence: each wait has a deadline, and what is missing has a n
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ArrayRecord, Message, RecordDict
@@ -109,6 +109,7 @@ class Conversation:
         self._awaited: set[str] = set()  # greetings for whose answers nobody has waited yet
         self._since: dict[int, str] = {}
         self._names: dict[int, str] = {}
+        self._bells: dict[int, str] = {}
         self.nodes: dict[str, int] = {}
 
     def join(
@@ -279,7 +280,9 @@ class Conversation:
                     weights = file.load()
                     packed[id(file)] = messages.to_record(weights), digest(weights)
                 content["arrays"], hashed = packed[id(file)]
-            text = order.instruction.write()
+            if node not in self._bells:
+                self._bells[node] = self.store.hang_bell()
+            text = replace(order.instruction, bell=self._bells[node]).write()
             signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
             content["config"] = messages.instruction_record(text, signature, parcel)
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
@@ -290,7 +293,10 @@ class Conversation:
         together = len(outgoing) if packed else _TOGETHER
         for first in range(0, len(outgoing), together):
             few = outgoing[first : first + together]
-            ids += self._grid.push_messages(few) or [""] * len(few)  # none: they are too large
+            pushed = list(self._grid.push_messages(few))  # none: they are too large
+            ids += pushed or [""] * len(few)
+            for message in few if pushed else ():
+                self.store.ring(self._bells[message.metadata.dst_node_id])
         return {
             message_id or f"unsent-{node}": _Sent(node, order, began, *how)
             for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from federator.runtime.encoding import ENCODINGS, EXACT
+from federator.runtime.parcels import is_capability
 
 FEDERATION = "federation"
 """The name of the global model, among the sites' names, in journals and instructions."""
@@ -44,6 +45,7 @@ class Instruction:
         proximal_mu: weight of FedProx's proximal term, 0 for none.
         encoding: how weights travel, there and back; one of those in encoding.py.
         sites: to how many sites the server speaks; the more, the more seldom each should ask it.
+        bell: the capability of the bell (bell.py) that says when to; empty for none.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -56,6 +58,7 @@ class Instruction:
     proximal_mu: float = 0.0
     encoding: str = EXACT
     sites: int = 1
+    bell: str = ""
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -79,6 +82,8 @@ class Instruction:
             raise InstructionError(f"unknown instruction {instruction.kind!r}")
         if instruction.encoding not in ENCODINGS:
             raise InstructionError(f"unknown encoding {instruction.encoding!r}")
+        if instruction.bell and not is_capability(instruction.bell):
+            raise InstructionError("not a bell's name")
         if lapsed:
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction

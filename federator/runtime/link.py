@@ -22,6 +22,7 @@ from flwr.app import Message
 
 from federator.runtime import flower, messages
 from federator.runtime.admission import ConnectionRefused
+from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
 from federator.runtime.encoding import EXACT, update_form
 from federator.runtime.handover import Counter, HandoverError
@@ -35,6 +36,7 @@ from federator.runtime.instructions import (
 )
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.pace import Pace
 from federator.runtime.parcels import Parcel, ParcelError, Table
 from federator.runtime.sealed import Refillable, Sealed
 from federator.runtime.transfer import Carrier, Folder, Gateway
@@ -50,15 +52,9 @@ from federator.runtime.weights import (
 
 log = logging.getLogger("federator")
 
-_QUICK, _ACTIVE, _IDLE = 0.02, 0.25, 1.0
-_ACTIVE_FOR = 60.0
-_WORTH = 1 / 25  # of the time that a site worked, for which it need not ask
 # Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
 _GAP = 10.0
-_PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
-# Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
-# waits N times this. A few sites need not: with 0.25 s they take less than that.
-_FEW, _EACH, _MOST = 5, 0.05, 30.0
+_HEARD = 5.0  # seconds after which a bell counts as not heard
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 
@@ -83,6 +79,8 @@ class Link:
         baselines: whether this site's own model may be trained and compared.
         counter: where the worker connects.
         carrier: how weights travel as files; None if they have to go in messages.
+        bell: says when to ask the server.
+        pace: how often to listen to it, and to ask.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
 
@@ -93,8 +91,9 @@ class Link:
     baselines: bool
     counter: Counter
     carrier: Carrier | None = None
+    bell: Bell = field(default_factory=Bell)
+    pace: Pace = field(default_factory=Pace)
     worker_patience: float = 60.0
-    sites: int = 1  # to how many the server speaks, as the coordinator says
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _done: set[bytes] = field(default_factory=set)
 
@@ -137,7 +136,8 @@ class Link:
                 raise InstructionError("this instruction was followed before")
             self._done.add(signature)
         instruction = Instruction.read(text)
-        self.sites = instruction.sites
+        self.pace.sites = instruction.sites
+        self.bell.hang(instruction.bell)
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
             raise InstructionError("this site does not train another site's model")
         if instruction.model != FEDERATION and not self.baselines:
@@ -249,49 +249,28 @@ class Link:
         )
 
 
-def least(worked: float) -> float:
-    """Return how long to wait at least before the server is asked again, after such work, in s.
-
-    What comes next waits for other sites that work as long; what is lost by asking late is small
-    beside that.
-    """
-    return min(max(_QUICK, worked * _WORTH), _IDLE)
-
-
-def longer(pause: float, shortest: float, active: bool, taken: float, sites: int) -> float:
-    """Return how long to wait before the server is asked again, after a pause before.
-
-    Many sites ask so seldom, each of them, that all together take a quarter of what the server can
-    answer. Where it takes its time to say that there is nothing, it has not yet told how many they
-    are, or has other work: then it is asked no more often than it can answer, either.
-    """
-    usual = max(shortest, min(pause * 1.5, _ACTIVE if active else _IDLE))
-    crowded = min(sites * _EACH, _MOST) if sites > _FEW else 0.0
-    busy = min((taken - _PROMPT) * _SHARE, _PATIENT)
-    return max(usual, crowded, busy)
-
-
 def serve(link: Link, fleet: flower.Fleet) -> None:
-    """Answer the server's messages; ask often while a run is going on, seldom when none is."""
-    pause = shortest = _QUICK
-    last, due = 0.0, time.monotonic()
+    """Answer the server's messages; where there is a bell, ask for them when that has rung."""
+    pace, bell, due = link.pace, link.bell, time.monotonic()
     while True:
-        asked = time.monotonic()
-        message = fleet.receive()
+        began = time.monotonic()
+        calls = bell.calls(pace.patience)
+        message = fleet.receive() if calls else None
         now = time.monotonic()
+        if calls:
+            bell.asked(message is not None)
         if now - due > _GAP:
             fleet.beat()
-            asked = now  # the server was not busy
-        if message is None:
-            active = now - last < _ACTIVE_FOR
-            pause = longer(pause, shortest, active, now - asked, link.sites)
+            began = now  # the server was not busy
+        if message is not None:
+            reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
+            due = time.monotonic()
+            pace.answered(due - now)
+            fleet.reply(reply, due - now)
+        else:
+            pause = pace.asked_in_vain(now - began) if calls else pace.listened_in_vain()
             due = now + pause
             time.sleep(pause)
-        else:
-            reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
-            last = due = time.monotonic()
-            pause = shortest = least(last - now)
-            fleet.reply(reply, last - now)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -304,11 +283,12 @@ def main(arguments: list[str] | None = None) -> int:
     begin_log()
     signals.signal(signals.SIGTERM, _stop)
     key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
-    carrier = None
+    carrier, bell = None, Bell()
     if options.store is not None:
-        carrier = Carrier(Folder(options.store))
+        carrier, bell = Carrier(Folder(options.store)), Bell(Folder(options.store))
     elif not options.insecure:
         carrier = Carrier(Gateway(options.server, authorities))
+        bell = Bell(Gateway(options.server, authorities, silence=_HEARD))
     link = Link(
         options.site,
         options.app_hash,
@@ -317,6 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.baselines,
         Counter(options.socket),
         carrier,
+        bell,
     )
     pause = 1.0
     while True:

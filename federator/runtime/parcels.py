@@ -67,6 +67,11 @@ def zeros(size: int) -> Part:
     return Part(size, sha256(memoryview(bytes(size))))
 
 
+def is_capability(text: object) -> bool:
+    """Tell whether it is of a capability's form, which no message can make lead elsewhere."""
+    return isinstance(text, str) and _CAPABILITY.fullmatch(text) is not None
+
+
 def write_table(table: Table) -> str:
     """Return a table of parts as JSON."""
     return json.dumps(table)
@@ -153,7 +158,7 @@ class Parcel:
         """
         try:
             down, up, table = json.loads(text)
-            if not _CAPABILITY.fullmatch(down) or (up and not _CAPABILITY.fullmatch(up)):
+            if not is_capability(down) or (up and not is_capability(up)):
                 raise ValueError
             return cls(down, _checked(table), up)
         except (ValueError, TypeError) as error:

@@ -7,6 +7,7 @@ can write. (If a part took the place of the empty file itself, ext4 would write 
 The gateway serves these two folders; on one machine the links use them directly. What has arrived
 is moved to ``closed/``, out of everybody's reach, before it counts. What is on its way, of a
 part or of another request that is too long for the gateway's memory, is in ``arriving/``.
+``bells/CAPABILITY`` tells a site when to ask for messages.
 """
 
 import secrets
@@ -23,7 +24,9 @@ from federator.runtime.weights import Tensor, Weights, save
 STORE = ".store"
 """Its name in a run's folder, where no other place was made for it."""
 MODEL = "model"
-DOWN, UP, SLOTS, ARRIVING = "down", "up", "slots", "arriving"
+DOWN, UP, SLOTS, ARRIVING, BELLS = "down", "up", "slots", "arriving", "bells"
+COUNT = 8
+"""How many bytes a bell's number has."""
 _CLOSED = "closed"
 
 
@@ -36,7 +39,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in (DOWN, UP, _CLOSED, ARRIVING):
+        for part in (DOWN, UP, _CLOSED, ARRIVING, BELLS):
             (folder / part).mkdir(parents=True, exist_ok=True)
             _empty(folder / part)
 
@@ -76,8 +79,21 @@ class Store:
         write(lease.folder / MODEL)
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
+    def hang_bell(self) -> str:
+        """Hang up a bell for a site (bell.py); return the capability to listen to it."""
+        capability = secrets.token_hex(16)
+        (self.folder / BELLS / capability).write_bytes(bytes(COUNT))
+        return capability
+
+    def ring(self, capability: str) -> None:
+        """Ring a bell once more."""
+        with (self.folder / BELLS / capability).open("r+b", buffering=0) as bell:
+            rung = int.from_bytes(bell.read(), "big") + 1
+            bell.seek(0)
+            bell.write(rung.to_bytes(COUNT, "big"))  # not replaced: a link may be reading it
+
     def withdraw(self) -> None:
-        """Take all capabilities back."""
+        """Take all capabilities of weights back."""
         for part in (DOWN, UP):
             _empty(self.folder / part)
 

@@ -33,7 +33,7 @@ from federator.runtime.parcels import (
 )
 from federator.runtime.proxy import proxy_for
 from federator.runtime.sealed import Refillable, Sealed
-from federator.runtime.store import ARRIVING, DOWN, MODEL, SLOTS, UP
+from federator.runtime.store import ARRIVING, BELLS, COUNT, DOWN, MODEL, SLOTS, UP
 
 log = logging.getLogger("federator")
 
@@ -41,8 +41,7 @@ Result = TypeVar("Result")
 
 _AT_ONCE = 4
 _LONGEST_PAUSE = 5.0
-_SILENCE = 60.0  # seconds without a byte, after which a line counts as cut
-_UNHEARD = 30  # seconds after which it does if nothing of what was sent has arrived
+_UNHEARD = 30  # seconds after which a line counts as cut if nothing of what was sent has arrived
 _SLICE = 2**20
 
 
@@ -59,6 +58,9 @@ class Way(Protocol):
     def put(self, capability: str, part: str, data: memoryview) -> None:
         """Write a part of an update, by its name."""
 
+    def listen(self, capability: str) -> int:
+        """Return how often a bell has rung."""
+
 
 class Folder:
     """The store itself, on one machine."""
@@ -74,6 +76,10 @@ class Folder:
                 source.readinto(into)
         except FileNotFoundError:
             raise Gone from None
+
+    def listen(self, capability: str) -> int:
+        """Return how often a bell has rung."""
+        return int.from_bytes((self._path / BELLS / capability).read_bytes(), "big")
 
     def put(self, capability: str, part: str, data: memoryview) -> None:
         """Write a part of an update, by its name."""
@@ -94,17 +100,30 @@ class Gateway:
     Args:
         server: ``host:port``.
         authorities: whom to trust (PEM); None for the system's own.
+        silence: seconds without a byte, after which a line counts as cut.
     """
 
-    def __init__(self, server: str, authorities: Path | None) -> None:
-        self._server = server
+    def __init__(self, server: str, authorities: Path | None, silence: float = 60.0) -> None:
+        self._server, self._silence = server, silence
         self._context = ssl.create_default_context(cafile=authorities)
         self._idle: list[http.client.HTTPSConnection] = []
 
     def get(self, capability: str, start: int, into: memoryview) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
+        self._read(f"down/{capability}/{MODEL}", start, into)
+
+    def listen(self, capability: str) -> int:
+        """Return how often a bell has rung."""
+        count = bytearray(COUNT)
+        try:
+            self._read(f"bells/{capability}", 0, memoryview(count))
+        except Gone:
+            raise FileNotFoundError from None
+        return int.from_bytes(count, "big")
+
+    def _read(self, where: str, start: int, into: memoryview) -> None:
         bounds = {"Range": f"bytes={start}-{start + len(into) - 1}"}
-        with self._answer("GET", f"down/{capability}/{MODEL}", bounds) as answer:
+        with self._answer("GET", where, bounds) as answer:
             if answer.readinto(into) != len(into):
                 raise OSError(f"{self._server} sends another number of bytes")
 
@@ -154,7 +173,7 @@ class Gateway:
         return connection
 
     def _encrypted(self, address: str) -> http.client.HTTPSConnection:
-        return _Connection(address, timeout=_SILENCE, context=self._context)
+        return _Connection(address, timeout=self._silence, context=self._context)
 
 
 class _Connection(http.client.HTTPSConnection):

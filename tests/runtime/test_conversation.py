@@ -1,5 +1,6 @@
 """The server's conversation with the sites, over a grid of Flower's that nobody answers."""
 
+import json
 import time
 from threading import Timer
 
@@ -72,6 +73,24 @@ def test_of_many_sites_none_is_told_long_before_the_server_has_sent_what_it_is_t
     assert max(grid.together) <= 4
     late = [site for site, answer in answers.items() if answer.failure.reason == "late"]
     assert late == [site for site in answers if site not in sorted(answers)[4:8]]
+
+
+def test_a_site_s_bell_rings_for_each_message_when_it_is_there(tmp_path):
+    grid, store = Silent(), Store(tmp_path)
+    grid.refused = frozenset({8})
+    conversation = Conversation(grid, 7, None, True, store, lambda _: False)
+    conversation.nodes = {f"site-{number}": number for number in range(10)}
+    rang = []
+    for round_number in (1, 2):
+        deadline = time.time() + 0.1
+        order = Order(Instruction("evaluate", round_number, deadline))
+        conversation.ask(dict.fromkeys(conversation.nodes, order), deadline)
+        ear = Folder(tmp_path)
+        told = {m.metadata.dst_node_id: messages.instruction_text(m.content) for m in grid.sent}
+        bells = {node: json.loads(text)["bell"] for node, text in told.items()}
+        assert len(set(bells.values())) == 10
+        rang.append([ear.listen(bells[node]) for node in range(10)])
+    assert rang == [[1] * 8 + [0, 0], [2] * 8 + [0, 0]]
 
 
 class Returned(Silent):

@@ -177,6 +177,26 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
     assert list((store.folder / "arriving").iterdir()) == []
 
 
+def test_a_bell_is_heard_by_who_knows_its_name(deployment, store):
+    bell, way = store.hang_bell(), Gateway(deployment.address, deployment.ca)
+    for count in (0, 1, 2):
+        assert way.listen(bell) == count
+        store.ring(bell)
+    store.withdraw()
+    assert way.listen(bell) == 3
+    with pytest.raises(FileNotFoundError):
+        way.listen("0" * 32)
+    with deployment.client() as client:
+        for method in ("PUT", "POST", "DELETE", "HEAD"):
+            assert client.request(method, f"/v1/weights/bells/{bell}").status_code == 404
+        for path in ("", bell[:-1], f"{bell}/", f"{bell}/x"):
+            assert client.get(f"/v1/weights/bells/{path}").status_code == 404
+    deployment.wait_for("gateway", "/v1/weights/* 404")
+    said = (deployment.processes.logs / "gateway.log").read_text()
+    assert bell not in said
+    assert " 206 in" not in said.partition("/v1/weights/bells")[2], "it is not worth a line"
+
+
 @pytest.mark.usefixtures("no_exceptions")
 def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""

@@ -59,6 +59,8 @@ def test_another_key_and_an_empty_signature_are_refused():
         instruction(kind="shell").write(),
         instruction(sets=("pooled",)).write(),
         instruction(sites=0).write(),
+        instruction(bell="../down").write(),
+        instruction(bell=["0" * 32]).write(),
         instruction(sites="three").write(),
         instruction(expires=time.time() - 1).write(),
     ],

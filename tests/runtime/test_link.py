@@ -9,11 +9,14 @@ from flwr.app import Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime import messages
+from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link, least, longer, serve
+from federator.runtime.link import Link, serve
 from federator.runtime.sealed import Sealed
+from federator.runtime.store import Store
+from federator.runtime.transfer import Folder
 from federator.runtime.weights import digest
 
 RUN, NODE = 7, 42
@@ -152,18 +155,6 @@ def test_what_leaves_is_logged(link, caplog):
     assert "leaves: tensor w float32[4]" in caplog.text
 
 
-def test_a_busy_server_is_asked_less_often():
-    waits = [0.02]
-    for _ in range(20):
-        waits.append(longer(waits[-1], 0.02, True, taken=0.01, sites=3))
-    assert waits == sorted(waits)
-    assert waits[-1] == 0.25
-    assert longer(0.25, 0.02, False, taken=0.01, sites=3) > 0.25
-    assert longer(0.02, 0.02, True, taken=0.3, sites=3) == pytest.approx(2.0)
-    assert longer(0.02, 0.02, True, taken=60.0, sites=3) == 5.0
-    assert longer(5.0, 0.02, True, taken=0.01, sites=3) == 0.25, "it is not busy any more"
-
-
 class Away(Exception):
     """The link is not to go on."""
 
@@ -184,22 +175,82 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
             self.beaten += 1
 
     monkeypatch.setattr("federator.runtime.link._GAP", 0.2)
-    monkeypatch.setattr("federator.runtime.link.longer", lambda *_: 0.01)
+    monkeypatch.setattr(link.pace, "asked_in_vain", lambda _: 0.01)
     fleet = Fleet()
     with pytest.raises(Away):
         serve(link, fleet)
     assert fleet.beaten == beats
 
 
-def test_after_long_work_the_server_is_asked_less_often():
-    assert least(0.1) == 0.02
-    assert least(10.0) == longer(0.4, least(10.0), True, taken=0.01, sites=3) == 0.4
-    assert least(3600.0) == 1.0
+def test_the_coordinator_says_how_many_sites_there_are(link):
+    link.answer(order("join", epochs=0, sites=30), OURS, NODE)
+    assert link.pace.sites == 30
 
 
-@pytest.mark.parametrize("sites", [6, 10, 30, 100, 400])
-def test_many_sites_take_a_quarter_of_what_the_server_can_answer(link, sites):
-    link.answer(order("join", epochs=0, sites=sites), OURS, NODE)
-    asked_a_second = sites / longer(0.02, 0.02, True, taken=0.01, sites=link.sites)
-    assert 0.012 * asked_a_second < 0.26
-    assert longer(0.02, 0.02, True, taken=0.01, sites=10**9) == 30.0
+class Told:
+    """A server with messages for a site, each of which rings its bell; none of them is good."""
+
+    node_id = NODE
+
+    def __init__(self, store):
+        self.store, self.bell, self.waiting = store, store.hang_bell(), []
+        self.asked, self.answered, self.beaten = [], [], 0
+
+    def send(self):
+        self.waiting.append(Message(RecordDict(), NODE, "train"))
+        self.store.ring(self.bell)
+
+    def receive(self):
+        self.asked.append(time.monotonic())
+        return self.waiting.pop(0) if self.waiting else None
+
+    def run(self, _):
+        return OURS
+
+    def reply(self, reply, _):
+        self.answered.append(reply)
+
+    def beat(self):
+        self.beaten += 1
+
+
+def test_where_there_is_a_bell_the_server_is_asked_when_that_has_rung(link, tmp_path, monkeypatch):
+    server, looks = Told(Store(tmp_path / "store")), []
+    link.bell = Bell(Folder(tmp_path / "store"))
+    link.bell.hang(server.bell)
+    server.send()
+    server.send()
+    scenes = iter([*[None] * 20, server.send, *[None] * 20, lambda: server.store.ring(server.bell)])
+
+    def wait(_):
+        looks.append(len(server.asked))
+        if (scene := next(scenes, None)) is not None:
+            scene()
+        elif len(looks) > 60:
+            raise Away
+
+    monkeypatch.setattr("federator.runtime.link.time.sleep", wait)
+    with pytest.raises(Away):
+        serve(link, server)
+    assert len(server.answered) == 3
+    assert looks[19] == 3, "both that were there at first, and once in vain"
+    assert looks[40] == 4, "it knew that there was one"
+    assert looks[60] == 5, "it rang for nothing"
+
+
+def test_a_bell_that_is_not_heard_is_none(link, tmp_path, monkeypatch):
+    server = Told(Store(tmp_path / "store"))
+    link.bell = Bell(Folder(tmp_path / "store"))
+    link.bell.hang(server.bell)
+    Store(tmp_path / "store")  # another run's
+    looks = []
+
+    def wait(_):
+        looks.append(len(server.asked))
+        if len(looks) > 5:
+            raise Away
+
+    monkeypatch.setattr("federator.runtime.link.time.sleep", wait)
+    with pytest.raises(Away):
+        serve(link, server)
+    assert looks == [1, 2, 3, 4, 5, 6]

@@ -50,6 +50,16 @@ def test_a_model_whose_parts_were_hashed_before_is_not_hashed_again(store, tmp_p
     assert store.publish(WeightFile(tmp_path / "weights", table=table))[1] == table
 
 
+def test_a_bell_says_how_often_it_has_rung_until_another_run_begins(store):
+    first, second = store.hang_bell(), store.hang_bell()
+    for _ in range(300):
+        store.ring(first)
+    store.withdraw()
+    counts = [(store.folder / "bells" / bell).read_bytes() for bell in (first, second)]
+    assert counts == [(300).to_bytes(8, "big"), bytes(8)]
+    assert written(Store(store.folder)) == []
+
+
 def test_what_a_crash_has_left_is_swept(store, data):
     capability = store.accept(len(data)).capability
     kept = store.keep(WEIGHTS)
