@@ -37,11 +37,7 @@ def ours(read: Federation, components: Components, rounds: int, scratch: Path) -
     """Return the seconds of each round after the first, in which everything warms up."""
     run = Rehearsal(read, components, scratch / "run", rounds, baselines=False)
     run.folder.joinpath("logs").mkdir(parents=True)
-    return [
-        event["seconds"]
-        for event in run.events()
-        if event["event"] == "round" and event["round"] > 1
-    ]
+    return deployment.between([event for event in run.events() if event["event"] == "round"])
 
 
 def stock(read: Federation, components: Components, rounds: int, scratch: Path) -> list[float]:

@@ -4,11 +4,14 @@ The deployment is the tests' own: SuperLink with TLS, keys and its database on d
 server, links; all of them processes of this machine.
 """
 
+import itertools
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.light import model
 from benchmarks.light.memory import Side, families
@@ -64,4 +67,14 @@ def run(deployed: Deployment, rounds: int) -> float:
         raise RuntimeError(f"not every site delivered in every round\n{said}")
     if any(len(event["sites"]) != len(deployed.names) for event in trained):
         raise RuntimeError(f"not every site took part in every round\n{said}")
-    return statistics.median(event["seconds"] for event in trained[1:])
+    return statistics.median(between(trained))
+
+
+def between(rounds: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the seconds from the end of each round to that of the next: all there is in between.
+
+    Args:
+        rounds: their events in the journal.
+    """
+    ends = [datetime.fromisoformat(event["time"]) for event in rounds]
+    return [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(ends)]

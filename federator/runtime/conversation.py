@@ -182,9 +182,11 @@ class Conversation:
         names = {self.nodes[site]: site for site in orders}
         sent = self._send({self.nodes[site]: order for site, order in orders.items()}, deadline)
         answers: dict[str, Answer] = {}
-        pause, roll_call = _QUICK, time.monotonic() + _ROLL_CALL
-        came = False
+        # Who has an update to send is waited for by looking for that, which costs less.
+        pause = _SLOW if all(item.inbox for item in sent.values()) else _QUICK
+        roll_call, crowd = time.monotonic() + _ROLL_CALL, 1.0
         while sent:
+            came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
             before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._poll(sent)}
             if time.time() > deadline:
@@ -210,7 +212,6 @@ class Conversation:
                 seldom = all(item.inbox and not item.inbox.settled for item in sent.values())
                 most = _SELDOM if seldom else _SLOW
                 pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
-            came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
         self.store.withdraw()
         return {site: answers[site] for site in sorted(orders)}
 
@@ -343,7 +344,7 @@ class Conversation:
         if item.parcel is not None:
             down = min(whole, messages.fetched_in(content))
         try:
-            outcome = messages.read_outcome(next(iter(content.metric_records.values()), {}))
+            outcome = messages.outcome_in(content)
             trains = item.order.instruction.kind == "train"
             update, size, up = self._update(content, item) if trains else (None, 0, 0)
         except WeightsError as error:

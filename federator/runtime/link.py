@@ -237,14 +237,13 @@ class Link:
         weights = {} if trained is None else trained.weights
         for name, tensor in describe(weights).items():
             log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
-        numbers = messages.outcome_record(outcome).items()
         log.info(
             "leaves: %d tensors of %d bytes; %s",
             len(weights),
             size(weights),
             ", ".join(
                 f"{name} {value}" if not name.endswith(".scores") else f"{name} (histogram)"
-                for name, value in numbers
+                for name, value in messages.numbers(outcome).items()
             ),
         )
 

@@ -1,9 +1,11 @@
 """How instructions and outcomes are laid out in Flower's messages.
 
 An instruction is a ``ConfigRecord`` named ``config`` and, where weights go along, an
-``ArrayRecord`` named ``arrays``. A reply has one ``MetricRecord`` of plain numbers, a
-``ConfigRecord`` named ``site``, and ``arrays`` after training. Where weights travel as files
-(parcels.py), ``config`` and ``site`` say of them what ``arrays`` would hold.
+``ArrayRecord`` named ``arrays``. A reply has a ``ConfigRecord`` named ``site``, with the outcome as
+plain numbers, and ``arrays`` after training. Where weights travel as files (parcels.py), ``config``
+and ``site`` say of them what ``arrays`` would hold.
+
+Each record is an object of its own to Flower, with requests of its own on each way.
 """
 
 import io
@@ -13,7 +15,7 @@ from math import isqrt
 
 import flwr
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 from federator.runtime.instructions import InstructionError
@@ -150,7 +152,7 @@ def site_name(content: RecordDict) -> str:
     return str(record["name"]) if record is not None and "name" in record else ""
 
 
-def outcome_record(outcome: Outcome) -> MetricRecord:
+def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float]]:
     """Return an outcome as flat numbers and lists of numbers."""
     flat: dict[str, int | float | list[int] | list[float]] = {
         key: outcome.examples[name] for key, name in _SETS.items()
@@ -162,15 +164,16 @@ def outcome_record(outcome: Outcome) -> MetricRecord:
             flat[f"{name}.metric.{metric}"] = value
         if evaluation.scores is not None:
             flat[f"{name}.scores"] = [c for row in evaluation.scores["counts"] for c in row]
-    return MetricRecord(flat)
+    return flat
 
 
-def read_outcome(record: Mapping[str, object]) -> Outcome:
-    """Return the outcome in a reply's record.
+def outcome_in(content: RecordDict) -> Outcome:
+    """Return the outcome in a reply's content.
 
     Raises:
-        Failure: ``unknown``, if the record is not of that form.
+        Failure: ``unknown``, if it is not of that form.
     """
+    record: Mapping[str, object] = content.config_records.get("site", {})
     try:
         examples = {name: int(record[key]) for key, name in _SETS.items()}  # type: ignore[call-overload]
         names = [key.removesuffix(".counts") for key in record if key.endswith(".counts")]
@@ -231,7 +234,7 @@ def outcome_reply(
     message: Message, site: ConfigRecord, outcome: Outcome, weights: Weights | None = None
 ) -> Message:
     """Return the reply in which a site tells an outcome, with what it says of itself."""
-    content = RecordDict({"metrics": outcome_record(outcome), "site": site})
+    content = RecordDict({"site": ConfigRecord({**site, **numbers(outcome)})})
     if weights is not None:
         content["arrays"] = to_record(weights)
     return Message(content, reply_to=message)

@@ -6,7 +6,7 @@ work as long as this one: what is lost by asking late, a part of that time, is s
 
 import time
 
-_QUICK, _LISTENING, _ACTIVE, _IDLE = 0.02, 0.1, 0.25, 1.0
+_QUICK, _LISTENING, _ACTIVE, _IDLE = 0.02, 0.05, 0.25, 1.0
 _ACTIVE_FOR = 60.0
 _WORTH = 1 / 25  # of the time that a site worked, for which it need not ask
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0

@@ -53,7 +53,7 @@ def test_many_sites_take_a_quarter_of_what_the_server_can_answer(pace, sites):
 
 def test_a_bell_is_listened_to_more_often_than_the_server_is_asked(pace):
     pauses = [pace.listened_in_vain() for _ in range(20)]
-    assert pauses[-1] == 0.1
+    assert pauses[-1] == 0.05
     pace.sites = 3000
     assert pace.listened_in_vain() == pytest.approx(6.0)
     pace.sites = 1
