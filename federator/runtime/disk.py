@@ -1,13 +1,15 @@
-"""Whether there is room on disk, found out before it is needed."""
+"""Room on disk: found out before it is needed, and given back while others go on."""
 
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from federator.errors import RunError
 
 _SPARE = 64 * 2**20
+_REMOVER = ThreadPoolExecutor(1)
 
 
 def require_space(needed: Mapping[Path, int]) -> None:
@@ -20,9 +22,28 @@ def require_space(needed: Mapping[Path, int]) -> None:
     for folder, size in needed.items():
         device = folder.stat().st_dev
         totals[device] += size
-        free = shutil.disk_usage(folder).free
-        if totals[device] + _SPARE > free:
+        enough = totals[device] + _SPARE
+        if enough > _free(folder):
+            wait_for_removals()
+        if enough > (free := _free(folder)):
             raise RunError(
                 f"the disk of {folder} has {free / 1e9:.1f} GB left, and a round may need "
-                f"{(totals[device] + _SPARE) / 1e9:.1f} GB: make room, for example of old runs"
+                f"{enough / 1e9:.1f} GB: make room, for example of old runs"
             )
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, which takes a while if it is large: somewhen soon."""
+    try:
+        _REMOVER.submit(shutil.rmtree, folder, ignore_errors=True)
+    except RuntimeError:  # the process is ending
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_removals() -> None:
+    """Wait until all folders are gone that were to be removed."""
+    _REMOVER.submit(int).result()
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

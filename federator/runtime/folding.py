@@ -66,7 +66,7 @@ def fold(
     strategy: strategies.FedAvg,
     number: int,
     before: Checkpoint,
-    updates: list[WeightFile],
+    updates: Sequence[WeightFile],
     examples: Sequence[int],
     folder: RunFolder,
     hashed: bool = True,
@@ -77,8 +77,7 @@ def fold(
         strategy: for which :func:`is_plain` holds.
         number: the round's, from 1, counted on over resumed runs.
         before: the model that the sites started from.
-        updates: one per site, with the model's tensors, in the order of the sites' names; they
-            are taken out of the list, and so removed, once they are folded.
+        updates: one per site, with the model's tensors, in the order of the sites' names.
         examples: number of training examples of each.
         folder: where results go.
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
@@ -98,7 +97,6 @@ def fold(
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
             written = pool.submit(model.sync)  # the disk writes while the parts are hashed
-            pool.submit(updates.clear)
             table = hash_file(model.path) if hashed else ()
             written.result()
     return folder.load(number, table)

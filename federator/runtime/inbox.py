@@ -5,11 +5,11 @@ was hashed counts only if it is the same file still when the update is taken in:
 again is a new file, and its time of change differs.
 """
 
-import shutil
 import time
 import weakref
 from pathlib import Path
 
+from federator.runtime.disk import remove
 from federator.runtime.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
 from federator.runtime.parcels import Part, Table, cut, is_known, name, step, whole, zeros
 from federator.runtime.weightfile import Piece, WeightFile
@@ -23,7 +23,7 @@ class Lease:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, remove, folder)
 
 
 class Inbox:
@@ -44,7 +44,7 @@ class Inbox:
         self._starts = {name(number, size): part.start for number, part in enumerate(cut(size))}
         self._within = slice(0, step(size))
         self._found: dict[str, Hashed] = {}
-        self._newest = 0.0
+        self._newest, self._longest = 0.0, 0.0
         self.settled = False
 
     @property
@@ -56,16 +56,20 @@ class Inbox:
         """Hash parts that have arrived, as many as can be begun until then (``monotonic``).
 
         Return whether the update has settled with this: all parts are there, or no more have come
-        for a moment, since a part that the site has not changed does not come.
+        for longer than between those before, since a part that is not changed does not come.
         """
         parts = {path.name for path in self._folder.iterdir()} & self._starts.keys()
         for part in sorted(parts - self._found.keys()):
             if time.monotonic() > until:
                 return False
             self._found[part] = hash_span(self._span(self._folder, part), self._look)
-            self._newest, self.settled = time.monotonic(), False
+            now, self.settled = time.monotonic(), False
+            if self._newest:
+                self._longest = max(self._longest, now - self._newest)
+            self._newest = now
         full = len(self._found) == len(self._starts)
-        rests = bool(self._found) and time.monotonic() - self._newest > _MOMENT
+        silence = time.monotonic() - self._newest
+        rests = bool(self._found) and silence > max(_MOMENT, 2 * self._longest)
         before, self.settled = self.settled, full or rests
         return self.settled and not before
 

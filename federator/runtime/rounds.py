@@ -8,7 +8,7 @@ Flower's own ``Strategy.start`` (strategies.py).
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
@@ -114,12 +114,15 @@ class Server:
         order = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
         answers = self.deliver(number, dict.fromkeys(self._sample(number), order), deadline)
         done = [answer for answer in answers.values() if answer.weights is not None]
-        updates = [answer.weights for answer in done if answer.weights is not None]
-        examples = [a.outcome.examples["trainset"] for a in done if a.outcome is not None]
-        # Only the fold holds the updates from now on, and removes them when it is done with them.
-        answers, done = {site: replace(a, weights=None) for site, a in answers.items()}, []
-        exact = self.settings.encoding == EXACT
-        checkpoint = fold(self.strategy, number, before, updates, examples, self.folder, exact)
+        checkpoint = fold(
+            self.strategy,
+            number,
+            before,
+            [answer.weights for answer in done if answer.weights is not None],
+            [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
+            self.folder,
+            hashed=self.settings.encoding == EXACT,
+        )
         before.weights.leave_memory()
         self.record.write_round(FEDERATION, number, answers, time.monotonic() - started)
         self.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
