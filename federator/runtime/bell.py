@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Ear(Protocol):
-    """How a bell is listened to. An ``OSError`` says that it may be tried again."""
+    """How a bell is listened to; ``FileNotFoundError``: it is gone, ``OSError``: try it again."""
 
     def listen(self, capability: str) -> int:
         """Return how often a bell has rung."""
@@ -22,13 +22,16 @@ class Bell:
 
     Args:
         ear: how to listen; None if there is no way to.
+
+    Attributes:
+        heard: whether it could be heard the last time.
     """
 
     def __init__(self, ear: Ear | None = None) -> None:
         self._ear, self._capability = ear, ""
         self._count = 0  # as it was heard the last time
         self._done: int | None = None  # of so many messages it is known that they have come
-        self._asked = 0.0
+        self._asked, self.heard = 0.0, False
 
     def hang(self, capability: str) -> None:
         """Listen to another bell from now on, or to none."""
@@ -41,12 +44,17 @@ class Bell:
         Args:
             patience: seconds after which to ask anyway.
         """
+        self.heard = False
         if self._ear is None or not self._capability:
             return True
         try:
             self._count = self._ear.listen(self._capability)
+        except FileNotFoundError:
+            self.hang("")
+            return True
         except OSError:
             return True
+        self.heard = True
         return self._count != self._done or time.monotonic() - self._asked > patience
 
     def asked(self, there_was_something: bool) -> None:

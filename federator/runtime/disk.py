@@ -1,15 +1,29 @@
 """Room on disk: found out before it is needed, and given back while others go on."""
 
+import atexit
 import shutil
+import weakref
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from federator.errors import RunError
 
 _SPARE = 64 * 2**20
-_REMOVER = ThreadPoolExecutor(1)
+_condemned: SimpleQueue[Path | Event] = SimpleQueue()
+_ending = Event()
+
+
+class Lease:
+    """Removes a folder when it is let go: somewhen soon, since it takes a while for a large one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        _remover()  # not when it is let go, which may be in the midst of anything
+        weakref.finalize(self, _condemn, folder)
 
 
 def require_space(needed: Mapping[Path, int]) -> None:
@@ -32,17 +46,42 @@ def require_space(needed: Mapping[Path, int]) -> None:
             )
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder, which takes a while if it is large: somewhen soon."""
-    try:
-        _REMOVER.submit(shutil.rmtree, folder, ignore_errors=True)
-    except RuntimeError:  # the process is ending
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def wait_for_removals() -> None:
-    """Wait until all folders are gone that were to be removed."""
-    _REMOVER.submit(int).result()
+    """Wait until the folders are gone that were let go."""
+    gone = Event()
+    _remover()
+    _condemned.put(gone)
+    gone.wait()
+
+
+def _condemn(folder: Path) -> None:
+    if _ending.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _condemned.put(folder)  # which takes no lock that whoever lets it go may hold
+
+
+@atexit.register
+def _end() -> None:
+    _ending.set()
+    if _remover.cache_info().currsize:
+        wait_for_removals()
+
+
+@cache
+def _remover() -> Thread:
+    thread = Thread(target=_remove, daemon=True)
+    thread.start()
+    return thread
+
+
+def _remove() -> None:
+    while True:
+        one = _condemned.get()
+        if isinstance(one, Event):
+            one.set()
+        else:
+            shutil.rmtree(one, ignore_errors=True)
 
 
 def _free(folder: Path) -> int:

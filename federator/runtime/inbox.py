@@ -6,24 +6,15 @@ again is a new file, and its time of change differs.
 """
 
 import time
-import weakref
 from pathlib import Path
 
-from federator.runtime.disk import remove
+from federator.runtime.disk import Lease
 from federator.runtime.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
 from federator.runtime.parcels import Part, Table, cut, is_known, name, step, whole, zeros
 from federator.runtime.weightfile import Piece, WeightFile
 from federator.runtime.weights import WeightsError
 
 _MOMENT = 0.2
-
-
-class Lease:
-    """Removes a folder when it is let go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        weakref.finalize(self, remove, folder)
 
 
 class Inbox:

@@ -252,8 +252,7 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
     """Answer the server's messages; where there is a bell, ask for them when that has rung."""
     pace, bell, due = link.pace, link.bell, time.monotonic()
     while True:
-        began = time.monotonic()
-        calls = bell.calls(pace.patience)
+        calls, began = bell.calls(pace.patience), time.monotonic()
         message = fleet.receive() if calls else None
         now = time.monotonic()
         if calls:
@@ -267,7 +266,7 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
             pace.answered(due - now)
             fleet.reply(reply, due - now)
         else:
-            pause = pace.asked_in_vain(now - began) if calls else pace.listened_in_vain()
+            pause = pace.listened_in_vain() if bell.heard else pace.asked_in_vain(now - began)
             due = now + pause
             time.sleep(pause)
 
@@ -305,6 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.server, authorities, options.key, None, options.insecure
             ) as fleet:
                 log.info("site %s is connected to %s", options.site, options.server)
+                bell.hang("")  # it may be another node from now on
                 pause = 1.0
                 serve(link, fleet)
         except ConnectionRefused as error:

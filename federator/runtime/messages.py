@@ -178,7 +178,7 @@ def outcome_in(content: RecordDict) -> Outcome:
         examples = {name: int(record[key]) for key, name in _SETS.items()}  # type: ignore[call-overload]
         names = [key.removesuffix(".counts") for key in record if key.endswith(".counts")]
         return Outcome(examples, {name: _read_evaluation(name, record) for name in names})
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         raise Failure("unknown") from None
 
 
@@ -199,10 +199,12 @@ def _read_evaluation(name: str, record: Mapping[str, object]) -> Evaluation:
 
 
 def _rows(flat: object, rows: int | None) -> list[list[int]]:
-    cells = [int(cell) for cell in flat]  # type: ignore[attr-defined]
+    if not isinstance(flat, list):
+        raise TypeError
+    cells = [int(cell) for cell in flat]
     count = isqrt(len(cells)) if rows is None else rows
     width, rest = divmod(len(cells), count)
-    if rest or min(cells) < 0:
+    if rest or min(cells) < 0 or (rows is None and width != count):
         raise ValueError
     return [cells[i * width : (i + 1) * width] for i in range(count)]
 

@@ -13,8 +13,10 @@ _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 # Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
 # waits N times this. A few sites need not: with 0.25 s they take less than that.
 _FEW, _EACH, _MOST = 5, 0.05, 30.0
-# Listening to a bell costs less by far. It is asked nevertheless after so many seconds.
-_LIGHT, _UNRUNG = 25, 5.0
+# Listening to a bell costs less by far: all sites together do so 240 times a second at most, since
+# they may share an address, for which the gateway has a limit. The server is asked nevertheless
+# after so many seconds.
+_LIGHT, _UNRUNG = 12, 5.0
 
 
 class Pace:
@@ -44,7 +46,7 @@ class Pace:
     def listened_in_vain(self) -> float:
         """Return how long to wait after the bell had not rung."""
         longer = self._longer(_LISTENING, _WORTH / _LIGHT)
-        return max(longer, _crowded(self.sites // _LIGHT))
+        return max(longer, min(self.sites * _EACH / _LIGHT, _MOST))
 
     @property
     def patience(self) -> float:

@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 from federator.runtime.weights import Weights, WeightsError, read_from, write
@@ -28,7 +29,7 @@ class Sealed:
 
     Args:
         fd: the file's descriptor; from now on this object's.
-        trusting: whether whoever has made it may still change it.
+        trusting: whether whoever has made it may still change it, but for its length.
 
     Attributes:
         buffer: the whole file, in the safetensors format.
@@ -45,9 +46,8 @@ class Sealed:
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         except OSError:
             seals = 0
-        if trusting and seals & _FUTURE_WRITE:
-            seals |= fcntl.F_SEAL_WRITE
-        if seals & _SEALS != _SEALS:
+        needed = _FIXED if trusting else _SEALS
+        if seals & needed != needed:
             raise NotSealed
         if (length := os.fstat(fd).st_size) == 0:
             raise WeightsError("not weights in the safetensors format (empty)")
@@ -96,6 +96,8 @@ class Sealed:
 class Refillable:
     """Memory for weights that only this process can write to, again and again.
 
+    (Before Linux 5.1 whoever gets its descriptor can, too.)
+
     Args:
         size: in bytes; they are zeros at first.
 
@@ -108,7 +110,9 @@ class Refillable:
         self.fd = _memory()
         os.ftruncate(self.fd, size)
         self.buffer = memoryview(mmap.mmap(self.fd, size))  # what is mapped now stays writable
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _FIXED | _FUTURE_WRITE)
+        with suppress(OSError):
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _FUTURE_WRITE)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _FIXED)
 
     def __del__(self) -> None:
         os.close(self.fd)

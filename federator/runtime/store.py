@@ -4,7 +4,7 @@
 and so on are empty files, for each of which ``up/CAPABILITY/0000.16`` may be written, a part of an
 update, of at most so many MiB: there are as many as an update has parts, which bounds what a site
 can write. (If a part took the place of the empty file itself, ext4 would write it to disk at once.)
-The gateway serves these two folders; on one machine the links use them directly. What has arrived
+The gateway serves these folders; on one machine the links use them directly. What has arrived
 is moved to ``closed/``, out of everybody's reach, before it counts. What is on its way, of a
 part or of another request that is too long for the gateway's memory, is in ``arriving/``.
 ``bells/CAPABILITY`` tells a site when to ask for messages.
@@ -13,10 +13,12 @@ part or of another request that is too long for the gateway's memory, is in ``ar
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from federator.runtime.disk import Lease
 from federator.runtime.hashing import Look, hash_file
-from federator.runtime.inbox import Inbox, Lease
+from federator.runtime.inbox import Inbox
 from federator.runtime.parcels import Table, cut, name
 from federator.runtime.weightfile import Draft, Piece, WeightFile
 from federator.runtime.weights import Tensor, Weights, save
@@ -86,8 +88,9 @@ class Store:
         return capability
 
     def ring(self, capability: str) -> None:
-        """Ring a bell once more."""
-        with (self.folder / BELLS / capability).open("r+b", buffering=0) as bell:
+        """Ring a bell once more. Who does not hear it asks after a while: a failure is no error."""
+        path = self.folder / BELLS / capability
+        with suppress(OSError), path.open("r+b", buffering=0) as bell:
             rung = int.from_bytes(bell.read(), "big") + 1
             bell.seek(0)
             bell.write(rung.to_bytes(COUNT, "big"))  # not replaced: a link may be reading it

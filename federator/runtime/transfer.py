@@ -227,6 +227,7 @@ class Carrier:
             return 0 if empty else part.size
 
         self.fetched = sum(_side_by_side(have, parcel.size))
+        _ = self._model.weights  # or it is none
         return self._model
 
     def send(

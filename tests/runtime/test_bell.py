@@ -9,10 +9,11 @@ class Ear:
     """Hears a bell that has rung so often; None if it is not heard."""
 
     count: int | None = 0
+    why: type[OSError] = OSError
 
     def listen(self, _):
         if self.count is None:
-            raise OSError
+            raise self.why
         return self.count
 
 
@@ -58,8 +59,12 @@ def test_it_calls_after_a_while_anyway(bell):
 
 
 def test_it_calls_where_it_is_not_heard(ear, bell):
+    assert bell.heard
     ear.count = None
     assert bell.calls(60)
+    assert not bell.heard
+    ear.count = 0
+    assert not bell.calls(60), "it is heard again"
     assert Bell().calls(60)
     assert Bell(ear).calls(60), "none was hung up"
 
@@ -72,3 +77,11 @@ def test_another_bell_calls_at_first(bell):
     bell.hang("")
     bell.asked(False)
     assert bell.calls(60)
+
+
+def test_a_bell_that_is_gone_is_listened_to_no_more(ear, bell):
+    ear.count, ear.why = None, FileNotFoundError
+    assert bell.calls(60)
+    ear.count = 0
+    assert bell.calls(60)
+    assert not bell.heard

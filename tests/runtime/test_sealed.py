@@ -63,6 +63,19 @@ def test_refillable_memory_can_be_written_to_by_its_maker_only():
         Sealed(os.dup(ours.fd))
 
 
+def test_where_the_kernel_cannot_keep_others_from_writing_the_length_is_kept(monkeypatch):
+    monkeypatch.setattr("federator.runtime.sealed._FUTURE_WRITE", 0x4000)
+    data = bytes(Sealed.of(WEIGHTS).buffer)
+    ours = Refillable(len(data))
+    ours.buffer[:] = data
+    theirs = Sealed(os.dup(ours.fd), trusting=True)
+    assert theirs.weights["n"] == 3
+    with pytest.raises(PermissionError):
+        os.ftruncate(theirs.fd, 0)
+    with pytest.raises(NotSealed):
+        Sealed(os.dup(ours.fd))
+
+
 def test_what_is_no_longer_mapped_is_there_all_the_same():
     sealed = Sealed.of(WEIGHTS)
     sealed.unmap(slice(0, len(sealed.buffer)))
