@@ -12,6 +12,7 @@ part or of another request that is too long for the gateway's memory, is in ``ar
 
 import secrets
 import shutil
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,8 @@ class Store:
         for part in (DOWN, UP, _CLOSED, ARRIVING, BELLS):
             (folder / part).mkdir(parents=True, exist_ok=True)
             _empty(folder / part)
+        self._bells: list[Path] = []
+        weakref.finalize(self, _take_down, self._bells)
 
     def publish(self, file: WeightFile) -> tuple[str, Table]:
         """Let weights be read; return the capability for it, and the table of their parts."""
@@ -82,9 +85,10 @@ class Store:
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
     def hang_bell(self) -> str:
-        """Hang up a bell for a site (bell.py); return the capability to listen to it."""
+        """Hang up a bell for a site (bell.py), until this object goes; return its capability."""
         capability = secrets.token_hex(16)
-        (self.folder / BELLS / capability).write_bytes(bytes(COUNT))
+        self._bells.append(self.folder / BELLS / capability)
+        self._bells[-1].write_bytes(bytes(COUNT))
         return capability
 
     def ring(self, capability: str) -> None:
@@ -99,6 +103,12 @@ class Store:
         """Take all capabilities of weights back."""
         for part in (DOWN, UP):
             _empty(self.folder / part)
+
+
+def _take_down(bells: list[Path]) -> None:
+    for bell in bells:
+        with suppress(OSError):
+            bell.unlink()
 
 
 def _empty(folder: Path) -> None:

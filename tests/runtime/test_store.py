@@ -1,5 +1,7 @@
 """The server's store: capabilities, and what a crash leaves."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,15 @@ def test_a_bell_says_how_often_it_has_rung_until_another_run_begins(store):
     counts = [(store.folder / "bells" / bell).read_bytes() for bell in (first, second)]
     assert counts == [(300).to_bytes(8, "big"), bytes(8)]
     assert written(Store(store.folder)) == []
+
+
+def test_bells_are_taken_down_when_a_run_ends(tmp_path):
+    store, another = Store(tmp_path / "store"), Store(tmp_path / "store")
+    store.hang_bell()
+    kept = another.hang_bell()
+    del store
+    gc.collect()
+    assert [path.name for path in written(another)] == [kept]
 
 
 def test_what_a_crash_has_left_is_swept(store, data):
