@@ -13,10 +13,10 @@ _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 # Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
 # waits N times this. A few sites need not: with 0.25 s they take less than that.
 _FEW, _EACH, _MOST = 5, 0.05, 30.0
-# Listening to a bell costs less by far: all sites together do so 240 times a second at most, since
+# Listening to a bell costs less by far: all sites together do so 100 times a second at most, since
 # they may share an address, for which the gateway has a limit. The server is asked nevertheless
 # after so many seconds.
-_LIGHT, _UNRUNG = 12, 5.0
+_LIGHT, _UNRUNG = 5, 5.0
 
 
 class Pace:
