@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from federator.runtime.weights import Weights, WeightsError, read_from, write
+from federator.runtime.weights import Weights, WeightsError, describe, file_size, read_from, write
 
 _FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _SEALS = _FIXED | fcntl.F_SEAL_WRITE
@@ -66,15 +66,12 @@ class Sealed:
     @classmethod
     def of(cls, weights: Weights) -> Self:
         """Return a sealed copy of weights."""
-        fd = _memory()
-        try:
+
+        def fill(fd: int) -> None:
             with os.fdopen(os.dup(fd), "wb") as out:
                 write(out, weights)
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        except BaseException:
-            os.close(fd)
-            raise
-        return cls(fd)
+
+        return cls.filled(file_size(describe(weights)), fill)
 
     @classmethod
     def filled(cls, size: int, fill: Callable[[int], None]) -> Self:

@@ -58,9 +58,6 @@ class Way(Protocol):
     def put(self, capability: str, part: str, data: memoryview) -> None:
         """Write a part of an update, by its name."""
 
-    def listen(self, capability: str) -> int:
-        """Return how often a bell has rung."""
-
 
 class Folder:
     """The store itself, on one machine."""
