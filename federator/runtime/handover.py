@@ -1,17 +1,19 @@
 """What passes between a site's link and its worker: a small protocol over a Unix socket.
 
-Every packet is one JSON object (``"version": 1``), with the descriptor of a sealed memory file
-(sealed.py) beside it where weights go along. Nothing is unpickled, nothing received is executed.
+Every packet is one JSON object (``"version": 1``). Beside the link's go descriptors of the memory
+that both share (memory.py): of the model's, and of that for the update if it is not to be written
+over the model. The link takes none. Nothing is unpickled, nothing received is executed.
 """
 
 import json
+import os
 import select
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from federator.runtime.sealed import NotSealed, Refillable, Sealed
+from federator.runtime.memory import Memory
 
 VERSION = 1
 _PACKET = 192 * 1024
@@ -26,11 +28,12 @@ class Channel:
 
     Args:
         connection: a connected socket.
-        trusting: whether the other end may still change the weights that it hands over.
+        most: how much shared memory is taken beside a packet.
     """
 
-    def __init__(self, connection: socket.socket, trusting: bool = False) -> None:
-        self._socket, self._trusting = connection, trusting
+    def __init__(self, connection: socket.socket, most: int = 0) -> None:
+        self._socket, self._most = connection, most
+        self._model: Memory | None = None  # the same one every time, if its size is
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for ``select``."""
@@ -40,9 +43,7 @@ class Channel:
         """Hang up; the other end is told by the end of its stream."""
         self._socket.close()
 
-    def send(
-        self, packet: Mapping[str, object], weights: Sealed | Refillable | None = None
-    ) -> None:
+    def send(self, packet: Mapping[str, object], *memory: Memory) -> None:
         """Send one packet.
 
         Raises:
@@ -52,24 +53,21 @@ class Channel:
         if len(data) > _PACKET:
             raise HandoverError(f"a packet of {len(data)} bytes is too large")
         try:
-            socket.send_fds(self._socket, [data], [] if weights is None else [weights.fd])
+            socket.send_fds(self._socket, [data], [one.fd for one in memory])
         except OSError as error:
             raise HandoverError(f"the other side is gone ({error.strerror})") from None
 
-    def receive(self) -> tuple[dict[str, object], Sealed | None]:
+    def receive(self) -> tuple[dict[str, object], list[Memory]]:
         """Wait for one packet.
 
         Raises:
             HandoverError: if the other side is gone, or it is not a packet of this version.
-            WeightsError: if the memory beside it does not hold weights.
         """
         try:
-            data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, 1)
-            sealed = Sealed(fds[0], self._trusting) if fds else None
-        except OSError as error:
-            raise HandoverError(f"the other side is gone ({error.strerror})") from None
-        except NotSealed:
-            raise HandoverError("weights were handed over in memory that is not sealed") from None
+            data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, self._most)
+            memory = [self._mapped(fd) for fd in fds]
+        except (OSError, ValueError) as error:
+            raise HandoverError(f"the other side is gone ({error})") from None
         if not data:
             raise HandoverError("the other side is gone")
         try:
@@ -78,7 +76,14 @@ class Channel:
                 raise ValueError
         except (ValueError, AttributeError):
             raise HandoverError(f"not a packet of protocol version {VERSION}") from None
-        return packet, sealed
+        self._model = memory[0] if memory else None
+        return packet, memory
+
+    def _mapped(self, fd: int) -> Memory:
+        if self._model is None or not self._model.is_of(fd):
+            return Memory(fd)
+        os.close(fd)
+        return self._model
 
 
 class Counter:
@@ -111,12 +116,11 @@ class Counter:
             elif self._worker is not None or time.time() >= deadline:
                 return self._worker
 
-    def answer(self, deadline: float) -> tuple[dict[str, object], Sealed | None] | None:
+    def answer(self, deadline: float) -> dict[str, object] | None:
         """Return the worker's answer, or None if it has not come by ``deadline``.
 
         Raises:
             HandoverError: if the worker ended instead.
-            WeightsError: as :meth:`Channel.receive`.
         """
         if self._worker is None:
             raise HandoverError("no worker")
@@ -124,7 +128,7 @@ class Counter:
         if not ready:
             return None
         try:
-            return self._worker.receive()
+            return self._worker.receive()[0]
         except HandoverError:
             self.dismiss()
             raise
@@ -137,7 +141,7 @@ class Counter:
 
 
 def connect(path: Path, patience: float) -> Channel:
-    """Connect a worker to its link, which it trusts, retrying for ``patience`` seconds.
+    """Connect a worker to its link, retrying for ``patience`` seconds.
 
     Raises:
         HandoverError: if no link listens there.
@@ -147,7 +151,7 @@ def connect(path: Path, patience: float) -> Channel:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(str(path))
-            return Channel(connection, trusting=True)
+            return Channel(connection, most=2)
         except OSError as error:
             connection.close()
             if time.monotonic() > deadline:

@@ -12,7 +12,8 @@ import logging
 import signal as signals
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -34,21 +35,13 @@ from federator.runtime.instructions import (
     refuse_overrides,
     verify,
 )
+from federator.runtime.memory import Memory, Update
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.pace import Pace
 from federator.runtime.parcels import Parcel, ParcelError, Table
-from federator.runtime.sealed import Refillable, Sealed
 from federator.runtime.transfer import Carrier, Folder, Gateway
-from federator.runtime.weights import (
-    Tensor,
-    WeightsError,
-    describe,
-    digest,
-    head,
-    require_same,
-    size,
-)
+from federator.runtime.weights import Tensor, WeightsError, describe, digest, file_size, head, size
 
 log = logging.getLogger("federator")
 
@@ -60,10 +53,11 @@ OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 @dataclass
 class _Errand:
-    """An instruction, the weights that came with it, and their parcel if they came as files."""
+    """An instruction, the model that came with it, and its parcel if it came as files."""
 
     instruction: Instruction
-    weights: Sealed | Refillable | None
+    model: Memory | None = None
+    tensors: dict[str, Tensor] = field(default_factory=dict)
     parcel: Parcel | None = None
 
 
@@ -101,9 +95,10 @@ class Link:
         """Return the reply to a message, whatever comes."""
         try:
             errand = self._accept(message, run, node_id)
-            outcome, trained = self._have_done(errand, run)
-            self._report(outcome, trained)
-            return self._reply(message, errand, outcome, trained)
+            with self._lending():
+                outcome, update = self._have_done(errand, run)
+                self._report(outcome, update)
+                return self._reply(message, errand, outcome, update)
         except (InstructionError, ParcelError, WeightsError) as error:
             self._forged += isinstance(error, Forged)
             log.warning("refused: %s", error)
@@ -143,13 +138,25 @@ class Link:
         if instruction.model != FEDERATION and not self.baselines:
             raise InstructionError("this site takes no part in baselines")
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        if parcel is None:
-            return _Errand(instruction, None if weights is None else Sealed.of(weights))
-        if self.carrier is None:
-            raise InstructionError("this site takes no files")
-        return _Errand(instruction, self.carrier.fetch(parcel, instruction.expires), parcel)
+        if parcel is not None:
+            if self.carrier is None:
+                raise InstructionError("this site takes no files")
+            return _Errand(instruction, *self.carrier.fetch(parcel, instruction.expires), parcel)
+        if weights is not None:
+            return _Errand(instruction, Memory.of(weights), describe(weights))
+        return _Errand(instruction)
 
-    def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Sealed | None]:
+    @contextmanager
+    def _lending(self) -> Iterator[None]:
+        """Let go of the model's memory if a worker that failed may have written to it, or may."""
+        try:
+            yield
+        except Failure:
+            if self.carrier is not None:
+                self.carrier.let_go()
+            raise
+
+    def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Update | None]:
         """Hand an instruction to the worker and vet the answer.
 
         Raises:
@@ -164,54 +171,40 @@ class Link:
             "overrides": dict(run.overrides),
             "instruction": instruction.write(),
         }
+        update = self._place(errand)
+        memory = (errand.model, update and update.memory)
         try:
-            expected = describe(errand.weights.weights if errand.weights else {})
-            worker.send(packet, errand.weights)
-            errand.weights = None  # the worker has them now
-            answered = self.counter.answer(instruction.expires)
-        except WeightsError:
-            raise Failure("withheld", "weights") from None
+            worker.send(packet, *dict.fromkeys(one for one in memory if one is not None))
+            answer = self.counter.answer(instruction.expires)
         except HandoverError as error:
             log.warning("worker: %s", error)
             self.counter.dismiss()
             raise Failure("worker-died") from None
-        if answered is None:
+        if answer is None:
             self.counter.dismiss()
             raise Failure("late")
-        return self._vet(instruction, expected, *answered)
-
-    def _vet(
-        self,
-        instruction: Instruction,
-        expected: Mapping[str, Tensor],
-        answer: Mapping[str, object],
-        trained: Sealed | None,
-    ) -> tuple[Outcome, Sealed | None]:
         failure = answer.get("failure")
         if isinstance(failure, Mapping):
             raise vet_failure(failure)
         outcome = vet_outcome(answer, instruction.sets, self.policy)
-        if instruction.kind != "train":
-            return outcome, None
-        try:
-            expected = update_form(expected, instruction.encoding)
-            require_same(describe(trained.weights if trained else {}), expected)
-        except WeightsError as error:
-            log.warning("withheld: %s", error)
-            raise Failure("withheld", "weights") from None
-        # The file itself is sent: before its numbers stands what follows from the model, no more.
-        start = head(expected)
-        if trained is not None and trained.buffer[: len(start)] != start:
-            log.warning("withheld: the weights are not written as the model's are")
+        if update is not None and not (answer.get("update") is True and update.is_whole):
+            log.warning("withheld: there is no update, or it is not written as the model is")
             raise Failure("withheld", "weights")
-        return outcome, trained
+        return outcome, update
+
+    def _place(self, errand: _Errand) -> Update | None:
+        """Return where an update is to be written, if one is asked for: over the model if it fits.
+
+        (One with fewer digits has memory of its own, so that parts of the model can stay.)
+        """
+        if errand.model is None or errand.instruction.kind != "train":
+            return None
+        form = update_form(errand.tensors, errand.instruction.encoding)
+        over = errand.instruction.encoding == EXACT and file_size(form) == len(errand.model.buffer)
+        return Update(head(form), errand.model if over else Memory.new(file_size(form)))
 
     def _reply(
-        self,
-        message: Message,
-        errand: _Errand,
-        outcome: Outcome,
-        trained: Sealed | None,
+        self, message: Message, errand: _Errand, outcome: Outcome, update: Update | None
     ) -> Message:
         """Return the reply, with the update in it or already handed in as files.
 
@@ -223,18 +216,15 @@ class Link:
             log.info("leaves: that %d instruction(s) were not signed", forged)
         table: Table = ()
         fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
-        if trained is not None and self.carrier and errand.parcel:
-            asked = errand.instruction
-            # What one site alone has trained is the next model, if it is one, and no difference.
-            alone = asked.encoding == EXACT and (asked.sites == 1 or asked.model == self.site)
-            table = self.carrier.send(errand.parcel, trained, asked.expires, alone)
+        if update is not None and self.carrier and errand.parcel:
+            table = self.carrier.send(errand.parcel, update, errand.instruction.expires)
         said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
-        weights = trained.weights if trained is not None and not table else None
+        weights = update.weights if update is not None and not table else None
         return messages.outcome_reply(message, said, outcome, weights)
 
-    def _report(self, outcome: Outcome, trained: Sealed | None) -> None:
+    def _report(self, outcome: Outcome, update: Update | None) -> None:
         """Log what leaves, for the site's own record."""
-        weights = {} if trained is None else trained.weights
+        weights = {} if update is None else update.weights
         for name, tensor in describe(weights).items():
             log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
         log.info(

@@ -1,8 +1,9 @@
 """How a link gets the model and hands in its update: parts of files, several at once.
 
-They pass straight between the network and sealed memory. What a cut line has kept from arriving
-is tried again, part by part, for as long as somebody waits for it. Every address is made here,
-from the server that the site's file names and a capability: a message cannot lead elsewhere.
+They pass straight between the network and the memory that link and worker share. What a cut line
+has kept from arriving is tried again, part by part, for as long as somebody waits for it. Every
+address is made here, from the server that the site's file names and a capability: a message cannot
+lead elsewhere.
 """
 
 import base64
@@ -20,6 +21,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from federator.runtime.instructions import InstructionError
+from federator.runtime.memory import Memory, Update
 from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import (
     Parcel,
@@ -32,8 +34,8 @@ from federator.runtime.parcels import (
     zeros,
 )
 from federator.runtime.proxy import proxy_for
-from federator.runtime.sealed import Refillable, Sealed
 from federator.runtime.store import ARRIVING, BELLS, COUNT, DOWN, MODEL, SLOTS, UP
+from federator.runtime.weights import Tensor, read_head
 
 log = logging.getLogger("federator")
 
@@ -189,12 +191,16 @@ class Carrier:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self._model = Refillable(1)
-        self._table: list[Part | None] = []  # what is in it
         self.fetched = 0
+        self.let_go()
 
-    def fetch(self, parcel: Parcel, expires: float) -> Refillable:
-        """Return the weights of a parcel, in memory that the next ones are received into as well.
+    def let_go(self) -> None:
+        """Have other memory for the next model, since somebody may still write to what this is."""
+        self._model = Memory.new(1)
+        self._table: list[Part | None] = []  # what is in it
+
+    def fetch(self, parcel: Parcel, expires: float) -> tuple[Memory, dict[str, Tensor]]:
+        """Return memory with the weights of a parcel, the same for the next ones, and its tensors.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
@@ -202,8 +208,8 @@ class Carrier:
             WeightsError: if they are no weights.
         """
         if len(self._model.buffer) != parcel.size:
-            del self._model  # so that there is one model here, not two
-            self._model = Refillable(parcel.size)
+            self.let_go()  # first, so that there is one model here, not two
+            self._model = Memory.new(parcel.size)
             self._table = [zeros(part.size) for part in parcel.table]
 
         def receive(where: slice) -> Part:
@@ -219,37 +225,51 @@ class Carrier:
             if empty := part == zeros(part.size):
                 self._model.buffer[where] = bytes(part.size)
             elif part not in (patiently(lambda: receive(where), expires) for _ in range(2)):
-                raise InstructionError(f"part {number} of the model is not the coordinator's")
+                raise _not_the_coordinators(number)
             self._table[number] = part
             return 0 if empty else part.size
 
         self.fetched = sum(_side_by_side(have, parcel.size))
-        _ = self._model.weights  # or it is none
-        return self._model
+        return self._model, self._tensors(parcel)
 
-    def send(
-        self, parcel: Parcel, weights: Sealed, expires: float, next_model: bool = False
-    ) -> Table:
+    def _tensors(self, parcel: Parcel) -> dict[str, Tensor]:
+        """Return the model's tensors, by a copy of what stands before their numbers.
+
+        (It is checked once more: a worker could have changed the memory since it arrived there.)
+        """
+        end = 8 + int.from_bytes(self._model.buffer[:8], "little")
+        start = b""
+        for number, (part, where) in enumerate(zip(parcel.table, cut(parcel.size), strict=True)):
+            if where.start < end:
+                copy = bytes(self._model.buffer[where])
+                if part != Part(len(copy), sha256(memoryview(copy))):
+                    raise _not_the_coordinators(number)
+                start += copy
+        return {name: tensor for name, (tensor, _) in read_head(start, parcel.size).items()}
+
+    def send(self, parcel: Parcel, update: Update, expires: float) -> Table:
         """Hand in what became of a parcel's weights; return the table of the parts.
-
-        ``next_model`` says that the update will be the next model, so that it need not come.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
-        size = len(weights.buffer)
 
         def send(number: int, where: slice) -> Part:
-            data = weights.buffer[where]
+            data = update.read(where)
             part = Part(len(data), sha256(data))
-            if not is_known(number, part, size, parcel.table):
-                patiently(lambda: self._way.put(parcel.up, name(number, size), data), expires)
-                if next_model:
-                    self._model.buffer[where], self._table[number] = data, part
-            weights.unmap(where)
+            if not is_known(number, part, update.size, parcel.table):
+                patiently(
+                    lambda: self._way.put(parcel.up, name(number, update.size), data), expires
+                )
+            if update.memory is self._model:
+                self._table[number] = part
             return part
 
-        return tuple(_side_by_side(send, size))
+        return tuple(_side_by_side(send, update.size))
+
+
+def _not_the_coordinators(number: int) -> InstructionError:
+    return InstructionError(f"part {number} of the model is not the coordinator's")
 
 
 def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Result]:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +158,14 @@ def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
     return places
 
 
-def write(out: BinaryIO, weights: Weights) -> None:
+class Out(Protocol):
+    """What weights can be written to: a stream, or a mapping."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Write bytes after those before."""
+
+
+def write(out: Out, weights: Weights) -> None:
     """Write weights to a stream.
 
     Raises:
@@ -169,16 +176,20 @@ def write(out: BinaryIO, weights: Weights) -> None:
         out.write(np.asarray(array, order="C").data)
 
 
-def read_from(buffer: memoryview | bytes) -> Weights:
+def read_from(buffer: memoryview | bytes, start: bytes = b"") -> Weights:
     """Return weights as read-only views of a buffer.
+
+    Args:
+        buffer: a whole file.
+        start: what is to count as standing before the numbers, whatever stands there.
 
     Raises:
         WeightsError: as :func:`read_head`.
     """
     view = memoryview(buffer).toreadonly()
     weights: Weights = {}
-    for name, (tensor, start) in read_head(view, len(view)).items():
-        flat = np.frombuffer(view, tensor.dtype, tensor.length, start)
+    for name, (tensor, first) in read_head(start or view, len(view)).items():
+        flat = np.frombuffer(view, tensor.dtype, tensor.length, first)
         weights[name] = flat.reshape(tensor.shape)
     return weights
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
+from federator.runtime.memory import Memory
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting
-from federator.runtime.sealed import Sealed
 from federator.runtime.task import Task, telling
 from federator.runtime.weights import Weights, WeightsError
 
@@ -110,12 +110,22 @@ class Worker:
 def serve(worker: Worker, channel: Channel) -> None:
     """Answer until the link hangs up."""
     while True:
-        packet, sealed = channel.receive()
+        packet, memory = channel.receive()
         watch = _end_with(channel)
-        answer, trained = worker.answer(packet, None if sealed is None else sealed.weights)
+        answer, trained = worker.answer(packet, memory[0].weights if memory else None)
         watch.set()
-        channel.send(answer, None if trained is None else Sealed.of(trained))
-        del sealed, trained
+        channel.send({**answer, "update": trained is not None and _written(trained, memory[-1])})
+        del memory, trained
+
+
+def _written(trained: Weights, memory: Memory) -> bool:
+    """Tell whether an update could be written where the link wants it."""
+    try:
+        memory.fill(trained)
+    except WeightsError as error:
+        log.warning("the update is not what the link waits for: %s", error)
+        return False
+    return True
 
 
 def _end_with(channel: Channel) -> threading.Event:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
+from made_up_update import left
 
 from federator.runtime import messages
 from federator.runtime.conversation import Conversation, Order
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
 
@@ -177,7 +177,7 @@ class Trained(Silent):
         (order,) = self.sent
         parcel = messages.parcel_in(order.content)
         way = Carrier(Folder(self.store.folder))
-        table = way.send(parcel, Sealed.of(self.update), time.time() + 60)
+        table = way.send(parcel, left(self.update), time.time() + 60)
         said = messages.site_record("north", True, table, 0, 0)
         order.metadata.__dict__["_message_id"] = "to 42"
         return [messages.outcome_reply(order, said, Outcome(dict.fromkeys(SETS, 3)))]

@@ -13,12 +13,12 @@ import httpx
 import numpy as np
 import pytest
 from deployment import deploy
+from made_up_update import left
 
 from federator import sites
 from federator.runtime import flower, network
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.parcels import Parcel
-from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Gateway
 
@@ -110,9 +110,9 @@ def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
     inbox = store.accept(file.size)
     parcel = Parcel(*store.publish(file), inbox.capability)
-    fetched = gateway(deployment).fetch(parcel, time.time() + 60)
+    fetched, _ = gateway(deployment).fetch(parcel, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
-    table = gateway(deployment).send(parcel, Sealed.of(TRAINED), time.time() + 60)
+    table = gateway(deployment).send(parcel, left(TRAINED), time.time() + 60)
     assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
     said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
     assert "/v1/weights/down/*/model 206" in said
@@ -208,7 +208,7 @@ def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, m
         carrier = gateway(deployment)
         for _ in range(2):  # the second time over lines that have carried a part already
             carrier.fetch(parcel, time.time() + 60)
-            table = carrier.send(parcel, Sealed.of(TRAINED), time.time() + 60)
+            table = carrier.send(parcel, left(TRAINED), time.time() + 60)
     assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
 

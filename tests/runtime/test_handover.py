@@ -1,6 +1,5 @@
-"""The handover between link and worker: packets, sealed memory, and a worker that dies."""
+"""The handover between link and worker: packets, shared memory, and a worker that dies."""
 
-import os
 import socket
 import threading
 import time
@@ -10,39 +9,51 @@ import numpy as np
 import pytest
 
 from federator.runtime.handover import Channel, Counter, HandoverError, connect
-from federator.runtime.sealed import Sealed
+from federator.runtime.memory import Memory
 
 WEIGHTS = {"a": np.arange(1000, dtype=np.float32), "n": np.array(3)}
 
 
 @pytest.fixture
 def ends():
+    """Return a link's end and a worker's."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pair = Channel(left), Channel(right)
+    pair = Channel(left), Channel(right, most=2)
     yield pair
     for channel in pair:
         channel.close()
 
 
-def test_packets_and_weights_arrive_as_they_were_sent(ends):
-    ends[0].send({"instruction": "train"}, Sealed.of(WEIGHTS))
-    packet, sealed = ends[1].receive()
+def test_packets_and_memory_arrive_as_they_were_sent(ends):
+    link, worker = ends
+    link.send({"instruction": "train"}, Memory.of(WEIGHTS), Memory.new(100))
+    packet, (model, update) = worker.receive()
     assert packet["instruction"] == "train"
-    assert np.array_equal(sealed.weights["a"], WEIGHTS["a"])
-    assert sealed.weights["n"].shape == ()
-    ends[1].send({"done": True})
-    assert ends[0].receive() == ({"version": 1, "done": True}, None)
+    assert np.array_equal(model.weights["a"], WEIGHTS["a"])
+    assert len(update.buffer) == 100
+    worker.send({"done": True})
+    assert link.receive() == ({"version": 1, "done": True}, [])
 
 
-def test_memory_that_is_not_sealed_is_refused(ends, tmp_path):
-    memory = os.memfd_create("open", os.MFD_ALLOW_SEALING)
-    os.write(memory, b"x" * 100)
-    file = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
-    for fd in (memory, file):
-        socket.send_fds(ends[0]._socket, [b'{"version": 1}'], [fd])
-        with pytest.raises(HandoverError, match="not sealed"):
-            ends[1].receive()
-        os.close(fd)
+def test_the_model_s_memory_stays_where_it_is(ends):
+    """To map a large one anew costs as much as to read it."""
+    link, worker = ends
+    model = Memory.of(WEIGHTS)
+    link.send({}, model)
+    _, (first,) = worker.receive()
+    link.send({}, model, Memory.new(100))
+    assert worker.receive()[1][0] is first
+    link.send({}, Memory.of(WEIGHTS))
+    assert worker.receive()[1][0] is not first
+
+
+def test_a_link_takes_nothing_from_a_worker_but_packets(ends, tmp_path):
+    link, worker = ends
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with (tmp_path / "file").open("wb") as file:
+        socket.send_fds(worker._socket, [b'{"version": 1}'], [file.fileno()])
+    assert link.receive() == ({"version": 1}, [])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("data", [b"junk", b"[]", b"{}", b'{"version": 2}'])
@@ -57,9 +68,11 @@ def test_packets_of_another_form_or_version_are_refused(data):
 def test_no_descriptor_is_left_open(ends):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
-        ends[0].send({}, Sealed.of(WEIGHTS))
-        _, sealed = ends[1].receive()
-        del sealed
+        ends[0].send({}, model := Memory.of(WEIGHTS), Memory.new(100))
+        ends[1].receive()
+    ends[0].send({})
+    ends[1].receive()
+    del model
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

@@ -1,6 +1,5 @@
 """A link whose weights travel as files, with a real worker's end of the handover."""
 
-import os
 import threading
 import time
 
@@ -17,10 +16,9 @@ from federator.runtime.handover import Channel, Counter, HandoverError, connect
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.link import Link
 from federator.runtime.parcels import Parcel
-from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
-from federator.runtime.weights import WeightsError, digest
+from federator.runtime.weights import describe, digest, head
 
 MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
 TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
@@ -40,24 +38,31 @@ class Site:
     def __init__(self, folder):
         self.store, self.key = Store(folder / "store"), Ed25519PrivateKey.generate()
         carrier, counter = Carrier(Folder(self.store.folder)), Counter(folder / "socket")
-        policy = Policy(2)
+        policy, self.socket = Policy(2), folder / "socket"
         self.link = Link("north", "h", self.key.public_key(), policy, True, counter, carrier)
-        self.channel: Channel = connect(folder / "socket", 5)
-        self.received, self.trained = [], Sealed.of(TRAINED)
-        threading.Thread(target=self.work, daemon=True).start()
+        self.received, self.memories, self.write = [], [], lambda memory: memory.fill(TRAINED)
+        self.said = {**ANSWER, "update": True}
+        self.start_worker()
 
-    def work(self):
+    def start_worker(self):
+        self.channel: Channel = connect(self.socket, 5)
+        threading.Thread(target=self.work, args=[self.channel], daemon=True).start()
+
+    def work(self, channel):
         try:
             while True:
-                _, sealed = self.channel.receive()
-                self.received.append({name: one.copy() for name, one in sealed.weights.items()})
-                self.channel.send(ANSWER, self.trained)
+                _, memory = channel.receive()
+                model = memory[0].weights
+                self.received.append({name: one.copy() for name, one in model.items()})
+                self.memories.append(memory)
+                self.write(memory[-1])
+                channel.send(self.said)
         except HandoverError:
             pass
 
-    def order(self, parcel=None, weights=None, signed=None):
+    def order(self, parcel=None, weights=None, signed=None, **further):
         """Return an instruction to train, as the server writes it."""
-        text = Instruction("train", 1, time.time() + 30).write()
+        text = Instruction("train", 1, **{"expires": time.time() + 30, **further}).write()
         content = RecordDict()
         if weights is not None:
             content["arrays"] = messages.to_record(weights)
@@ -139,30 +144,71 @@ def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
     assert "safetensors" in refusal(site.answer(message))
 
 
-def test_nothing_rides_along_with_an_update_s_file(site):
-    """What stands before the numbers could hold a patient's name."""
-
-    def fill(fd):
-        os.pwrite(fd, data, 0)
-
-    plain = bytes(Sealed.of(TRAINED).buffer)
-    start = plain.index(b"{")
-    length = int.from_bytes(plain[:8], "little")
-    header = plain[start : start + length].rstrip()
+def headers():
+    """Return what might stand before an update's numbers instead, such as a patient's name."""
+    start = head(describe(TRAINED))
+    plain = start[8:].rstrip()
     for changed in (
-        b'{"__metadata__":{"mrn":"4711"},' + header[1:],
-        header.replace(b'"dtype"', b' "dtype"'),
-        header + b" " * 8,
+        b'{"__metadata__":{"mrn":"4711"},' + plain[1:],
+        plain.replace(b'"dtype"', b' "dtype"'),
+        plain.replace(b'"w"', b'"v"'),
     ):
-        padded = changed + b" " * (-len(changed) % 8)
-        data = len(padded).to_bytes(8, "little") + padded + plain[8 + length :]
-        site.trained = Sealed.filled(len(data), fill)
-        parcel = site.parcel()
-        assert "may not leave the site (weights)" in refusal(site.answer(site.order(parcel)))
-        (slots,) = (site.store.folder / "up" / parcel.up).iterdir()
-        assert slots.name == "slots"
-    with pytest.raises(WeightsError):
-        Sealed.filled(3, lambda _: None)
+        yield (len(start) - 8).to_bytes(8, "little") + changed[: len(start) - 8]
+
+
+@pytest.mark.parametrize("start", headers())
+def test_nothing_rides_along_with_an_update_s_file(site, start):
+    def write(memory):
+        memory.fill(TRAINED)
+        memory.buffer[: len(start)] = start
+
+    site.write = write
+    parcel = site.parcel()
+    assert "may not leave the site (weights)" in refusal(site.answer(site.order(parcel)))
+    (slots,) = (site.store.folder / "up" / parcel.up).iterdir()
+    assert slots.name == "slots"
+
+
+def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, monkeypatch):
+    def report(*_):
+        site.memories[-1][0].buffer[:20] = b"Jane Doe, MRN 4711 ."
+
+    monkeypatch.setattr(Link, "_report", report)
+    reply = site.answer(site.order(site.parcel()))
+    assert equal(site.inbox.close(messages.table_in(reply.content)).load(), TRAINED)
+    reply = site.answer(site.order(weights=MODEL))
+    assert equal(messages.weights_in(reply.content), TRAINED)
+
+
+def test_the_model_is_not_sent_for_an_update_that_was_not_written(site):
+    site.write, site.said = lambda _: None, {**ANSWER, "update": False}
+    assert "may not leave" in refusal(site.answer(site.order(site.parcel())))
+
+
+def test_an_update_is_written_over_the_model_and_a_rounded_one_beside_it(site):
+    site.answer(site.order(site.parcel()))
+    (model,) = site.memories[-1]
+    assert equal(model.weights, TRAINED)
+    rounded = {"w": np.zeros((2, 3), np.float16), "n": np.array(4)}
+    given = {"w": MODEL["w"].astype(np.float16), "n": MODEL["n"]}
+    site.write = lambda memory: memory.fill(rounded)
+    reply = site.answer(site.order(weights=given, encoding="float16"))
+    assert equal(messages.weights_in(reply.content), rounded)
+    assert equal(site.memories[-1][0].weights, given)
+
+
+def test_what_a_worker_writes_that_is_late_is_not_the_next_one_s_model(site):
+    late = threading.Event()
+    site.write = lambda _: late.wait(10)
+    reply = site.answer(site.order(site.parcel(), expires=time.time() + 0.3))
+    assert "deadline" in refusal(reply)
+    (memory,) = site.memories[-1]
+    late.set()
+    site.write = lambda memory: memory.fill(TRAINED)
+    site.start_worker()
+    memory.buffer[:] = bytes(len(memory.buffer))
+    assert not site.answer(site.order(site.parcel())).has_error()
+    assert equal(site.received[-1], MODEL)
 
 
 def test_an_order_is_followed_once(site):

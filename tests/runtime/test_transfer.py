@@ -1,17 +1,18 @@
-"""Parts between the store and sealed memory: cut lines, wrong bytes, and nobody waiting."""
+"""Parts between the store and shared memory: cut lines, wrong bytes, and nobody waiting."""
 
-import os
 import time
 
 import numpy as np
 import pytest
+from made_up_update import left
 
 from federator.runtime.instructions import InstructionError
+from federator.runtime.memory import Update
 from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import Parcel, Part
-from federator.runtime.sealed import Sealed
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
+from federator.runtime.weights import describe, head
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
 STEP, PARTS = 4 * 2**20, 11
@@ -66,14 +67,33 @@ def asked(inbox):
     return Parcel("0" * 32, NEVER_SEEN, inbox.capability)
 
 
-def test_models_arrive_in_the_same_memory_of_which_others_have_a_view(store, model):
+def test_models_arrive_in_the_same_memory(store, model):
     carrier = Carrier(Folder(store.folder))
-    fetched = carrier.fetch(Parcel(*store.publish(model)), soon())
-    seen = Sealed(os.dup(fetched.fd), trusting=True)
-    np.testing.assert_array_equal(seen.weights["a"], WEIGHTS["a"])
+    memory, tensors = carrier.fetch(Parcel(*store.publish(model)), soon())
+    np.testing.assert_array_equal(memory.weights["a"], WEIGHTS["a"])
+    assert tensors == describe(WEIGHTS)
     half = {"a": WEIGHTS["a"] / 2}
-    assert carrier.fetch(Parcel(*store.publish(store.keep(half))), soon()) is fetched
-    np.testing.assert_array_equal(seen.weights["a"], half["a"])
+    assert carrier.fetch(Parcel(*store.publish(store.keep(half))), soon())[0] is memory
+    np.testing.assert_array_equal(memory.weights["a"], half["a"])
+
+
+def test_memory_that_somebody_may_still_write_to_is_not_used_again(store, model):
+    carrier = Carrier(way := Faulty(store.folder))
+    parcel = Parcel(*store.publish(model))
+    before, _ = carrier.fetch(parcel, soon())
+    carrier.let_go()
+    memory, _ = carrier.fetch(parcel, soon())
+    before.buffer[:] = bytes(len(before.buffer))
+    np.testing.assert_array_equal(memory.weights["a"], WEIGHTS["a"])
+    assert len(way.carried) == 2 * PARTS
+
+
+def test_what_stands_before_the_model_s_numbers_is_checked_when_it_is_used(store, model):
+    carrier, parcel = Carrier(Folder(store.folder)), Parcel(*store.publish(model))
+    memory, _ = carrier.fetch(parcel, soon())
+    memory.buffer[memory.buffer.tobytes().index(b'"a"') + 1] = ord("b")
+    with pytest.raises(InstructionError, match="part 0 of the model is not the coordinator's"):
+        carrier.fetch(parcel, soon())
 
 
 def test_zeros_need_not_travel_to_be_there(store, model):
@@ -82,7 +102,7 @@ def test_zeros_need_not_travel_to_be_there(store, model):
     way.carried.clear()
     none = {"a": WEIGHTS["a"].copy()}
     none["a"][STEP // 4 : STEP] = 0
-    fetched = carrier.fetch(Parcel(*store.publish(store.keep(none))), soon())
+    fetched, _ = carrier.fetch(Parcel(*store.publish(store.keep(none))), soon())
     np.testing.assert_array_equal(fetched.weights["a"], none["a"])
     assert sorted(way.carried) == [1, 4], "the parts that are zeros only in part"
     assert carrier.fetched == 2 * STEP
@@ -92,14 +112,14 @@ def test_a_model_of_another_size_takes_the_place_of_the_last(store, model):
     carrier = Carrier(Folder(store.folder))
     carrier.fetch(Parcel(*store.publish(model)), soon())
     small = {"a": np.zeros(3 * 2**20, np.float32), "b": np.ones(2, np.float32)}
-    fetched = carrier.fetch(Parcel(*store.publish(store.keep(small))), soon())
+    fetched, _ = carrier.fetch(Parcel(*store.publish(store.keep(small))), soon())
     for name, numbers in small.items():
         np.testing.assert_array_equal(fetched.weights[name], numbers)
 
 
 def test_an_update_arrives_with_its_table(store):
     inbox = store.accept(SIZE)
-    table = Carrier(Folder(store.folder)).send(asked(inbox), Sealed.of(WEIGHTS), soon())
+    table = Carrier(Folder(store.folder)).send(asked(inbox), left(WEIGHTS), soon())
     update = inbox.close(table)
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
     assert list((store.folder / "arriving").iterdir()) == []
@@ -111,7 +131,7 @@ def test_only_the_parts_that_a_cut_has_kept_back_are_carried_again(store, model)
     assert sorted(way.carried) == list(range(PARTS))
     inbox = store.accept(SIZE)
     way = Faulty(store.folder, cuts=[0, 2, 2])
-    inbox.close(Carrier(way).send(asked(inbox), Sealed.of(WEIGHTS), soon()))
+    inbox.close(Carrier(way).send(asked(inbox), left(WEIGHTS), soon()))
     assert sorted(way.carried) == list(range(PARTS))
 
 
@@ -133,7 +153,7 @@ def test_nobody_is_waited_for_longer_than_they_wait(store, model):
     parcel = Parcel(parcel.down, NEVER_SEEN, "0" * 32)
     for try_it in (
         lambda carrier: carrier.fetch(parcel, soon()),
-        lambda carrier: carrier.send(parcel, Sealed.of(WEIGHTS), soon()),
+        lambda carrier: carrier.send(parcel, left(WEIGHTS), soon()),
     ):
         began = time.time()
         with pytest.raises(Failure, match="deadline"):
@@ -144,7 +164,7 @@ def test_nobody_is_waited_for_longer_than_they_wait(store, model):
 def test_more_parts_than_were_lent_are_not_taken(store):
     parcel = asked(store.accept(SIZE - STEP))
     with pytest.raises(Failure, match="deadline"):
-        Carrier(Folder(store.folder)).send(parcel, Sealed.of(WEIGHTS), soon())
+        Carrier(Folder(store.folder)).send(parcel, left(WEIGHTS), soon())
     assert not (store.folder / "up" / parcel.up / f"{PARTS - 1:04d}.4").exists()
 
 
@@ -164,9 +184,11 @@ def test_parts_that_the_other_side_has_do_not_travel(store):
         parcel = Parcel(*store.publish(model), inbox.capability)
         if number == 2.0:  # a round that failed in between costs nothing
             carrier.fetch(parcel, soon())
-        trained = {"a": carrier.fetch(parcel, soon()).weights["a"].copy()}
+        memory, tensors = carrier.fetch(parcel, soon())
+        trained = {"a": memory.weights["a"].copy()}
         trained["a"][-1] = number
-        table = carrier.send(parcel, Sealed.of(trained), soon(), next_model=True)
+        memory.fill(trained)
+        table = carrier.send(parcel, Update(head(tensors), memory), soon())
         model = inbox.close(table, model, parcel.table)
         np.testing.assert_array_equal(model.load()["a"], trained["a"])
         assert sorted(way.carried) == sorted(carried)
@@ -176,7 +198,7 @@ def test_parts_that_the_other_side_has_do_not_travel(store):
 def test_a_model_that_is_tested_twice_is_fetched_once(store, model):
     carrier = Carrier(way := Faulty(store.folder))
     for _ in range(2):
-        fetched = carrier.fetch(Parcel(*store.publish(model)), soon())
+        fetched, _ = carrier.fetch(Parcel(*store.publish(model)), soon())
         np.testing.assert_array_equal(fetched.weights["a"], WEIGHTS["a"])
     assert len(way.carried) == PARTS
 
@@ -188,7 +210,7 @@ def test_of_a_model_that_is_known_in_part_the_rest_is_fetched(store, model):
     others = {"a": WEIGHTS["a"].copy()}
     others["a"][0] = others["a"][-1] = 0
     parcel = Parcel(*store.publish(store.keep(others)))
-    np.testing.assert_array_equal(carrier.fetch(parcel, soon()).weights["a"], others["a"])
+    np.testing.assert_array_equal(carrier.fetch(parcel, soon())[0].weights["a"], others["a"])
     assert sorted(way.carried) == [0, PARTS - 1]
     assert carrier.fetched == parcel.table[0].size + parcel.table[-1].size
 
@@ -203,5 +225,5 @@ def test_what_a_site_has_outlasts_a_model_that_never_came(store, model):
     with pytest.raises(Failure, match="deadline"):
         carrier.fetch(parcel, time.time() + 0.3)
     way.cuts = []
-    np.testing.assert_array_equal(carrier.fetch(parcel, soon()).weights["a"], others["a"])
+    np.testing.assert_array_equal(carrier.fetch(parcel, soon())[0].weights["a"], others["a"])
     assert way.carried == [PARTS - 1]

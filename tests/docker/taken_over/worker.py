@@ -1,7 +1,7 @@
 """What a worker does that was taken over, in the order of the rounds: Python runs this first.
 
-It tries to get rows of data past its link: in metrics, in a tensor more, in an exception; then to
-change its update after it was handed over, and at last to keep memory that it can change.
+It tries to get rows of data past its link: in metrics, in a tensor more, in an exception; then in
+its update, after it was handed over, and at last to pull the memory from under its link.
 """
 
 import sys
@@ -11,13 +11,13 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
 
     import numpy as np
 
-    from federator.runtime import handover, sealed
+    from federator.runtime import handover, memory
     from federator.runtime.worker import Worker
 
     ROW = {"Jane Doe, MRN 4711": 4711.0}
-    WAYS = iter(["metrics", "tensor", "exception", "changed", "unsealed"])
-    honest, send = Worker.answer, handover.Channel.send
-    way = ""
+    WAYS = iter(["metrics", "tensor", "exception", "changed", "cut off"])
+    honest, fill, send = Worker.answer, memory.Memory.fill, handover.Channel.send
+    way, update = "", None
 
     def answer(self, packet, weights):
         global way
@@ -33,16 +33,21 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
         elif way == "exception":
             failure = {"reason": "exception", "type": "Jane Doe", "file": "MRN 4711", "line": 4711}
             told, trained = {"failure": failure}, None
-        elif way == "unsealed":
-            sealed._SEALS = 0
         return told, trained
 
-    def hand_over(self, packet, weights=None):
-        send(self, packet, weights)
-        if way == "changed" and weights is not None:
-            try:
-                os.pwrite(weights.fd, b"Jane Doe", 0)
-            except PermissionError:
-                print("what was handed over cannot be changed", flush=True)
+    def remember(self, weights):
+        global update
+        update = self
+        fill(self, weights)
 
-    Worker.answer, handover.Channel.send = answer, hand_over
+    def hand_over(self, packet):
+        send(self, packet)
+        if way == "changed":
+            update.buffer[:20] = b"Jane Doe, MRN 4711 ."
+        elif way == "cut off":
+            try:
+                os.ftruncate(update.fd, 0)
+            except PermissionError:
+                print("what was handed over cannot be cut off", flush=True)
+
+    Worker.answer, memory.Memory.fill, handover.Channel.send = answer, remember, hand_over
