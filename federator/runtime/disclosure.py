@@ -59,9 +59,11 @@ def _table(value: object, rows: int, columns: int) -> list[list[int]]:
 
 
 def _number(value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+    if type(value) is int and abs(value) <= _MOST:
+        return float(value)
+    if type(value) is not float or not math.isfinite(value):
         raise Failure("withheld", "a loss or metric that is not a finite number")
-    return float(value)  # type: ignore[arg-type]
+    return value
 
 
 def vet_scores(scores: object, policy: Policy) -> Scores | None:

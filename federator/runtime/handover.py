@@ -1,12 +1,11 @@
 """What passes between a site's link and its worker: a small protocol over a Unix socket.
 
-Every packet is one JSON object (``"version": 1``). Beside the link's go descriptors of the memory
+Every packet is one JSON object (``"version": 2``). Beside the link's go descriptors of the memory
 that both share (memory.py): of the model's, and of that for the update if it is not to be written
 over the model. The link takes none. Nothing is unpickled, nothing received is executed.
 """
 
 import json
-import os
 import select
 import socket
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from federator.runtime.memory import Memory
 
-VERSION = 1
+VERSION = 2
 _PACKET = 192 * 1024
+_UNREAD = 10.0  # seconds after which a worker that reads nothing counts as gone
 
 
 class HandoverError(Exception):
@@ -28,12 +28,11 @@ class Channel:
 
     Args:
         connection: a connected socket.
-        most: how much shared memory is taken beside a packet.
+        most: how many memories are taken beside a packet.
     """
 
     def __init__(self, connection: socket.socket, most: int = 0) -> None:
         self._socket, self._most = connection, most
-        self._model: Memory | None = None  # the same one every time, if its size is
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for ``select``."""
@@ -65,25 +64,18 @@ class Channel:
         """
         try:
             data, fds, flags, _ = socket.recv_fds(self._socket, _PACKET, self._most)
-            memory = [self._mapped(fd) for fd in fds]
+            memory = [Memory(fd) for fd in fds]
         except (OSError, ValueError) as error:
-            raise HandoverError(f"the other side is gone ({error})") from None
+            raise HandoverError(f"nothing comes from the other side ({error})") from None
         if not data:
             raise HandoverError("the other side is gone")
         try:
             packet = json.loads(data)
             if flags & socket.MSG_TRUNC or packet.get("version") != VERSION:
                 raise ValueError
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise HandoverError(f"not a packet of protocol version {VERSION}") from None
-        self._model = memory[0] if memory else None
         return packet, memory
-
-    def _mapped(self, fd: int) -> Memory:
-        if self._model is None or not self._model.is_of(fd):
-            return Memory(fd)
-        os.close(fd)
-        return self._model
 
 
 class Counter:
@@ -110,7 +102,9 @@ class Counter:
             ready, _, _ = select.select(waiting, [], [], patience)
             if self._listener in ready:
                 self.dismiss()
-                self._worker = Channel(self._listener.accept()[0])
+                connection, _ = self._listener.accept()
+                connection.settimeout(_UNREAD)
+                self._worker = Channel(connection)
             elif ready:  # A worker speaks only when spoken to: this is the end of its stream.
                 self.dismiss()
             elif self._worker is not None or time.time() >= deadline:

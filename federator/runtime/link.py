@@ -12,8 +12,7 @@ import logging
 import signal as signals
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -95,10 +94,9 @@ class Link:
         """Return the reply to a message, whatever comes."""
         try:
             errand = self._accept(message, run, node_id)
-            with self._lending():
-                outcome, update = self._have_done(errand, run)
-                self._report(outcome, update)
-                return self._reply(message, errand, outcome, update)
+            outcome, update = self._have_done(errand, run)
+            self._report(outcome, update)
+            return self._reply(message, errand, outcome, update)
         except (InstructionError, ParcelError, WeightsError) as error:
             self._forged += isinstance(error, Forged)
             log.warning("refused: %s", error)
@@ -146,16 +144,6 @@ class Link:
             return _Errand(instruction, Memory.of(weights), describe(weights))
         return _Errand(instruction)
 
-    @contextmanager
-    def _lending(self) -> Iterator[None]:
-        """Let go of the model's memory if a worker that failed may have written to it, or may."""
-        try:
-            yield
-        except Failure:
-            if self.carrier is not None:
-                self.carrier.let_go()
-            raise
-
     def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Update | None]:
         """Hand an instruction to the worker and vet the answer.
 
@@ -171,26 +159,34 @@ class Link:
             "overrides": dict(run.overrides),
             "instruction": instruction.write(),
         }
+        lent = [] if errand.model is None else [errand.model]
         update = self._place(errand)
-        memory = (errand.model, update and update.memory)
+        if update is not None and update.memory is not errand.model:
+            lent.append(update.memory)
         try:
-            worker.send(packet, *dict.fromkeys(one for one in memory if one is not None))
+            worker.send(packet, *lent)
             answer = self.counter.answer(instruction.expires)
         except HandoverError as error:
             log.warning("worker: %s", error)
-            self.counter.dismiss()
-            raise Failure("worker-died") from None
+            raise self._given_up("worker-died") from None
         if answer is None:
-            self.counter.dismiss()
-            raise Failure("late")
+            raise self._given_up("late")
         failure = answer.get("failure")
         if isinstance(failure, Mapping):
             raise vet_failure(failure)
         outcome = vet_outcome(answer, instruction.sets, self.policy)
-        if update is not None and not (answer.get("update") is True and update.is_whole):
+        # Where nothing was written stands the model, whose head may be just what it should be.
+        if update is not None and not (answer.get("update") is True and update.has_head):
             log.warning("withheld: there is no update, or it is not written as the model is")
             raise Failure("withheld", "weights")
         return outcome, update
+
+    def _given_up(self, reason: str) -> Failure:
+        """Hang up on the worker, let go of what it may still write to, and return the failure."""
+        self.counter.dismiss()
+        if self.carrier is not None:
+            self.carrier.let_go()
+        return Failure(reason)
 
     def _place(self, errand: _Errand) -> Update | None:
         """Return where an update is to be written, if one is asked for: over the model if it fits.

@@ -56,10 +56,6 @@ class Memory:
     def __del__(self) -> None:
         os.close(self.fd)
 
-    def is_of(self, fd: int) -> bool:
-        """Tell whether a descriptor is of the same memory."""
-        return os.path.samestat(os.fstat(fd), os.fstat(self.fd))
-
     def fill(self, weights: Weights) -> None:
         """Write weights, none of them a view of what is there; they fill it to the byte.
 
@@ -104,8 +100,8 @@ class Update(NamedTuple):
         return read_from(self.memory.buffer, self.head)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the worker has written it as it is to leave."""
+    def has_head(self) -> bool:
+        """Whether the worker has written the same before its numbers."""
         return self.memory.buffer[: len(self.head)] == self.head
 
     def read(self, where: slice) -> memoryview:

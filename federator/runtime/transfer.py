@@ -35,7 +35,7 @@ from federator.runtime.parcels import (
 )
 from federator.runtime.proxy import proxy_for
 from federator.runtime.store import ARRIVING, BELLS, COUNT, DOWN, MODEL, SLOTS, UP
-from federator.runtime.weights import Tensor, read_head
+from federator.runtime.weights import MAX_HEAD, Tensor, read_head
 
 log = logging.getLogger("federator")
 
@@ -194,13 +194,15 @@ class Carrier:
         self.fetched = 0
         self.let_go()
 
-    def let_go(self) -> None:
+    def let_go(self, size: int = 1) -> None:
         """Have other memory for the next model, since somebody may still write to what this is."""
-        self._model = Memory.new(1)
-        self._table: list[Part | None] = []  # what is in it
+        self._model = Memory.new(size)
+        self._table: list[Part | None] = [zeros(one.stop - one.start) for one in cut(size)]
 
     def fetch(self, parcel: Parcel, expires: float) -> tuple[Memory, dict[str, Tensor]]:
         """Return memory with the weights of a parcel, the same for the next ones, and its tensors.
+
+        Parts that should be there already are hashed: a worker may have changed them since.
 
         Raises:
             InstructionError: naming a part that is not what the parcel says.
@@ -208,9 +210,7 @@ class Carrier:
             WeightsError: if they are no weights.
         """
         if len(self._model.buffer) != parcel.size:
-            self.let_go()  # first, so that there is one model here, not two
-            self._model = Memory.new(parcel.size)
-            self._table = [zeros(part.size) for part in parcel.table]
+            self.let_go(parcel.size)
 
         def receive(where: slice) -> Part:
             part = self._model.buffer[where]
@@ -219,7 +219,7 @@ class Carrier:
 
         def have(number: int, where: slice) -> int:
             part = parcel.table[number]
-            if self._table[number] == part:
+            if self._table[number] == part and sha256(self._model.buffer[where]) == part.sha256:
                 return 0
             self._table[number] = None
             if empty := part == zeros(part.size):
@@ -235,16 +235,17 @@ class Carrier:
     def _tensors(self, parcel: Parcel) -> dict[str, Tensor]:
         """Return the model's tensors, by a copy of what stands before their numbers.
 
-        (It is checked once more: a worker could have changed the memory since it arrived there.)
+        (It is hashed once more: a worker could have changed the memory since it arrived there.)
         """
-        end = 8 + int.from_bytes(self._model.buffer[:8], "little")
-        start = b""
+        start, end = b"", 8
         for number, (part, where) in enumerate(zip(parcel.table, cut(parcel.size), strict=True)):
-            if where.start < end:
-                copy = bytes(self._model.buffer[where])
-                if part != Part(len(copy), sha256(memoryview(copy))):
-                    raise _not_the_coordinators(number)
-                start += copy
+            if where.start >= end:
+                break
+            copy = bytes(self._model.buffer[where])
+            if part.sha256 != sha256(memoryview(copy)):
+                raise _not_the_coordinators(number)
+            start += copy
+            end = 8 + min(int.from_bytes(start[:8], "little"), MAX_HEAD)
         return {name: tensor for name, (tensor, _) in read_head(start, parcel.size).items()}
 
     def send(self, parcel: Parcel, update: Update, expires: float) -> Table:

@@ -362,9 +362,12 @@ def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(engine, de
         rounds = begin(5, epochs=1)
         said = rounds.finish()
         told = [rounds.told()[number][site] for number in range(1, 6)]
-        metrics, tensor, exception, changed, cut_off = told
-        assert metrics["ok"] and changed["ok"] and cut_off["ok"]
-        assert tensor["reason"].endswith("may not leave the site (weights)")
+        metrics, head, exception, changed, cut_off = told
+        withheld = "may not leave the site (weights)"
+        assert metrics["ok"] and cut_off["ok"]
+        assert head["reason"].endswith(withheld)
+        # The link may have looked before the change or after it.
+        assert changed["ok"] or changed["reason"].endswith(withheld)
         assert exception["reason"].startswith("an exception of the author's own")
         worker = desk.run("docker compose logs worker")
         assert "what was handed over cannot be cut off" in worker

@@ -50,6 +50,7 @@ def test_what_is_added_to_an_answer_stays_behind():
         {"loss": "Jane Doe"},
         {"loss": [0.1, 0.2]},
         {"loss": float("nan")},
+        {"loss": 10**400},
         {"metrics": {"dice": [1.0, 2.0]}},
     ],
 )

@@ -32,36 +32,24 @@ def test_packets_and_memory_arrive_as_they_were_sent(ends):
     assert np.array_equal(model.weights["a"], WEIGHTS["a"])
     assert len(update.buffer) == 100
     worker.send({"done": True})
-    assert link.receive() == ({"version": 1, "done": True}, [])
-
-
-def test_the_model_s_memory_stays_where_it_is(ends):
-    """To map a large one anew costs as much as to read it."""
-    link, worker = ends
-    model = Memory.of(WEIGHTS)
-    link.send({}, model)
-    _, (first,) = worker.receive()
-    link.send({}, model, Memory.new(100))
-    assert worker.receive()[1][0] is first
-    link.send({}, Memory.of(WEIGHTS))
-    assert worker.receive()[1][0] is not first
+    assert link.receive() == ({"version": 2, "done": True}, [])
 
 
 def test_a_link_takes_nothing_from_a_worker_but_packets(ends, tmp_path):
     link, worker = ends
     before = len(list(Path("/proc/self/fd").iterdir()))
     with (tmp_path / "file").open("wb") as file:
-        socket.send_fds(worker._socket, [b'{"version": 1}'], [file.fileno()])
-    assert link.receive() == ({"version": 1}, [])
+        socket.send_fds(worker._socket, [b'{"version": 2}'], [file.fileno()])
+    assert link.receive() == ({"version": 2}, [])
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-@pytest.mark.parametrize("data", [b"junk", b"[]", b"{}", b'{"version": 2}'])
+@pytest.mark.parametrize("data", [b"junk", b"[]", b"[" * 10**5, b"{}", b'{"version": 1}'])
 def test_packets_of_another_form_or_version_are_refused(data):
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with left, right:
         left.send(data)
-        with pytest.raises(HandoverError, match="version 1"):
+        with pytest.raises(HandoverError, match="version 2"):
             Channel(right).receive()
 
 
@@ -99,6 +87,17 @@ def test_a_worker_that_takes_too_long_is_given_up(tmp_path):
     worker = connect(tmp_path / "socket", 1)
     assert counter.worker(time.time() + 1) is not None
     assert counter.answer(time.time() + 0.05) is None
+    worker.close()
+
+
+def test_a_worker_that_reads_nothing_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("federator.runtime.handover._UNREAD", 0.1)
+    counter = Counter(tmp_path / "socket")
+    worker = connect(tmp_path / "socket", 1)
+    link = counter.worker(time.time() + 1)
+    with pytest.raises(HandoverError, match="gone"):
+        for _ in range(100):
+            link.send({"instruction": "x" * 10_000})
     worker.close()
 
 

@@ -18,7 +18,8 @@ from federator.runtime.link import Link
 from federator.runtime.parcels import Parcel
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
-from federator.runtime.weights import describe, digest, head
+from federator.runtime.weightfile import WeightFile
+from federator.runtime.weights import describe, digest, file_size, head
 
 MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
 TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
@@ -197,18 +198,43 @@ def test_an_update_is_written_over_the_model_and_a_rounded_one_beside_it(site):
     assert equal(site.memories[-1][0].weights, given)
 
 
-def test_what_a_worker_writes_that_is_late_is_not_the_next_one_s_model(site):
-    late = threading.Event()
-    site.write = lambda _: late.wait(10)
+@pytest.mark.parametrize("how", ["late", "dead"])
+def test_what_a_worker_that_was_given_up_writes_is_not_the_next_one_s_model(site, how):
+    if how == "late":
+        site.write = lambda _: time.sleep(0.6)
+    else:
+        site.write = lambda _: site.channel.close()
     reply = site.answer(site.order(site.parcel(), expires=time.time() + 0.3))
-    assert "deadline" in refusal(reply)
+    assert {"late": "deadline", "dead": "the worker ended"}[how] in refusal(reply)
     (memory,) = site.memories[-1]
-    late.set()
     site.write = lambda memory: memory.fill(TRAINED)
     site.start_worker()
     memory.buffer[:] = bytes(len(memory.buffer))
     assert not site.answer(site.order(site.parcel())).has_error()
     assert equal(site.received[-1], MODEL)
+
+
+def test_a_worker_that_fails_costs_no_second_download(site):
+    site.said = {"failure": {"reason": "exception", "type": "ValueError"}}
+    site.write = lambda _: None
+    assert "ValueError" in refusal(site.answer(site.order(site.parcel())))
+    site.said, site.write = {**ANSWER, "update": True}, lambda memory: memory.fill(TRAINED)
+    reply = site.answer(site.order(site.parcel()))
+    assert messages.fetched_in(reply.content) == 0
+    assert equal(site.received[-1], MODEL)
+
+
+def test_an_update_whose_model_is_written_in_another_way_stands_beside_it(site):
+    """Others' files have room before their numbers, or metadata."""
+    start = head(describe(MODEL))
+    padded = (len(start) - 8 + 64).to_bytes(8, "little") + start[8:] + b" " * 64
+    path = site.store.folder / "padded"
+    path.write_bytes(padded + b"".join(array.tobytes() for array in MODEL.values()))
+    file = WeightFile(path)
+    inbox = site.store.accept(file_size(describe(MODEL)))
+    reply = site.answer(site.order(Parcel(*site.store.publish(file), inbox.capability)))
+    assert equal(inbox.close(messages.table_in(reply.content)).load(), TRAINED)
+    assert equal(site.memories[-1][0].weights, MODEL)
 
 
 def test_an_order_is_followed_once(site):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up_update import left
 
+from federator.runtime import transfer
 from federator.runtime.instructions import InstructionError
 from federator.runtime.memory import Update
 from federator.runtime.outcomes import Failure
@@ -88,12 +89,32 @@ def test_memory_that_somebody_may_still_write_to_is_not_used_again(store, model)
     assert len(way.carried) == 2 * PARTS
 
 
-def test_what_stands_before_the_model_s_numbers_is_checked_when_it_is_used(store, model):
-    carrier, parcel = Carrier(Folder(store.folder)), Parcel(*store.publish(model))
+def test_what_a_worker_has_changed_is_fetched_again(store, model):
+    carrier, parcel = Carrier(way := Faulty(store.folder)), Parcel(*store.publish(model))
     memory, _ = carrier.fetch(parcel, soon())
-    memory.buffer[memory.buffer.tobytes().index(b'"a"') + 1] = ord("b")
-    with pytest.raises(InstructionError, match="part 0 of the model is not the coordinator's"):
-        carrier.fetch(parcel, soon())
+    way.carried.clear()
+    memory.buffer[:20] = memory.buffer[-20:] = b"Jane Doe, MRN 4711 ."
+    memory, tensors = carrier.fetch(parcel, soon())
+    np.testing.assert_array_equal(memory.weights["a"], WEIGHTS["a"])
+    assert tensors == describe(WEIGHTS)
+    assert sorted(way.carried) == [0, PARTS - 1]
+
+
+def test_what_a_worker_changes_at_the_last_moment_names_no_tensors(store, model, monkeypatch):
+    """The link takes the layout of an update from the model's."""
+    carrier, parcel = Carrier(Folder(store.folder)), Parcel(*store.publish(model))
+    honest = transfer._side_by_side
+
+    def changed(*what):
+        done = honest(*what)
+        carrier._model.buffer[:8] = (2**40).to_bytes(8, "little")
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "_side_by_side", changed)
+        with pytest.raises(InstructionError, match="part 0 of the model is not the coordinator's"):
+            carrier.fetch(parcel, soon())
+    assert carrier.fetch(parcel, soon())[1] == describe(WEIGHTS)
 
 
 def test_zeros_need_not_travel_to_be_there(store, model):

@@ -2,16 +2,22 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up_images import lay_out
 
 from federator.runtime.flower import app_hash
-from federator.runtime.worker import Worker, spare_processors
+from federator.runtime.handover import Channel, HandoverError
+from federator.runtime.memory import Memory
+from federator.runtime.worker import Worker, serve, spare_processors
 
 
 @pytest.fixture
@@ -40,6 +46,36 @@ def test_what_it_does_not_understand_does_not_end_it(app):
     answer, weights = Worker(app, app.parent, "north").answer(packet, None)
     assert answer["failure"]["type"] == "InstructionError"
     assert weights is None
+
+
+def test_only_an_update_that_fits_is_handed_over():
+    model = {"w": np.arange(6, dtype=np.float32)}
+    made = iter([{"w": np.zeros(7, np.float32)}, None, {"w": np.ones(6, np.float32)}])
+
+    class Trained(Worker):
+        def __init__(self):
+            pass
+
+        def answer(self, packet, weights):
+            return {"packet": packet["n"], "first": float(weights["w"][1])}, next(made)
+
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link, memory = Channel(left), Memory.of(model)
+
+    def work():
+        with suppress(HandoverError):
+            serve(Trained(), Channel(right, most=2))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for n, handed_over in enumerate([False, False, True]):
+        link.send({"n": n}, memory)
+        told, _ = link.receive()
+        assert told == {"version": 2, "packet": n, "first": 1.0, "update": handed_over}
+    assert memory.weights["w"].tolist() == [1.0] * 6
+    link.close()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_it_ends_at_once_when_it_is_told_to(app):

@@ -1,7 +1,7 @@
 """What a worker does that was taken over, in the order of the rounds: Python runs this first.
 
-It tries to get rows of data past its link: in metrics, in a tensor more, in an exception; then in
-its update, after it was handed over, and at last to pull the memory from under its link.
+It tries to get rows of data past its link: in metrics, before the numbers of its update, in an
+exception; then in an update that was handed over, and at last pulls the memory from under the link.
 """
 
 import sys
@@ -9,13 +9,11 @@ import sys
 if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
     import os
 
-    import numpy as np
-
     from federator.runtime import handover, memory
     from federator.runtime.worker import Worker
 
-    ROW = {"Jane Doe, MRN 4711": 4711.0}
-    WAYS = iter(["metrics", "tensor", "exception", "changed", "cut off"])
+    ROW, ROWS = {"Jane Doe, MRN 4711": 4711.0}, b"Jane Doe, MRN 4711 ."
+    WAYS = iter(["metrics", "head", "exception", "changed", "cut off"])
     honest, fill, send = Worker.answer, memory.Memory.fill, handover.Channel.send
     way, update = "", None
 
@@ -28,8 +26,6 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
             for evaluation in told["evaluations"].values():
                 evaluation |= {"metrics": ROW, "Jane Doe": 4711.0}
             told["evaluations"] = told["evaluations"] | {"Jane Doe": ROW}
-        elif way == "tensor":
-            trained |= {"patients": np.full(8, 4711.0, np.float32)}
         elif way == "exception":
             failure = {"reason": "exception", "type": "Jane Doe", "file": "MRN 4711", "line": 4711}
             told, trained = {"failure": failure}, None
@@ -39,11 +35,13 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
         global update
         update = self
         fill(self, weights)
+        if way == "head":
+            update.buffer[:20] = ROWS
 
     def hand_over(self, packet):
         send(self, packet)
         if way == "changed":
-            update.buffer[:20] = b"Jane Doe, MRN 4711 ."
+            update.buffer[:20] = ROWS
         elif way == "cut off":
             try:
                 os.ftruncate(update.fd, 0)
