@@ -7,7 +7,7 @@ from pathlib import Path
 
 from federator import sourcemap
 from federator.runtime.checkpoints import RunFolder
-from federator.runtime.conversation import Answer
+from federator.runtime.exchange import Answer
 from federator.runtime.outcomes import Failure
 
 log = logging.getLogger("federator")

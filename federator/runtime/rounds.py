@@ -14,9 +14,10 @@ from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
-from federator.runtime.conversation import Answer, Conversation, Order
+from federator.runtime.conversation import Conversation
 from federator.runtime.disk import require_space
 from federator.runtime.encoding import EXACT
+from federator.runtime.exchange import Answer, Order
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.parameters import Setting

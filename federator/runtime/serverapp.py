@@ -20,6 +20,7 @@ from federator import sourcemap
 from federator.errors import RunError
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Conversation
+from federator.runtime.exchange import Exchange
 from federator.runtime.flower import quicken_grid
 from federator.runtime.options import begin_log
 from federator.runtime.parameters import choose
@@ -99,9 +100,11 @@ def _run(
     folder.record("start", first_round=start.round + 1, last_round=last, sites=sites, **described)
     key = _signing_key(settings)
     conversation = Conversation(
-        grid, context.run_id, key, settings.local_only, store,
+        grid,
+        Exchange(grid, context.run_id, key, store),
+        believe=settings.local_only,
         by_files=lambda site: shared is not None and site not in settings.messages,
-    )  # fmt: skip
+    )
     chosen = Server(conversation, settings, plan, strategy, folder).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}

@@ -23,7 +23,7 @@ from flwr.supercore.run import Run
 from federator.errors import RunError
 from federator.runtime import metrics
 from federator.runtime.checkpoints import Checkpoint
-from federator.runtime.conversation import Answer, Order
+from federator.runtime.exchange import Answer, Order
 from federator.runtime.instructions import FEDERATION
 from federator.runtime.outcomes import Outcome
 from federator.runtime.weightfile import WeightFile

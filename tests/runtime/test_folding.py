@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
-from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime import folding
 from federator.runtime.checkpoints import Checkpoint, RunFolder
@@ -28,18 +27,14 @@ STRATEGIES = {
 }
 EXAMPLES = [120, 40, 75, 200]
 
+pytestmark = pytest.mark.usefixtures("in_a_run")
+
 
 class Nodes:
     """A grid of as many nodes as there are updates."""
 
     def get_node_ids(self):
         return range(1, len(EXAMPLES) + 1)
-
-
-@pytest.fixture(autouse=True)
-def server():
-    """Messages are made by a ServerApp, which knows its run."""
-    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
 
 
 class Folding:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Message, RecordDict
-from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime import messages
 from federator.runtime.bell import Bell
@@ -17,6 +16,8 @@ from federator.runtime.link import Link, serve
 from federator.runtime.store import Store
 from federator.runtime.transfer import Folder
 from federator.runtime.weights import digest
+
+pytestmark = pytest.mark.usefixtures("in_a_run")
 
 RUN, NODE = 7, 42
 OURS = Run(RUN, "a" * 64, {"rounds": 3})
@@ -45,13 +46,6 @@ class Worker:
 
     def dismiss(self):
         raise AssertionError("nothing is wrong with the worker")
-
-
-@pytest.fixture(autouse=True)
-def identity(monkeypatch):
-    """Be a process of a run, as whoever writes a message of Flower's must."""
-    for name, value in (("_run_id", RUN), ("_task_id", 1), ("_node_id", NODE)):
-        monkeypatch.setattr(TaskIdentity, name, value)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Message, RecordDict
-from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime import messages
 from federator.runtime.disclosure import Policy
@@ -21,16 +20,12 @@ from federator.runtime.transfer import Carrier, Folder
 from federator.runtime.weightfile import WeightFile
 from federator.runtime.weights import describe, digest, file_size, head
 
+pytestmark = pytest.mark.usefixtures("in_a_run")
+
 MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
 TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
 ANSWER = {"examples": {"trainset": 3, "valset": 0, "testset": 0}, "evaluations": {}}
 RUN, NODE = 7, 42
-
-
-@pytest.fixture(autouse=True)
-def server():
-    """Messages are made by a ServerApp, which knows its run."""
-    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = RUN, 1, 1
 
 
 class Site:

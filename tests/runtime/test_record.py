@@ -4,7 +4,7 @@ import pytest
 from rehearsals import events
 
 from federator.runtime.checkpoints import RunFolder
-from federator.runtime.conversation import Answer
+from federator.runtime.exchange import Answer
 from federator.runtime.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.record import Record
 

@@ -11,14 +11,14 @@ import time
 if any("flwr-serverapp" in word for word in sys.orig_argv):
     from flwr.app import Message
 
-    from federator.runtime.conversation import Conversation
+    from federator.runtime.exchange import Exchange
 
     if os.environ["TAKEN_OVER"] == "unsigned":
-        from federator.runtime import conversation
+        from federator.runtime import exchange
 
-        conversation.sign = lambda *_: b"x" * 64
+        exchange.sign = lambda *_: b"x" * 64
     else:
-        begin = Conversation.__init__
+        begin = Exchange.__init__
 
         def replaying(self, grid, *rest, **more):
             push = grid.push_messages
@@ -36,4 +36,4 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
             grid.push_messages = again
             begin(self, grid, *rest, **more)
 
-        Conversation.__init__ = replaying
+        Exchange.__init__ = replaying

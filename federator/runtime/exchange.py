@@ -1,0 +1,241 @@
+"""What passes between the server and the sites' nodes: orders, and the answers to them.
+
+Weights travel beside the messages as files where both sides can, else within them.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from federator.errors import RunError
+from federator.runtime import messages
+from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
+from federator.runtime.inbox import Inbox
+from federator.runtime.instructions import Instruction, sign
+from federator.runtime.outcomes import Failure, Outcome
+from federator.runtime.parcels import Parcel, Table, travelled
+from federator.runtime.store import Store
+from federator.runtime.weightfile import Watch, WeightFile
+from federator.runtime.weights import WeightsError, digest, file_size, require_same
+
+# Flower announces all messages that are sent together before it sends what is in the first one,
+# for which its site asks again and again. (What they share, such as weights, is sent once.)
+_TOGETHER = 4
+_GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
+_TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An instruction to a site, and the weights it comes with."""
+
+    instruction: Instruction
+    weights: WeightFile | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site answered: an outcome (with weights, after training), or a failure.
+
+    Attributes:
+        bytes_down: of weights that went to the site.
+        bytes_up: of weights that came from it.
+        bytes_known: of weights that did not travel, since the other side had them.
+        files: whether weights may travel as files.
+        forged: how many instructions it refused that the coordinator had not signed.
+    """
+
+    site: str
+    seconds: float
+    outcome: Outcome | None = None
+    weights: WeightFile | None = None
+    failure: Failure | None = None
+    bytes_down: int = 0
+    bytes_up: int = 0
+    bytes_known: int = 0
+    files: bool = False
+    forged: int = 0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An order on its way, and how its weights travel.
+
+    Attributes:
+        node: to which node.
+        at: since when (``monotonic``).
+        carried: the model as it travels.
+        parcel: what the message says of that where it travels as files.
+        inbox: where the update is to arrive as files.
+        watch: looks at it meanwhile.
+    """
+
+    node: int
+    order: Order
+    at: float
+    carried: WeightFile | None = None
+    parcel: Parcel | None = None
+    inbox: Inbox | None = None
+    watch: Watch | None = None
+
+
+class Exchange:
+    """Sends orders to nodes through Flower's grid, and takes in what comes back.
+
+    Args:
+        grid: the grid of the ServerApp.
+        run_id: the Flower run's.
+        key: with which instructions are signed; None where no link checks.
+        store: where weights are on their way.
+    """
+
+    def __init__(
+        self, grid: Grid, run_id: int, key: Ed25519PrivateKey | None, store: Store
+    ) -> None:
+        self._grid, self._run_id, self._key, self.store = grid, run_id, key, store
+        self._bells: dict[int, str] = {}
+
+    def send(
+        self, orders: Mapping[int, Order], by_files: Collection[int], deadline: float
+    ) -> dict[str, Sent]:
+        """Send orders to nodes; return what was sent by message id.
+
+        Args:
+            orders: by node.
+            by_files: the nodes whose weights may travel as files.
+            deadline: until when an answer is waited for (epoch seconds).
+
+        Raises:
+            RunError: if the model cannot travel in the encoding that is asked for.
+        """
+        if not orders:
+            return {}
+        carried: dict[int, WeightFile] = {}
+        published: dict[int, tuple[str, Table]] = {}
+        packed: dict[int, tuple[ArrayRecord, str]] = {}
+        outgoing, sent = [], []
+        for node, order in orders.items():
+            content, hashed, parcel, file = RecordDict(), "", None, None
+            inbox, watch = None, None
+            if order.weights is not None:
+                key = id(order.weights)
+                file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
+                carried[key] = file
+            if file is not None and node in by_files:
+                if id(file) not in published:
+                    published[id(file)] = self.store.publish(file)
+                if order.instruction.kind == "train":
+                    form = update_form(file.tensors, order.instruction.encoding)
+                    watch = Watch(form)
+                    exact = order.instruction.encoding == EXACT  # else it is not what counts
+                    inbox = self.store.accept(file_size(form), watch.look if exact else None)
+                parcel = Parcel(*published[id(file)], inbox.capability if inbox else "")
+                hashed = parcel.digest
+            elif file is not None:
+                if id(file) not in packed:
+                    weights = file.load()
+                    packed[id(file)] = messages.to_record(weights), digest(weights)
+                content["arrays"], hashed = packed[id(file)]
+            if node not in self._bells:
+                self._bells[node] = self.store.hang_bell()
+            text = replace(order.instruction, bell=self._bells[node]).write()
+            signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
+            content["config"] = messages.instruction_record(text, signature, parcel)
+            kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
+            ttl = max(1.0, deadline - time.time()) + _GRACE
+            outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
+            sent.append((file, parcel, inbox, watch))
+        began, ids = time.monotonic(), list[str]()
+        together = len(outgoing) if packed else _TOGETHER
+        for first in range(0, len(outgoing), together):
+            few = outgoing[first : first + together]
+            pushed = list(self._grid.push_messages(few))  # none: they are too large
+            ids += pushed or [""] * len(few)
+            for message in few if pushed else ():
+                self.store.ring(self._bells[message.metadata.dst_node_id])
+        return {
+            message_id or f"unsent-{node}": Sent(node, order, began, *how)
+            for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
+        }
+
+    def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
+        """Return weights as they travel.
+
+        Raises:
+            RunError: if they cannot.
+        """
+        if encoding == EXACT:
+            return file
+        tensors = model_form(file.tensors, encoding)
+        try:
+            return self.store.make(tensors, lambda out: write_model(file, encoding, out))
+        except WeightsError as error:
+            raise RunError(f"the model cannot travel as {encoding}: {error}") from None
+
+    def poll(self, sent: dict[str, Sent]) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers that have come, and take them off the list."""
+        for key in [key for key in sent if key.startswith("unsent-")]:
+            yield sent.pop(key).node, Answer("", 0.0, failure=Failure("lost"))
+        if not sent:
+            return
+        for reply in self._grid.pull_messages(list(sent)):
+            if (item := sent.pop(reply.metadata.reply_to_message_id, None)) is not None:
+                yield item.node, self._read(reply, item)
+
+    def _read(self, reply: Message, item: Sent) -> Answer:
+        """Return what a reply says; an update that is not the model's, or not finite, is a failure.
+
+        Where weights travelled as files, the reply has come after them.
+        """
+        seconds = time.monotonic() - item.at
+        down = whole = 0 if item.carried is None else item.carried.size
+        if reply.has_error():
+            site, failure = messages.read_failure(reply.error)
+            carried = 0 if item.parcel else whole  # of files it does not say how much came
+            return Answer(site, seconds, failure=failure, bytes_down=carried)
+        content = reply.content
+        site, files = messages.site_name(content), messages.takes_files(content)
+        forged = messages.forged_in(content)
+        if item.parcel is not None:
+            down = min(whole, messages.fetched_in(content))
+        try:
+            outcome = messages.outcome_in(content)
+            trains = item.order.instruction.kind == "train"
+            update, size, up = self._update(content, item) if trains else (None, 0, 0)
+        except WeightsError as error:
+            rejected = Failure("rejected", str(error))
+            return Answer(site, seconds, failure=rejected, bytes_down=down)
+        except Failure as failure:
+            return Answer(site, seconds, failure=failure, bytes_down=down)
+        known = whole - down + size - up
+        return Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
+
+    def _update(self, content: RecordDict, item: Sent) -> tuple[WeightFile, int, int]:
+        """Return the update of a reply, the bytes of it as it travels, and those that had to.
+
+        It has the model's tensors, and only finite numbers.
+
+        Raises:
+            WeightsError: if there is none such.
+        """
+        model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
+        assert model is not None and given is not None
+        form = update_form(given.tensors, encoding)
+        watch = item.watch or Watch(form)
+        if item.parcel is not None and item.inbox is not None:
+            table = messages.table_in(content) or ()
+            update = item.inbox.close(table, given, item.parcel.table)
+            size, up = update.size, travelled(table, item.parcel.table)
+        else:
+            update = self.store.keep(messages.weights_in(content) or {})
+            size = up = update.size
+        require_same(update.tensors, form)
+        if encoding != EXACT:
+            came = update
+            update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
+        watch.require_finite(update)
+        return update, size, up
