@@ -132,9 +132,9 @@ def test_files_that_are_not_what_was_signed_are_refused_by_part(site):
 
 
 def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
-    monkeypatch.setattr(Parcel, "write", lambda _: '["../../etc", "", []]')
-    assert "not a parcel" in refusal(site.answer(site.order(site.parcel())))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Parcel, "write", lambda _: '["../../etc", "", []]')
+        assert "not a parcel" in refusal(site.answer(site.order(site.parcel())))
     message = site.order(weights=MODEL)
     message.content["arrays"] = messages.ArrayRecord()
     assert "safetensors" in refusal(site.answer(message))
