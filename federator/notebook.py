@@ -58,6 +58,10 @@ def read(path: Path) -> Notebook:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise NotebookError(f"there is no notebook {path}") from None
+    except IsADirectoryError:
+        found = sorted(one.name for one in path.glob("*.ipynb"))
+        hint = f"Give the notebook in it: {', '.join(found)}." if found else "There is none in it."
+        raise _refusal(str(path), "this is a folder, not a notebook", hint) from None
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -164,5 +164,10 @@ def test_what_is_no_text_is_refused(tmp_path):
 def test_a_missing_notebook_and_a_folder_are_refused(tmp_path):
     with pytest.raises(NotebookError, match=r"there is no notebook .*/none.ipynb"):
         notebook.read(tmp_path / "none.ipynb")
-    with pytest.raises(NotebookError, match=r"cannot be read: Is a directory"):
+    with pytest.raises(NotebookError, match=r"this is a folder, not a notebook") as caught:
         notebook.read(tmp_path)
+    assert caught.value.problems[0].hint == "There is none in it."
+    (tmp_path / "tumour.ipynb").touch()
+    with pytest.raises(NotebookError) as caught:
+        notebook.read(tmp_path)
+    assert caught.value.problems[0].hint == "Give the notebook in it: tumour.ipynb."
