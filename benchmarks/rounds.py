@@ -59,7 +59,7 @@ def deployed(sites: int, rounds: int, scratch: Path) -> float:
 def bare(read: Federation, components: Components) -> float:
     """Return the seconds that the slowest site's training and validation take by themselves."""
     code = (
-        "import sys, time; from federator.runtime.task import import_task, seed_all\n"
+        "import sys, time; from federator.runtime.authored import import_task, seed_all\n"
         "from pathlib import Path; app, data, epochs = sys.argv[1:]\n"
         "from federator.runtime.parameters import choose; choose({})\n"
         "task = import_task(Path(app)); net = task.Model()\n"

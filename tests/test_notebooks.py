@@ -22,7 +22,7 @@ STARTUP = """\
 try:
     import torchvision
 except RuntimeError:
-    from federator.runtime.task import declare_torchvision_operators
+    from federator.runtime.authored import declare_torchvision_operators
     declare_torchvision_operators()
 """
 

@@ -9,10 +9,11 @@ import logging
 import sys
 from pathlib import Path
 
+from federator.runtime.authored import import_task, seed_all, telling
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
-from federator.runtime.task import import_task, seed_all, take, telling
+from federator.runtime.task import take
 from federator.runtime.weights import (
     Weights,
     WeightsError,

@@ -1,31 +1,30 @@
 """The author's code at a site: ``task.py`` imported once, its data loaded once, then kept warm."""
 
-import gc
-import importlib
-import importlib.util
 import inspect
 import logging
 import os
-import random
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from federator.runtime import metrics
+from federator.runtime.authored import import_task, seed_all, telling
 from federator.runtime.disclosure import SETS
 from federator.runtime.encoding import model_form, read_model, write_update
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
 from federator.runtime.parameters import Setting, choose
+from federator.runtime.predictions import (
+    decide,
+    integers,
+    predict_logits,
+    read_prediction,
+    read_test,
+)
 from federator.runtime.weights import Weights, describe
 
 if TYPE_CHECKING:
@@ -49,69 +48,6 @@ class Labels:
         names = tuple(str(config["labels"]).split(","))
         positive = names.index(str(config["positive"])) if len(names) == 2 else None
         return Labels(names, positive)
-
-
-def import_task(folder: Path | None) -> ModuleType:
-    """Import the author's ``task.py``, from a folder or from where Python finds it.
-
-    PyPI's torchvision, next to a CPU-only torch, misses two operators at import. They are
-    declared then, without an implementation: models, transforms and datasets do without.
-    """
-    if folder is not None and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    sys.modules.pop("task", None)
-    # What is imported stays: looking for garbage in it is a third of the time of torch's import.
-    gc.disable()
-    try:
-        return importlib.import_module("task")
-    except RuntimeError as error:
-        if "operator torchvision::nms does not exist" not in str(error):
-            raise
-        declare_torchvision_operators()
-        return importlib.import_module("task")
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def declare_torchvision_operators() -> None:
-    """Declare the operators that torchvision asks for, after an import that missed them."""
-    import torch
-
-    for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    sys.modules.pop("task", None)
-    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    for name in ("nms", "qnms"):
-        schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        library.define(schema)  # type: ignore[no-untyped-call]
-    _declared.append(library)
-
-
-_declared: list[object] = []  # torch takes the operators back when the library object goes
-
-
-@contextmanager
-def telling(reason: str = "exception") -> Iterator[None]:
-    """Log the author's exceptions here, in full, and raise what may be told of them.
-
-    Raises:
-        Failure: with the exception's type, and the last line of the author's that was running.
-    """
-    try:
-        yield
-    except (Failure, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        log.exception("the author's code failed")
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if _is_author(Path(frame.filename))]
-        file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
-        raise Failure(reason, type(error).__name__, file, line) from None
-
-
-def _is_author(path: Path) -> bool:
-    return path.name in ("task.py", "aggregation.py") and path.parent != Path(__file__).parent
 
 
 class Task:
@@ -189,7 +125,7 @@ class Task:
         for name, loader in self._loaders.items():
             counts = np.zeros(classes, np.int64)
             for batch in loader:  # type: ignore[attr-defined]
-                labels = _integers(batch[1])
+                labels = integers(batch[1])
                 if labels is None:
                     break
                 if not set(labels.tolist()) <= set(range(classes)):
@@ -243,7 +179,7 @@ class Task:
         """Read the training set until two labels were seen."""
         seen: set[int] = set()
         for batch in loader:  # type: ignore[attr-defined]
-            labels = _integers(batch[1]) if isinstance(batch, tuple | list) else None
+            labels = integers(batch[1]) if isinstance(batch, tuple | list) else None
             if labels is None:
                 return
             seen.update(labels.tolist())
@@ -272,13 +208,13 @@ class Task:
         seed_all(instruction.seed, instruction.round, name)
         net.eval()
         with _inside(self._data):
-            loss, further = _read_test(self._module.test(net, loader))
+            loss, further = read_test(self._module.test(net, loader))
             net.eval()
-            predict: Callable[..., object] = getattr(self._module, "predict", _predict)
-            labels, scores = _read_prediction(predict(net, loader))
+            predict: Callable[..., object] = getattr(self._module, "predict", predict_logits)
+            labels, scores = read_prediction(predict(net, loader))
         classes, positive = len(self._labels.names), self._labels.positive
         try:
-            predicted, chances = _decide(scores, classes, positive)
+            predicted, chances = decide(scores, classes, positive)
             counts = metrics.confusion(labels, predicted, classes)
         except ValueError:
             log.exception("%s set", name)
@@ -287,16 +223,6 @@ class Task:
         if chances is not None and np.all((chances >= 0) & (chances <= 1)):
             binned = {"bins": _BINS, "counts": metrics.histogram(labels, chances, _BINS)}
         return Evaluation(counts, loss, len(labels), further, binned)
-
-
-def seed_all(*parts: object) -> None:
-    """Seed torch, numpy and random from any values, the same on every machine."""
-    import torch
-
-    seed = int.from_bytes(sha256("\0".join(map(str, parts)).encode()).digest()[:4], "little")
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
 
 
 def take(net: "torch.nn.Module") -> Weights:
@@ -328,68 +254,3 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-def _integers(labels: object) -> npt.NDArray[np.int64] | None:
-    """Return labels as integers of shape (N,), or None if they are not class labels."""
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not np.array_equal(array, array.astype(np.int64)):
-        return None
-    return array.astype(np.int64)
-
-
-def _read_test(result: object) -> tuple[float, dict[str, float]]:
-    """Return the loss, and further numbers, of what the author's ``test`` returned."""
-    try:
-        if isinstance(result, Mapping):
-            numbers = {str(name): float(value) for name, value in result.items()}
-            return numbers.pop("loss"), numbers
-        if not isinstance(result, Sequence):
-            raise TypeError
-        return float(result[0]), {}  # (loss, accuracy): accuracy comes from counts
-    except (TypeError, ValueError, LookupError):
-        raise Failure("contract", "test") from None
-
-
-def _read_prediction(result: object) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    try:
-        if not isinstance(result, Sequence) or len(result) != 2:
-            raise TypeError
-        integers, values = _integers(result[0]), np.asarray(result[1], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise Failure("contract", "predict") from None
-    if integers is None or len(values) != len(integers) or not np.isfinite(values).all():
-        raise Failure("contract", "predict")
-    return integers, values
-
-
-def _predict(net: "torch.nn.Module", loader: object) -> tuple[object, object]:
-    """Predict for a notebook without ``predict``: ``net(inputs)`` are logits."""
-    import torch
-
-    device = next(net.parameters()).device
-    truth, scores = [], []
-    with torch.no_grad():
-        for inputs, labels in loader:  # type: ignore[attr-defined]
-            logits = net(inputs.to(device)).float()
-            one = logits.ndim == 1 or logits.shape[1] == 1
-            scores.append((logits.reshape(-1).sigmoid() if one else logits.softmax(1)).cpu())
-            truth.append(torch.as_tensor(labels).reshape(len(labels), -1)[:, 0])
-    return torch.cat(truth).numpy(), torch.cat(scores).numpy()
-
-
-def _decide(
-    scores: npt.NDArray[np.float64], classes: int, positive: int | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
-    """Return the predicted labels, and the positive label's scores where there are two labels.
-
-    Raises:
-        ValueError: if the scores' shape does not fit the number of labels.
-    """
-    if scores.ndim == 1 and classes == 2 and positive is not None:
-        return np.where(scores >= 0.5, positive, 1 - positive), scores
-    if scores.ndim != 2 or scores.shape[1] != classes:
-        raise ValueError(f"scores of shape {scores.shape} for {classes} labels")
-    return scores.argmax(axis=1), None if positive is None else scores[:, positive]

@@ -20,13 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from federator.runtime.authored import telling
 from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
 from federator.runtime.memory import Memory
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting
-from federator.runtime.task import Task, telling
+from federator.runtime.task import Task
 from federator.runtime.weights import Weights, WeightsError
 
 if TYPE_CHECKING:
