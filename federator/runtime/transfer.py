@@ -256,14 +256,12 @@ class Carrier:
         """
 
         def send(number: int, where: slice) -> Part:
-            data = update.read(where)
+            data, to = update.read(where), name(number, update.size)
             part = Part(len(data), sha256(data))
-            if not is_known(number, part, update.size, parcel.table):
-                patiently(
-                    lambda: self._way.put(parcel.up, name(number, update.size), data), expires
-                )
             if update.memory is self._model:
                 self._table[number] = part
+            if not is_known(number, part, update.size, parcel.table):
+                patiently(lambda: self._way.put(parcel.up, to, data), expires)
             return part
 
         return tuple(_side_by_side(send, update.size))
