@@ -4,9 +4,9 @@ Both train the demo's model on the demo's three sites, the same epochs, the same
 ``federator run``; the peer is an ordinary Flower app (``stock_app``) on a stock SuperLink with
 three stock SuperNodes. The physical limit is the bare training loop of the slowest site.
 
-Two lines are without training, with a model of 4 MB and sites that answer at once: ours as it is
-deployed, with the SuperLink's database on disk, keys, TLS and gateway; and NVFlare, with its own
-recipe of federated averaging.
+Three lines are without training, with a model of 4 MB and sites that answer at once: ours as it is
+deployed, with the SuperLink's database on disk, keys, TLS and gateway; NVFlare, with its own recipe
+of federated averaging; and OpenFL.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.light import deployment, nvflare
+from benchmarks.light import deployment, nvflare, openfl
 from benchmarks.light import stock as light
 from federator import federation
 from federator.convert import Components, convert
@@ -101,13 +101,16 @@ def main(arguments: list[str]) -> None:
                 measure(read, components, options.rounds, scratch / name)
             )
         on_disk = deployed(len(read.sites), options.rounds, scratch / "deployed")
-        (scratch / "nvflare").mkdir()
-        theirs = nvflare.rounds(len(read.sites), _MEGABYTES, options.rounds, scratch / "nvflare")[0]
+        theirs = {}
+        for name, peer in (("NVFlare", nvflare), ("OpenFL", openfl)):
+            (scratch / name).mkdir()
+            found, _ = peer.rounds(len(read.sites), _MEGABYTES, options.rounds, scratch / name)
+            theirs[name] = statistics.median(found)
     table = Table(title=f"a round of {read.name}: {len(read.sites)} sites, {os.cpu_count()} cores")
     for column in ("", "round, s", "beside the training, s", "ratio"):
         table.add_column(column, justify="left" if not column else "right")
     beside = {name: seconds - limit for name, seconds in times.items()}
-    beside |= {"deployed, database on disk": on_disk, "NVFlare": statistics.median(theirs)}
+    beside |= {"deployed, database on disk": on_disk, **theirs}
     ratios = {name: seconds / beside["stock Flower"] for name, seconds in beside.items()}
     table.add_row("bare training of the slowest site", f"{limit:.2f}", "", "")
     for name, seconds in beside.items():

@@ -1,11 +1,12 @@
-"""What it costs to pass a large model round: ours through the gateway with TLS, and two peers.
+"""What it costs to pass a large model round: ours through the gateway with TLS, and three peers.
 
 Three sites whose training is one multiplication, on this machine: so a round is the model down,
 an update up from each, the checks and the fold. Each site also tests the model that it receives,
 as in every round of ours. The physical limit is the same bytes by curl from and to the same nginx,
 as many at once. Stock Flower has neither TLS nor keys here, its database in memory; its FedAvg
 has the sites train and test, as by default, for which it sends the model a second time (and, in a
-second run, train only). NVFlare has TLS, passes the model as one array, and tests nothing.
+second run, train only). NVFlare has TLS, passes the model as one array, and tests nothing. OpenFL
+has no TLS here, and passes it as one array, too; its sites test the model that they receive.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.light import deployment, model, nvflare, stock
+from benchmarks.light import deployment, model, nvflare, openfl, stock
 from benchmarks.light.memory import Peak, families
 from federator.runtime.parcels import name
 from federator.runtime.store import Store
@@ -122,11 +123,12 @@ def main(arguments: list[str]) -> None:
                 found[side] = peer(
                     options.sites, options.megabytes, options.peer_rounds, tested, scratch / side
                 )
-            (scratch / "nvflare").mkdir()
-            times, server = nvflare.rounds(
-                options.sites, options.megabytes, options.peer_rounds + 1, scratch / "nvflare"
-            )
-            found["NVFlare"] = {"round_s": statistics.median(times), "server_mb": server / 1e6}
+            for side, others in (("NVFlare", nvflare), ("OpenFL", openfl)):
+                (scratch / side).mkdir()
+                times, server = others.rounds(
+                    options.sites, options.megabytes, options.peer_rounds + 1, scratch / side
+                )
+                found[side] = {"round_s": statistics.median(times), "server_mb": server / 1e6}
     table = Table(
         title=f"a round: {options.megabytes} MB, {options.sites} sites, {os.cpu_count()} cores"
     )

@@ -1,20 +1,14 @@
 """NVFlare, the fastest peer, by its own simplest setup: separate processes, mutual TLS."""
 
-import subprocess
-import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.light import deployment
+from benchmarks.light import peer
 from benchmarks.light.memory import Peak, named
 from federator.local import environment
 from federator.processes import Processes
 
 APP = Path(__file__).parents[1] / "nvflare_app"
-VERSION = "2.9.0"
 
 
 def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[float], float]:
@@ -22,15 +16,14 @@ def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[
 
     Args:
         sites: how many.
-        megabytes: size of the model, which is one array of random numbers.
+        megabytes: size of the model.
         count: of rounds.
         scratch: an empty folder.
     """
-    numbers = np.random.default_rng(0).standard_normal(megabytes * 250_000, np.float32)
-    np.save(scratch / "first.npy", numbers * np.float32(0.01))
-    times = scratch / "times"
+    first, times = scratch / "first.npy", scratch / "times"
+    peer.write_model(first, megabytes)
     env = environment(scratch) | {"NVFLARE_POC_WORKSPACE": str(scratch / "poc")}
-    command = [_python(), APP / "job.py", sites, count, scratch / "first.npy", times]
+    command = [peer.python("nvflare", "2.9.0"), APP / "job.py", sites, count, first, times]
     with Processes(scratch / "logs") as processes:
         processes.start("job", [str(word) for word in command], env)
         server = named(f"{scratch}/poc/example_project/prod_00/server")
@@ -39,19 +32,4 @@ def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[
                 time.sleep(0.2)
         if processes.ended("job"):
             raise RuntimeError(processes.tail("job", 30))
-    asked = [float(line) for line in times.read_text().split()]
-    if len(asked) != count:
-        raise RuntimeError(f"NVFlare did {len(asked)} of {count} rounds")
-    return [later - earlier for earlier, later in pairwise(asked)], peak.bytes["server"]
-
-
-def _python() -> Path:
-    """Return the Python of an environment with NVFlare, which does not go with Flower in one."""
-    folder = deployment.scratch() / f"nvflare-{VERSION}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", f"nvflare=={VERSION}"]
-        subprocess.run(pip, check=True, stdout=sys.stderr)
-        (folder / "ready").touch()
-    return python
+    return peer.between(times, count), peak.bytes["server"]
