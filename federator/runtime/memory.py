@@ -104,7 +104,7 @@ class Update(NamedTuple):
         """Whether the worker has written the same before its numbers."""
         return self.memory.buffer[: len(self.head)] == self.head
 
-    def read(self, where: slice) -> memoryview:
-        """Return some of its bytes."""
+    def read(self, where: slice) -> list[memoryview]:
+        """Return some of its bytes, in pieces, so that they need not be copied."""
         data, own = self.memory.buffer[where], self.head[where]
-        return memoryview(own + data[len(own) :]) if own else data
+        return [memoryview(own), data[len(own) :]] if own else [data]

@@ -56,9 +56,12 @@ def cut(size: int) -> list[slice]:
     return [slice(start, min(start + length, size)) for start in range(0, size, length)]
 
 
-def sha256(data: memoryview) -> str:
-    """Return the SHA-256 (hex) of bytes."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(*data: bytes | memoryview) -> str:
+    """Return the SHA-256 (hex) of bytes, which may come in pieces."""
+    total = hashlib.sha256()
+    for piece in data:
+        total.update(piece)
+    return total.hexdigest()
 
 
 @cache

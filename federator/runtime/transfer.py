@@ -13,7 +13,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,8 +57,8 @@ class Way(Protocol):
     def get(self, capability: str, start: int, into: memoryview) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
 
-    def put(self, capability: str, part: str, data: memoryview) -> None:
-        """Write a part of an update, by its name."""
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
 
 
 class Folder:
@@ -80,13 +80,14 @@ class Folder:
         """Return how often a bell has rung."""
         return int.from_bytes((self._path / BELLS / capability).read_bytes(), "big")
 
-    def put(self, capability: str, part: str, data: memoryview) -> None:
-        """Write a part of an update, by its name."""
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
         lent = self._path / UP / capability
         if not (lent / SLOTS / part).exists():
             raise Gone
         arriving = self._path / ARRIVING / secrets.token_hex(8)
-        arriving.write_bytes(data)
+        with arriving.open("wb") as out:
+            out.writelines(data)
         try:
             arriving.replace(lent / part)
         except FileNotFoundError:
@@ -126,10 +127,14 @@ class Gateway:
             if answer.readinto(into) != len(into):
                 raise OSError(f"{self._server} sends another number of bytes")
 
-    def put(self, capability: str, part: str, data: memoryview) -> None:
-        """Write a part of an update, by its name."""
-        slices = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
-        where, length = f"up/{capability}/{part}", {"Content-Length": str(len(data))}
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
+        slices = (
+            piece[start : start + _SLICE]
+            for piece in data
+            for start in range(0, len(piece), _SLICE)
+        )
+        where, length = f"up/{capability}/{part}", {"Content-Length": str(sum(map(len, data)))}
         with self._answer("PUT", where, length, slices):
             pass
 
@@ -237,16 +242,15 @@ class Carrier:
 
         (It is hashed once more: a worker could have changed the memory since it arrived there.)
         """
-        start, end = b"", 8
+        end = 8 + min(int.from_bytes(self._model.buffer[:8], "little"), MAX_HEAD)
+        copy = bytes(self._model.buffer[:end])
         for number, (part, where) in enumerate(zip(parcel.table, cut(parcel.size), strict=True)):
             if where.start >= end:
                 break
-            copy = bytes(self._model.buffer[where])
-            if part.sha256 != sha256(memoryview(copy)):
+            own, rest = copy[where], self._model.buffer[where]
+            if part.sha256 != sha256(own, rest[len(own) :]):
                 raise _not_the_coordinators(number)
-            start += copy
-            end = 8 + min(int.from_bytes(start[:8], "little"), MAX_HEAD)
-        return {name: tensor for name, (tensor, _) in read_head(start, parcel.size).items()}
+        return {name: tensor for name, (tensor, _) in read_head(copy, parcel.size).items()}
 
     def send(self, parcel: Parcel, update: Update, expires: float) -> Table:
         """Hand in what became of a parcel's weights; return the table of the parts.
@@ -257,7 +261,7 @@ class Carrier:
 
         def send(number: int, where: slice) -> Part:
             data, to = update.read(where), name(number, update.size)
-            part = Part(len(data), sha256(data))
+            part = Part(where.stop - where.start, sha256(*data))
             if update.memory is self._model:
                 self._table[number] = part
             if not is_known(number, part, update.size, parcel.table):
