@@ -6,6 +6,7 @@ from flwr.proto.node_pb2 import NodeInfo
 from made_up_update import left
 
 from federator.runtime import messages
+from federator.runtime.disclosure import SETS
 from federator.runtime.outcomes import Outcome
 from federator.runtime.transfer import Carrier, Folder
 
@@ -51,8 +52,5 @@ class Trained(Silent):
         table = way.send(parcel, left(self.update), time.time() + 60)
         said = messages.site_record("north", True, table, 0, 0)
         order.metadata.__dict__["_message_id"] = "to 42"
-        return [
-            messages.outcome_reply(
-                order, said, Outcome(dict.fromkeys(("trainset", "valset", "testset"), 3))
-            )
-        ]
+        outcome = Outcome(dict.fromkeys(SETS, 3))
+        return [messages.outcome_reply(order, said, outcome)]

@@ -1,10 +1,9 @@
 """NVFlare, the fastest peer, by its own simplest setup: separate processes, mutual TLS."""
 
-import time
 from pathlib import Path
 
 from benchmarks.light import peer
-from benchmarks.light.memory import Peak, named
+from benchmarks.light.memory import named
 from federator.local import environment
 from federator.processes import Processes
 
@@ -27,9 +26,5 @@ def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[
     with Processes(scratch / "logs") as processes:
         processes.start("job", [str(word) for word in command], env)
         server = named(f"{scratch}/poc/example_project/prod_00/server")
-        with Peak({"server": server}) as peak:
-            while processes.ended("job") is None:
-                time.sleep(0.2)
-        if processes.ended("job"):
-            raise RuntimeError(processes.tail("job", 30))
-    return peer.between(times, count), peak.bytes["server"]
+        memory = peer.watch(processes, ["job"], server)
+    return peer.between(times, count), memory

@@ -9,7 +9,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.light import peer
-from benchmarks.light.memory import Peak, families
+from benchmarks.light.memory import families
 from federator.local import environment, free_port
 from federator.processes import Processes
 
@@ -38,14 +38,9 @@ def rounds(sites: int, megabytes: int, count: int, scratch: Path) -> tuple[list[
         time.sleep(3)  # who comes too early tries again 5 s later
         for name in names:
             processes.start(name, [*fx, "collaborator", "start", "-n", name], env)
-        with Peak({"server": families(processes.pid("aggregator"))}) as peak:
-            while processes.ended("aggregator") is None:
-                if failed := [name for name in names if processes.ended(name)]:
-                    raise RuntimeError(processes.tail(failed[0], 30))
-                time.sleep(0.2)
-        if processes.ended("aggregator"):
-            raise RuntimeError(processes.tail("aggregator", 30))
-    return peer.between(times, count), peak.bytes["server"]
+        server = families(processes.pid("aggregator"))
+        memory = peer.watch(processes, ["aggregator", *names], server)
+    return peer.between(times, count), memory
 
 
 def _lay_out(workspace: Path, names: Sequence[str], count: int, first: Path, times: Path) -> None:

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.light import deployment
+from benchmarks.light.memory import Peak, Side
+from federator.processes import Processes
 
 
 def python(package: str, version: str, *further: str) -> Path:
@@ -26,6 +30,22 @@ def write_model(path: Path, megabytes: int) -> None:
     """Write a model of such a size: one array of random numbers."""
     numbers = np.random.default_rng(0).standard_normal(megabytes * 250_000, np.float32)
     np.save(path, numbers * np.float32(0.01))
+
+
+def watch(processes: Processes, names: Sequence[str], server: Side) -> float:
+    """Wait until the first of some processes has ended; return the server's peak of memory (bytes).
+
+    Raises:
+        RuntimeError: if one of them fails.
+    """
+    with Peak({"server": server}) as peak:
+        while True:
+            over = processes.ended(names[0]) is not None
+            if failed := [name for name in names if processes.ended(name)]:
+                raise RuntimeError(processes.tail(failed[0], 30))
+            if over:
+                return peak.bytes["server"]
+            time.sleep(0.2)
 
 
 def between(times: Path, rounds: int) -> list[float]:

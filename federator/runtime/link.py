@@ -195,9 +195,11 @@ class Link:
         """
         if errand.model is None or errand.instruction.kind != "train":
             return None
+        exact = errand.instruction.encoding == EXACT
         form = update_form(errand.tensors, errand.instruction.encoding)
-        over = errand.instruction.encoding == EXACT and file_size(form) == len(errand.model.buffer)
-        return Update(head(form), errand.model if over else Memory.new(file_size(form)))
+        start, length = head(form), file_size(form)
+        over = exact and length == len(errand.model.buffer)
+        return Update(start, errand.model if over else Memory.new(length))
 
     def _reply(
         self, message: Message, errand: _Errand, outcome: Outcome, update: Update | None
