@@ -10,7 +10,7 @@ from federator.statements import Step, own_nodes
 
 MODULE = "flwr.serverapp.strategy"
 
-# Flower 1.41's, without its two for XGBoost, which have no weights to fold, and without the two
+# Flower 1.42's, without its two for XGBoost, which have no weights to fold, and without the two
 # that have the sites clip. A list, since importing Flower takes seconds; a test compares it.
 STRATEGIES = frozenset(
     {

@@ -91,7 +91,7 @@ def write(
         local_epochs=2,
         baselines=baselines,
         select="last",
-        versions={"python": "3.11.7", "flwr": "1.41.0", "torch": "2.13.0", "federator": "0.1.0"},
+        versions={"python": "3.11.7", "flwr": "1.42.0", "torch": "2.13.0", "federator": "0.1.0"},
         model_bytes=48_312,
     )
     for site, sizes in sites.items():

@@ -100,7 +100,7 @@ def test_what_requirements_bring_along_is_pinned(tmp_path):
     made, _ = written(tmp_path)
     link = made["link"].lower["requirements/versions.txt"].decode().splitlines()
     assert {line.partition("==")[0] for line in link} >= {"grpcio", "cryptography", "uvloop"}
-    assert made["link"].lower["requirements/install.txt"].startswith(b"flwr==1.41.0\nnumpy==")
+    assert made["link"].lower["requirements/install.txt"].startswith(b"flwr==1.42.0\nnumpy==")
     client = made["client"].lower["requirements/versions.txt"].decode().splitlines()
     assert {line.partition("==")[0] for line in client} >= {"sympy", "filelock"}
     assert all("==" in line for line in link + client)
@@ -151,7 +151,7 @@ def test_labels_tell_the_origin_and_no_secret(tmp_path):
     labels = made["client"].labels
     assert labels["org.opencontainers.image.source"] == "https://git.org/acme/tumours.git"
     assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
-    assert labels["federator.flwr.version"] == "1.41.0"
+    assert labels["federator.flwr.version"] == "1.42.0"
     assert len(labels["federator.notebook.sha256"]) == 64
     assert "federator.notebook.sha256" not in made["link"].labels
     assert "secret@" not in (folder / "docker-bake.json").read_text()

@@ -155,7 +155,7 @@ def test_the_page_has_every_part(tmp_path: Path) -> None:
         "made-up", "run 2026-03-02-001", "Finished", "FedAvg", "12 of 12 with 2 local epochs",
         "on 126 test examples", "alder alone", "dice", "0.812", "n = 14", "AUC 0.", "(16 bins)",
         "benign 42, malignant 40", "388", "48.3 kB", "11 of 12", "539.0 kB",
-        "ValueError in task.py, line 31 (cell 5)", "flwr 1.41.0", "Seed 1",
+        "ValueError in task.py, line 31 (cell 5)", "flwr 1.42.0", "Seed 1",
         "select: last, round 12",
     ):  # fmt: skip
         assert words in page.text, words

@@ -32,7 +32,7 @@ def test_the_server_has_the_whole_package():
 
 
 def test_pip_installs_it(tmp_path):
-    made = wheel.runtime(["flwr==1.41.0"])
+    made = wheel.runtime(["flwr==1.42.0"])
     path = tmp_path / made.name
     path.write_bytes(made.content)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]

@@ -1,4 +1,4 @@
-"""What touches Flower's internals at a site (flwr 1.41.0, checked at import).
+"""What touches Flower's internals at a site (flwr 1.42.0, checked at import).
 
 Three things are not in Flower's public API and are done here: speaking the Fleet API without a
 SuperNode, learning a Flower App's hash, and pulling a reply without waiting a whole second for
@@ -44,7 +44,7 @@ from federator.runtime.admission import Client, note
 from federator.runtime.keys import read_private
 from federator.runtime.parameters import Setting
 
-FLWR_VERSION = "1.41.0"
+FLWR_VERSION = "1.42.0"
 if flwr.__version__ != FLWR_VERSION:
     raise ImportError(
         f"this version of federator speaks flwr {FLWR_VERSION}, but {flwr.__version__} is installed"

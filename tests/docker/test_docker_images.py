@@ -126,7 +126,7 @@ def test_what_an_image_says_of_itself(engine, pulled):
         config = json.loads(engine("image", "inspect", "--format={{json .Config}}", image))
         assert config["User"] == "10001:10001"
         assert config["Entrypoint"] == ["python", "-m", "federator.runtime"]
-        assert config["Labels"]["federator.flwr.version"] == "1.41.0"
+        assert config["Labels"]["federator.flwr.version"] == "1.42.0"
         assert config["Labels"]["org.opencontainers.image.version"] == "0.1.0"
         assert config["Labels"]["org.opencontainers.image.base.name"] == "python:3.11-slim-bookworm"
         assert ("federator.notebook.sha256" in config["Labels"]) == (name != "link")
@@ -189,7 +189,7 @@ def test_an_image_lists_what_is_inside(engine, pulled):
     for name, image in pulled.items():
         listed = json.loads(run(engine, image, "cat", "/usr/share/sbom/python.cdx.json"))
         versions = {one["name"]: one["version"] for one in listed["components"]}
-        assert versions["flwr"] == "1.41.0"
+        assert versions["flwr"] == "1.42.0"
         assert ("torch" in versions) == (name == "client")
         debian = run(engine, image, "cat", "/usr/share/sbom/debian.tsv")
         assert ("nginx-light\t" in debian) == (name == "server")

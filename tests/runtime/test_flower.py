@@ -15,10 +15,10 @@ def test_the_installed_flower_is_the_one_whose_internals_are_known():
 
 
 def test_another_version_of_flower_is_refused_at_import():
-    code = "import flwr; flwr.__version__ = '1.42.0'; import federator.runtime.flower"
+    code = "import flwr; flwr.__version__ = '1.43.0'; import federator.runtime.flower"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "speaks flwr 1.41.0, but 1.42.0 is installed" in done.stderr
+    assert "speaks flwr 1.42.0, but 1.43.0 is installed" in done.stderr
 
 
 def test_a_superlink_out_of_reach_is_an_error_not_the_end_of_the_process():
