@@ -19,7 +19,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from federator import engine
+from federator import engine, sites
 from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation import Federation
 from federator.reference import Reference
@@ -47,10 +47,11 @@ def write(federation: Federation, site: str, folder: Path) -> Bundle:
     """Write ``<federation>-<site>.tar`` into a folder, around the compose file of a site.
 
     Raises:
-        InputError: if there is no compose file of that site, or one that names no digests.
+        InputError: if there is no such site or no compose file of it, or that names no digests.
         EngineError: if an image cannot be pulled or saved.
         FederatorError: if the bundle cannot be written.
     """
+    sites.require(federation, site)
     compose = federation.folder / f"{site}.yaml"
     images = _images(federation, compose)
     tags = {image: str(_tag(image)) for image in dict.fromkeys(images.values())}
@@ -99,8 +100,7 @@ def _images(federation: Federation, compose: Path) -> dict[str, Reference]:
         services = YAML(typ="safe").load(compose.read_bytes())["services"]
         images = {name: Reference.parse(one["image"]) for name, one in services.items()}
     except OSError as error:
-        known = ", ".join(site.name for site in federation.sites)
-        hint = f"run `federator compose` first; the sites are {known}"
+        hint = f"run `federator compose {federation.folder}` first"
         raise InputError(Problem(f"{compose}: {error.strerror}", hint=hint)) from None
     except (YAMLError, LookupError, TypeError, AttributeError):
         raise InputError(Problem("is no compose file", Where(compose.name))) from None

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from federator.errors import InputError
+from federator.errors import InputError, Problem
+from federator.runtime import textfile
 
 
 class Pair(NamedTuple):
@@ -68,7 +71,7 @@ def issue(names: tuple[str, ...], days: float, authority: Pair | None = None) ->
 
 
 def _signer(authority: Pair) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
-    key = load_pem_private_key(authority.key, password=None)
+    key = load_key(authority.key, Path("the authority's key"))
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError("the certificate authority's key is not an EC key")
     return x509.load_pem_x509_certificate(authority.certificate).subject, key
@@ -87,9 +90,13 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def covers(certificate: bytes, host: str) -> bool:
-    """Tell whether a certificate (PEM) is for a host, by name, address or wildcard."""
-    extensions = x509.load_pem_x509_certificate(certificate).extensions
+def covers(certificate: bytes, host: str, name: Path = Path("the certificate")) -> bool:
+    """Tell whether a certificate (PEM) is for a host, by name, address or wildcard.
+
+    Raises:
+        InputError: if it is none.
+    """
+    extensions = load_certificate(certificate, name).extensions
     try:
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -98,9 +105,13 @@ def covers(certificate: bytes, host: str) -> bool:
     return _general_name(host) in names or wildcard in names
 
 
-def expiry(certificate: bytes) -> datetime:
-    """Return when a certificate (PEM) expires."""
-    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+def expiry(path: Path) -> datetime:
+    """Return when the certificate in a file (PEM) expires.
+
+    Raises:
+        InputError: if it is none.
+    """
+    return load_certificate(path.read_bytes(), path).not_valid_after_utc
 
 
 def read_pair(certificate: Path, key: Path, host: str) -> Pair:
@@ -110,17 +121,69 @@ def read_pair(certificate: Path, key: Path, host: str) -> Pair:
         InputError: if they are not a pair for this host that is valid now.
     """
     try:
-        pair = Pair(certificate.read_bytes(), key.read_bytes())
-        public = load_pem_private_key(pair.key, password=None).public_key()
-        served = x509.load_pem_x509_certificate(pair.certificate)
+        pair = Pair(textfile.read(certificate), textfile.read(key))
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{certificate}, {key}: not a certificate and its key: {error}") from None
+    served = load_certificate(pair.certificate, certificate)
+    public = load_key(pair.key, key).public_key()
+    now = datetime.now(UTC)
     if served.public_key() != public:
         raise InputError(f"{key}: is not the key of {certificate}")
-    if not covers(pair.certificate, host):
+    if not covers(pair.certificate, host, certificate):
         raise InputError(f"{certificate}: is not for {host}, the server in federation.yaml")
-    if served.not_valid_after_utc < datetime.now(UTC):
+    if served.not_valid_after_utc < now:
         raise InputError(f"{certificate}: has expired, on {served.not_valid_after_utc:%Y-%m-%d}")
+    if served.not_valid_before_utc > now:
+        begins = f"{served.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        hint = "is this machine's clock right?"
+        raise InputError(Problem(f"{certificate}: is not valid before {begins}", hint=hint))
     return pair
+
+
+def load_certificate(content: bytes, name: Path) -> x509.Certificate:
+    """Return the first certificate in a text (PEM).
+
+    Raises:
+        InputError: if it holds none, or one of those after it is damaged.
+    """
+    if _CERTIFICATE not in content:
+        what, hint = "is no certificate in PEM", f"it has a line {_CERTIFICATE.decode()}"
+        if _KEY in content:
+            what, hint = "is a private key, not a certificate", "are the two files exchanged?"
+        elif content.startswith(_DER):
+            hint = f"if it is in DER: openssl x509 -inform der -in {name} -out {name}.pem"
+        raise InputError(Problem(f"{name}: {what}", hint=hint))
+    try:
+        return x509.load_pem_x509_certificates(content)[0]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        hint = "a line of it may be missing or changed: copy the file anew"
+        raise InputError(Problem(f"{name}: holds a damaged certificate", hint=hint)) from None
+
+
+def load_key(content: bytes, name: Path) -> PrivateKeyTypes:
+    """Return the private key in a text (PEM), which must not be encrypted.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        return load_pem_private_key(content, password=None)
+    except TypeError:  # a password is needed
+        hint = f"take the password off: openssl pkey -in {name} -out {name}.plain"
+        raise InputError(Problem(f"{name}: the key is encrypted", hint=hint)) from None
+    except (ValueError, UnsupportedAlgorithm):
+        what, hint = (
+            "is no private key in PEM",
+            "such a file has a line -----BEGIN PRIVATE KEY-----",
+        )
+        if _KEY in content:
+            what, hint = "holds a damaged private key", "copy the file anew"
+        elif _CERTIFICATE in content:
+            what, hint = "is a certificate, not a private key", "are the two files exchanged?"
+        elif content.startswith(_DER):
+            hint = f"if it is in DER: openssl pkey -inform der -in {name} -out {name}.pem"
+        raise InputError(Problem(f"{name}: {what}", hint=hint)) from None
+
+
+_CERTIFICATE, _KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
+_DER = b"\x30"  # a sequence, as both are

@@ -398,7 +398,10 @@ def remove_site(path: FederationPath, name: SiteName) -> None:
     from federator import federation, sites
 
     with _explained():
-        typer.echo(f"removed {sites.remove(federation.read(path), name)}: commit and push")
+        read = federation.read(path)
+        typer.echo(f"removed {sites.remove(read, name)}: commit and push")
+        if (mark := sites.nobody(read)) is not None:
+            typer.echo(f"that was the last key: {mark} says that no site is let in; commit it, too")
 
 
 @app.command("report")

@@ -1,6 +1,7 @@
 """The Docker engine, by its command line: every version has that, and it knows the logins."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -11,21 +12,29 @@ from federator.errors import FederatorError, Problem
 
 
 class EngineError(FederatorError):
-    """Docker is missing, does not answer, or failed at what it was told."""
+    """Docker is missing, does not answer, or failed at what it was told.
+
+    Attributes:
+        printed: what the command had printed to standard output before.
+    """
+
+    printed = ""
 
 
 def docker(*arguments: str, given: str = "") -> str:
     """Run a docker command and return what it prints; it reads what is given.
 
     Raises:
-        EngineError: if the command fails, with its last words.
+        EngineError: if the command fails, with the reason that it told.
     """
     try:
         done = subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True)
     except OSError as error:
         raise _missing(error) from None
     if done.returncode:
-        raise _failed(arguments, done.stderr.splitlines())
+        failed = _failed(arguments, done.stderr.splitlines())
+        failed.printed = done.stdout
+        raise failed
     return done.stdout.strip()
 
 
@@ -80,17 +89,46 @@ _HINTS = {
     "Cannot connect to the Docker daemon": "start it, or name its socket in DOCKER_HOST",
     "permission denied while trying to connect": "this user may not use Docker: see its group",
     "is not a docker command": "install Docker's plugins buildx and compose",
+    "unknown command: docker": "install Docker's plugins buildx and compose",
     "unknown flag: --file": "install Docker's plugins buildx and compose",
+    "unknown shorthand flag: 'f' in -f": "install Docker's plugins buildx and compose",
     "No matching distribution found": "does build: in federation.yaml name the right index?",
     "no space left on device": "make room, for example with `docker system prune`",
+    "no such host": "does this machine's name server know it, and does Docker use a proxy?",
+    "manifest unknown": "it is not in the registry: run `federator build --push` again",
+    "could not select device driver": "install NVIDIA's container toolkit, and restart Docker",
+    "matching entries in passwd file": "give numbers, as in 10001:10001: the image knows no names",
+    "bind source path does not exist": "make that folder, or correct its path in .env",
+    "port is already allocated": "set PORT in .env to another, or end what has it: docker ps",
+    "address already in use": "set PORT in .env to another, or end what has it",
     "denied": "run `docker login` as a user who may",
     "unauthorized": "run `docker login` as a user who may",
     "no basic auth credentials": "run `docker login` as a user who may",
 }
 
+# What Docker says besides the reason: where to read on, and, after it, how a command is called.
+_ELSEWHERE = re.compile(
+    r"(run|see) ['\"`].*--help['\"`]|for more (help|information)|learn more|view build details"
+    r"|view a summary of image|-+$",
+    re.IGNORECASE,
+)
+_AFTERWARDS = re.compile(r"usage:|what's next:|view build details", re.IGNORECASE)
+
 
 def _failed(arguments: Sequence[str], said: Sequence[str]) -> EngineError:
     words = "\n".join(said)
     hint = next((todo for part, todo in _HINTS.items() if part in words), None)
-    last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
-    return EngineError(Problem(f"docker {arguments[0]} failed: {last}", hint=hint))
+    return EngineError(Problem(f"docker {arguments[0]} failed: {_reason(said)}", hint=hint))
+
+
+def _reason(said: Sequence[str]) -> str:
+    """Return the last line that tells a reason: help lines, which come after it, do not."""
+    told: list[str] = []
+    for line in map(str.strip, said):
+        if _AFTERWARDS.match(line) and told:
+            break
+        if line and not _ELSEWHERE.match(line):
+            told.append(line)
+    if told:
+        return told[-1]
+    return next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")

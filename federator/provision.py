@@ -19,10 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
-from federator.certificates import Pair, covers, expiry, issue, read_pair
+from federator.certificates import (
+    Pair,
+    covers,
+    expiry,
+    issue,
+    load_key,
+    read_pair,
+)
 from federator.errors import FederationFileError, InputError, Problem, Where
 from federator.federation import FILE, Federation
 from federator.runtime.keys import write_secret
@@ -56,7 +62,7 @@ class Provision:
     @property
     def expires(self) -> datetime:
         """When the server's certificate expires."""
-        return expiry((self.keys / "server.crt").read_bytes())
+        return expiry(self.keys / "server.crt")
 
     @property
     def renew_soon(self) -> bool:
@@ -159,7 +165,7 @@ def provision(
         made.take(pair)
     elif not made.is_public:
         made.certify(host, renew)
-    elif renew or not covers((made.keys / "server.crt").read_bytes(), host):
+    elif renew or not covers((served := made.keys / "server.crt").read_bytes(), host, served):
         hint = "give the new one: --certificate FILE --key FILE"
         message = "the server's certificate is a public authority's, who alone can renew it"
         raise InputError(Problem(message, hint=hint))
@@ -167,7 +173,7 @@ def provision(
 
 
 def _public_half(path: Path) -> bytes:
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    key = load_key(path.read_bytes(), path)
     if not isinstance(key, Ed25519PrivateKey):
         raise InputError(f"{path}: is not an Ed25519 key")
     return base64.b64encode(key.public_key().public_bytes_raw()) + b"\n"

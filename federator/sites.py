@@ -9,7 +9,9 @@ from pathlib import Path
 from federator.document import did_you_mean
 from federator.errors import InputError, Problem
 from federator.federation import FILE, Federation
-from federator.runtime.keys import fingerprint, line, read_public
+from federator.runtime.keys import NOBODY, fingerprint, line, read_public
+
+_NOBODY = """No site is let in: the last key was removed. `federator site add` removes this file."""
 
 
 def add(federation: Federation, site: str, key: Path) -> str:
@@ -18,7 +20,8 @@ def add(federation: Federation, site: str, key: Path) -> str:
     Raises:
         InputError: if the federation has no such site, or this is not a public key, or another's.
     """
-    path = _place(federation, site)
+    require(federation, site)
+    path = _folder(federation) / f"{site}.pub"
     public = read_public(key)
     for other in sorted(path.parent.glob("*.pub")):
         if other != path and read_public(other) == public:
@@ -27,33 +30,53 @@ def add(federation: Federation, site: str, key: Path) -> str:
     partial = path.with_name(f".{path.name}.part")
     partial.write_text(line(public, site) + "\n")
     partial.replace(path)
+    (path.parent / NOBODY).unlink(missing_ok=True)
     return fingerprint(public)
 
 
 def remove(federation: Federation, site: str) -> Path:
     """Lock a site out, for good with this key; return the file that was removed.
 
+    A server locks nobody out while there is no key at all, since a folder may be lost. So a file
+    takes the place of the last key, which says that this was meant.
+
     Raises:
         InputError: if there is no key of that site.
     """
-    path = federation.folder / "sites" / f"{site}.pub"
-    if not path.exists():
-        known = ", ".join(sorted(key.stem for key in path.parent.glob("*.pub")))
-        hint = f"sites with a key: {known or 'none'}"
+    path = _folder(federation) / f"{site}.pub"
+    known = sorted(key.stem for key in path.parent.glob("*.pub"))
+    if site not in known:
+        hint = f"sites with a key: {', '.join(known) or 'none'}"
         raise InputError(Problem(f"{path}: there is no key of site {site}", hint=hint))
+    if known == [site]:
+        (path.parent / NOBODY).write_text(f"{_NOBODY}\n")
     path.unlink()
     return path
 
 
+def nobody(federation: Federation) -> Path | None:
+    """Return the file that says that no site is let in any more, if there is one."""
+    path = _folder(federation) / NOBODY
+    return path if path.exists() else None
+
+
 def without_key(federation: Federation) -> list[str]:
     """Return the names of the federation's sites that have sent no key yet."""
-    folder = federation.folder / "sites"
+    folder = _folder(federation)
     return [s.name for s in federation.sites if not (folder / f"{s.name}.pub").exists()]
 
 
-def _place(federation: Federation, site: str) -> Path:
+def require(federation: Federation, site: str) -> None:
+    """Check that a federation has a site of this name.
+
+    Raises:
+        InputError: if it has not.
+    """
     names = [known.name for known in federation.sites]
     if site not in names:
-        hint = did_you_mean(site, names) or f'add "- name: {site}" to its sites'
+        hint = did_you_mean(site, names) or f"its sites are {', '.join(names)}"
         raise InputError(Problem(f"{FILE} has no site {site}", hint=hint))
-    return federation.folder / "sites" / f"{site}.pub"
+
+
+def _folder(federation: Federation) -> Path:
+    return federation.folder / "sites"

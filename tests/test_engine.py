@@ -30,7 +30,6 @@ def test_without_docker(run):
     [
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "DOCKER_HOST"),
         ("permission denied while trying to connect to the Docker daemon socket", "group"),
-        ("docker: 'buildx' is not a docker command.\nSee 'docker --help'", "plugins"),
         ("0.9 ERROR: No matching distribution found for x\n------\nERROR: failed", "build:"),
         ("write /var/lib/x: no space left on device", "make room"),
         ("denied: requested access to the resource is denied", "docker login"),
@@ -53,3 +52,42 @@ def test_an_image_that_is_not_there(path):
     stand_in(path, "Cannot connect to the Docker daemon")
     with pytest.raises(engine.EngineError):
         engine.has("acme/link")
+
+
+REASON = "docker: Error response from daemon: lookup registry.example.org: no such host"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (f"{REASON}\n\nRun 'docker run --help' for more information", REASON),
+        (f"{REASON}.\nSee 'docker run --help'.", f"{REASON}."),
+        (
+            "docker: 'buildx' is not a docker command.\nSee 'docker --help'",
+            "is not a docker command",
+        ),
+        (
+            "docker: 'docker tag' requires 2 arguments\n\nUsage:  docker tag SOURCE TARGET\n\n"
+            "Create a tag TARGET that refers to SOURCE",
+            "requires 2 arguments",
+        ),
+        ("ERROR: failed to solve: x: not found\n\nView build details: docker://1", "not found"),
+        ("ERROR: no builder\nWhat's next:\n    Debug this build →", "no builder"),
+        (
+            "unable to prepare: x\nFor more help on how to use it, head to x",
+            "prepare: x",
+        ),
+        ("Error: a\n------\n", "Error: a"),
+        ("Run 'docker run --help' for more information", "Run 'docker run --help'"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_reason_is_told_and_not_where_to_read_on(path, said, reason):
+    stand_in(path, said, 125)
+    for run in (engine.docker, engine.show):
+        with pytest.raises(engine.EngineError) as raised:
+            run("run", "x")
+        message = raised.value.problems[0].message
+        assert message.startswith("docker run failed: ")
+        assert reason in message
+        assert "\n" not in message

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from small_notebook import federate
 from typer.testing import CliRunner
@@ -126,6 +131,23 @@ def test_a_public_certificate_takes_the_place_of_our_own_authority(tmp_path):
         provision(federation, renew=True)
 
 
+def changed(given, which, content):
+    given[which].write_bytes(content)
+    return given
+
+
+def cut(given, which):
+    lines = given[which].read_bytes().splitlines(keepends=True)
+    return changed(given, which, b"".join(lines[:1] + lines[2:]))
+
+
+def encrypted(certificate, key):
+    private = load_pem_private_key(key.read_bytes(), None)
+    secret = BestAvailableEncryption(b"secret")
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret))
+    return certificate, key
+
+
 def another_key(certificate, key):
     key.write_bytes(issue(("fl.example.org",), 1).key)
     return certificate, key
@@ -136,7 +158,15 @@ def another_key(certificate, key):
     [
         ("fl.example.org", 90, lambda *given: (given[0], None), "give both"),
         ("fl.example.org", 90, lambda *given: (given[0], given[1] / "a"), "cannot be read"),
-        ("fl.example.org", 90, lambda *given: given[::-1], "not a certificate and its key"),
+        ("fl.example.org", 90, lambda *given: given[::-1], "is a private key, not a certificate"),
+        ("fl.example.org", 90, lambda *given: (given[0],) * 2, "is a certificate, not a private"),
+        ("fl.example.org", 90, lambda *given: changed(given, 0, b"x"), "is no certificate in PEM"),
+        ("fl.example.org", 90, lambda *given: changed(given, 1, b"x"), "is no private key in PEM"),
+        ("fl.example.org", 90, lambda *given: changed(given, 0, b"\x300"), "openssl x509 -inform"),
+        ("fl.example.org", 90, lambda *given: changed(given, 1, b"\x300"), "openssl pkey -inform"),
+        ("fl.example.org", 90, lambda *given: cut(given, 0), "holds a damaged certificate"),
+        ("fl.example.org", 90, lambda *given: cut(given, 1), "holds a damaged private key"),
+        ("fl.example.org", 90, encrypted, "the key is encrypted\n    take the password off"),
         ("fl.example.org", 90, another_key, "is not the key of"),
         ("other.example.org", 90, lambda *given: given, "is not for fl.example.org"),
         ("fl.example.org", 0.01, lambda *given: given, "has expired"),
@@ -146,9 +176,31 @@ def test_what_is_wrong_with_a_given_certificate_is_said_before_anything_is_made(
     tmp_path, host, days, change, message
 ):
     federation = federate(tmp_path, "server: fl.example.org\n")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as raised:
         provision(federation, False, *change(*give(tmp_path, host, days)))
+    assert "http" not in str(raised.value), "in words of our own"
     assert not (federation.folder / "keys").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_certificate_as_an_editor_on_windows_saves_it(tmp_path, encoding):
+    federation = federate(tmp_path, "server: fl.example.org\n")
+    given = give(tmp_path)
+    before = [path.read_bytes() for path in given]
+    for path in given:
+        path.write_bytes(path.read_text().encode(encoding))
+    provision(federation, False, *given)
+    keys = federation.folder / "keys"
+    assert [(keys / name).read_bytes() for name in ("server.crt", "server.key")] == before
+
+
+def test_a_damaged_certificate_is_named(tmp_path):
+    federation = federate(tmp_path, "server: fl.example.org\n")
+    provision(federation)
+    (federation.folder / "keys/server.crt").write_text("nothing")
+    with pytest.raises(InputError, match=r"server\.crt: is no certificate in PEM"):
+        provision(federation)
+    assert not provision(federation, renew=True).renew_soon
 
 
 def test_a_server_must_be_named(tmp_path):

@@ -43,10 +43,20 @@ def test_a_site_s_key_is_kept_under_its_name(tmp_path, federation):
 
 def test_a_removed_site_has_no_key(tmp_path, federation):
     sites.add(federation, "north", make(tmp_path))
+    sites.add(federation, "south", make(tmp_path, "other"))
     assert not sites.remove(federation, "north").exists()
+    assert sites.nobody(federation) is None
     assert "north" in sites.without_key(federation)
     with pytest.raises(InputError, match="there is no key of site north"):
         sites.remove(federation, "north")
+
+
+def test_the_last_removed_key_leaves_a_mark_that_a_new_one_takes_away(tmp_path, federation):
+    sites.add(federation, "north", make(tmp_path))
+    sites.remove(federation, "north")
+    assert sites.nobody(federation) == federation.folder / "sites" / keys.NOBODY
+    sites.add(federation, "north", make(tmp_path, "new"))
+    assert sites.nobody(federation) is None
 
 
 def refuse(federation, site, path, message):
@@ -77,7 +87,21 @@ def test_a_key_of_another_kind(tmp_path, federation, key):
 def test_what_is_no_key(tmp_path, federation, content):
     (tmp_path / "site.pub").write_bytes(content)
     refuse(federation, "north", tmp_path / "site.pub", "not a public key")
-    refuse(federation, "north", tmp_path / "absent.pub", "cannot be read")
+    refuse(
+        federation, "north", tmp_path, r"cannot be read: Is a directory\n    a site's public key"
+    )
+    absent = r"absent.pub: there is no such file\n    save in a file what the site sent"
+    refuse(federation, "north", tmp_path / "absent.pub", absent)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_key_as_an_editor_on_windows_saves_it(tmp_path, federation, encoding):
+    given = make(tmp_path)
+    text = given.read_text()
+    given.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    sites.add(federation, "north", given)
+    kept = (federation.folder / "sites" / "north.pub").read_text()
+    assert kept.split()[:2] == text.split()[:2]
 
 
 def test_two_sites_do_not_share_a_key(tmp_path, federation):
@@ -98,4 +122,5 @@ def test_the_commands(tmp_path, federation):
     assert "sites with a key: north" in done.output
     done = CliRunner().invoke(cli.app, ["site", "remove", folder, "north"])
     assert done.exit_code == 0
+    assert "that was the last key" in done.output
     assert sites.without_key(federation) == ["north", "south"]

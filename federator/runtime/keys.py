@@ -23,10 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.errors import InputError, Problem
+from federator.runtime import textfile
 from federator.runtime.options import Parser
 
 PLACE = Path("/keys/site.key")
+NOBODY = "nobody"
+"""A file of this name beside the public keys: that there are none is meant."""
 _MAKE = "make a key at the site: docker compose run --rm link keygen"
+_LINE = "a site's public key is one line that starts with ecdsa-sha2-nistp384"
 
 
 def make(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -65,7 +69,7 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
         InputError: if there is none.
     """
     try:
-        key = load_ssh_private_key(path.read_bytes(), password=None)
+        key = load_ssh_private_key(textfile.read(path), password=None)
     except OSError as error:
         raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_MAKE)) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -82,9 +86,12 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
         InputError: if there is none; with a warning if it is a private key.
     """
     try:
-        content = path.read_bytes()
+        content = textfile.read(path)
+    except FileNotFoundError:
+        hint = f"save in a file what the site sent, and name that file: {_LINE}"
+        raise InputError(Problem(f"{path}: there is no such file", hint=hint)) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_LINE)) from None
     if b"PRIVATE KEY" in content:
         hint = "it must not leave the site: delete this copy, and have the site make a new one"
         raise InputError(Problem(f"{path}: is a private key", hint=hint))
@@ -93,8 +100,7 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp384r1":
-        hint = "a site's public key is one line that starts with ecdsa-sha2-nistp384"
-        raise InputError(Problem(f"{path}: is not a public key on the curve P-384", hint=hint))
+        raise InputError(Problem(f"{path}: is not a public key on the curve P-384", hint=_LINE))
     return key
 
 

@@ -12,6 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from federator.errors import InputError, Problem
+from federator.runtime import textfile
+
 PREFIX = "FEDERATOR_"
 
 
@@ -50,13 +53,33 @@ def file(text: str) -> Path:
 
 
 def trusted(authority: Path | None, own: Path | None) -> Path | None:
-    """Return whom to trust: an authority, or None for the system's; and the site's own, if any."""
-    extra = own.read_text() if own else ""
+    """Return whom to trust: an authority, or None for the system's; and the site's own, if any.
+
+    Raises:
+        InputError: if a file is there and holds no certificate.
+    """
+    extra = _certificates(own) if own else ""
     if not extra.strip():
         return authority
     system = ssl.get_default_verify_paths().cafile
     first = authority or (Path(system) if system else None)
-    return _keep((first.read_text() if first else "") + "\n" + extra)
+    return _keep((_certificates(first) if first else "") + "\n" + extra)
+
+
+def _certificates(path: Path) -> str:
+    """Return the certificates in a file.
+
+    Raises:
+        InputError: if it cannot be read, or holds something else; an empty one is fine.
+    """
+    try:
+        content = textfile.read(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if content.strip() and b"-----BEGIN CERTIFICATE-----" not in content:
+        hint = "if it is in DER: openssl x509 -inform der -in FILE -out FILE.pem"
+        raise InputError(Problem(f"{path}: is no certificate in PEM", hint=hint))
+    return content.decode("utf-8", "replace")
 
 
 def _keep(text: str) -> Path:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from federator.errors import InputError, RunError
 from federator.runtime.campaign import Premises, add_premises, premises, unfinished
 from federator.runtime.control import Control, environment, start_superexec
-from federator.runtime.keys import fingerprint, read_public
+from federator.runtime.keys import NOBODY, fingerprint, read_public
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.runs import end_on_sigterm
 from federator.runtime.settings import ENVIRONMENT
@@ -32,7 +32,7 @@ class Register:
     """Keeps the SuperLink's list of keys as the folder has it.
 
     A key is locked out for good, so only when it was gone at two looks in a row, and never if
-    the whole folder is gone: then a checkout went wrong.
+    all are gone: then a checkout went wrong, unless a file ``nobody`` says that this was meant.
     """
 
     def __init__(self, control: Control, folder: Path) -> None:
@@ -52,6 +52,8 @@ class Register:
         if wanted == self._settled and time.monotonic() < self._ask_at:
             return
         admitted = self._control.admitted()
+        if not wanted:
+            self._tell_of_no_keys(len(admitted), whole)
         for name, key in wanted.items():
             if all(known.key != key for known in admitted):
                 try:
@@ -73,9 +75,7 @@ class Register:
         """Return the folder's keys by site, and whether all of it could be read."""
         wanted = {}
         paths = sorted(self._folder.glob("*.pub"))
-        if not paths:
-            self._tell(f"{self._folder}: no keys, so nobody is admitted or locked out")
-        whole = bool(paths)
+        whole = bool(paths) or (self._folder / NOBODY).exists()
         for path in paths:
             try:
                 wanted[path.stem] = read_public(path)
@@ -84,9 +84,20 @@ class Register:
                 self._tell(str(error))
         return wanted, whole
 
-    def _tell(self, what: str) -> None:
+    def _tell_of_no_keys(self, admitted: int, whole: bool) -> None:
+        """Say what it means that the folder has no key that can be read."""
+        if whole and admitted:
+            self._tell(f"{self._folder / NOBODY}: no site is let in any more", logging.WARNING)
+        elif admitted:
+            self._tell(f"{self._folder}: no keys: is it the right folder? The {admitted} that "
+                       "were admitted stay so", logging.WARNING)  # fmt: skip
+        elif not any(self._folder.glob("*.pub")):
+            self._tell(f"no site's key is in {self._folder} yet: waiting for the first one "
+                       "(federator site add)", logging.INFO)  # fmt: skip
+
+    def _tell(self, what: str, level: int = logging.ERROR) -> None:
         if what not in self._told:
-            log.error("%s", what)
+            log.log(level, "%s", what)
             self._told.add(what)
 
 

@@ -101,7 +101,30 @@ def test_a_folder_that_is_gone_locks_nobody_out(control, folder, caplog):
     for _ in range(3):
         register.look()
     assert names(control) == ["north", "south"]
-    assert caplog.text.count("no keys, so nobody is admitted or locked out") == 1
+    assert caplog.text.count("no keys: is it the right folder? The 2 that were admitted") == 1
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_the_last_key_that_was_removed_on_purpose_is_locked_out(control, folder):
+    register = Register(control, folder)
+    register.look()
+    for path in folder.glob("*.pub"):
+        path.unlink()
+    (folder / keys.NOBODY).touch()
+    register.look()
+    assert names(control) == ["north", "south"]
+    register.look()
+    assert names(control) == []
+
+
+def test_a_server_without_keys_waits_for_the_first(control, tmp_path, caplog):
+    caplog.set_level("INFO", "federator")
+    register = Register(control, tmp_path)
+    for _ in range(2):
+        register.look()
+    (record,) = [one for one in caplog.records if one.name == "federator"]
+    assert record.levelname == "INFO"
+    assert "yet: waiting for the first one" in record.message
 
 
 def test_a_broken_key_is_named_and_harms_no_other(control, folder, caplog):
