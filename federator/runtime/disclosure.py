@@ -1,8 +1,9 @@
 """What may leave a site: the link passes on what is listed here, and nothing else.
 
 Weights with the names, shapes and types of the global model's; counts; a loss; the numbers that
-the federation file declares; of a failure its kind, type, file and line. What this cannot stop
-are values hidden inside weights or counts by a hostile notebook: docs/threat-model.md.
+the federation file declares; warnings of a fixed table; of a failure its kind, type, file and
+line, and the shape of what was found. What this cannot stop are values hidden inside weights or
+counts by a hostile notebook: docs/threat-model.md.
 """
 
 import builtins
@@ -12,11 +13,23 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from federator.runtime.metrics import coarsen
-from federator.runtime.outcomes import REASONS, Evaluation, Failure, Outcome, Scores
+from federator.runtime.notices import SET_NAMES, Notice
+from federator.runtime.outcomes import (
+    LIBRARIES,
+    PARTS,
+    REASONS,
+    Evaluation,
+    Failure,
+    Outcome,
+    Scores,
+)
+from federator.runtime.targets import DTYPES, FORMS
 
 SETS = ("trainset", "valset", "testset")
 _MOST = 2**53
 _FILES = frozenset({"task.py", "aggregation.py", "client_app.py"})
+_MOST_WARNINGS = 30
+_LARGEST = 2**31  # of a shape's numbers
 # An author may name a type after a patient, so only these are told; and the parts' own names.
 _TYPES = frozenset(
     name
@@ -24,7 +37,7 @@ _TYPES = frozenset(
     if isinstance(kind, type) and issubclass(kind, BaseException)
 ) | {
     "OutOfMemoryError", "AcceleratorError", "LinAlgError", "ParserError", "EmptyDataError",
-    "UnidentifiedImageError", "load_data", "Model", "train", "test", "predict",
+    "UnidentifiedImageError", *PARTS, *FORMS,
 }  # fmt: skip
 
 
@@ -103,6 +116,13 @@ def _evaluation(value: object, policy: Policy) -> Evaluation:
     )
 
 
+def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:
+    """Return what may leave of warnings, each once; names that are not declared do not."""
+    found = value[:_MOST_WARNINGS] if isinstance(value, list | tuple) else []
+    notices = (Notice.of(one, policy.metrics) for one in found)
+    return tuple(dict.fromkeys(one for one in notices if one is not None))
+
+
 def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Policy) -> Outcome:
     """Return what of a worker's answer may leave, written anew from its checked values.
 
@@ -116,17 +136,30 @@ def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Pol
     found = evaluations if isinstance(evaluations, Mapping) else {}
     return Outcome(
         {name: int(examples[name]) for name in SETS},
-        {name: _evaluation(found.get(name), policy) for name in sets},
+        {name: _evaluation(found.get(name), policy) for name in sets if examples[f"{name}set"]},
+        _warnings(answer.get("warnings"), policy),
     )
 
 
 def vet_failure(answer: Mapping[str, object]) -> Failure:
-    """Return what of a worker's failure may leave: kind, type, file and line."""
+    """Return what of a worker's failure may leave: kinds out of fixed lists, and few numbers."""
     reason, kind, file, line = (answer.get(key) for key in ("reason", "type", "file", "line"))
-    known = isinstance(file, str) and file in _FILES
+    part, name, dtype, shape = (answer.get(key) for key in ("part", "set", "dtype", "shape"))
+    own = isinstance(file, str) and file in _FILES
+    sizes = shape if isinstance(shape, list | tuple) and all(map(_size, shape)) else ()
+    count = answer.get("count")
     return Failure(
         reason if isinstance(reason, str) and reason in REASONS else "unknown",
         kind if isinstance(kind, str) and kind in _TYPES else "an exception of the author's own",
-        str(file) if known else "",
-        line if known and type(line) is int and 0 <= line < 100_000 else 0,
+        str(file) if own or (isinstance(file, str) and file in LIBRARIES) else "",
+        line if own and type(line) is int and 0 <= line < 100_000 else 0,
+        part if isinstance(part, str) and part in PARTS else "",
+        name if isinstance(name, str) and name in SET_NAMES else "",
+        dtype if isinstance(dtype, str) and dtype in DTYPES else "",
+        tuple(map(int, sizes[:5])),
+        count if _size(count) else 0,
     )
+
+
+def _size(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= _LARGEST

@@ -19,6 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDic
 from flwr.common.constant import ErrorCode
 
 from federator.runtime.instructions import InstructionError
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
 from federator.runtime.parcels import Parcel, ParcelError, Table, read_table, write_table
 from federator.runtime.weights import Weights, WeightsError, read_from, write
@@ -152,9 +153,9 @@ def site_name(content: RecordDict) -> str:
     return str(record["name"]) if record is not None and "name" in record else ""
 
 
-def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float]]:
-    """Return an outcome as flat numbers and lists of numbers."""
-    flat: dict[str, int | float | list[int] | list[float]] = {
+def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float] | list[str]]:
+    """Return an outcome as flat numbers and lists of numbers; its warnings as JSON."""
+    flat: dict[str, int | float | list[int] | list[float] | list[str]] = {
         key: outcome.examples[name] for key, name in _SETS.items()
     }
     for name, evaluation in outcome.evaluations.items():
@@ -164,6 +165,8 @@ def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float]
             flat[f"{name}.metric.{metric}"] = value
         if evaluation.scores is not None:
             flat[f"{name}.scores"] = [c for row in evaluation.scores["counts"] for c in row]
+    if outcome.warnings:
+        flat["warnings"] = [notice.write() for notice in outcome.warnings]
     return flat
 
 
@@ -177,8 +180,9 @@ def outcome_in(content: RecordDict) -> Outcome:
     try:
         examples = {name: int(record[key]) for key, name in _SETS.items()}  # type: ignore[call-overload]
         names = [key.removesuffix(".counts") for key in record if key.endswith(".counts")]
-        return Outcome(examples, {name: _read_evaluation(name, record) for name in names})
-    except (KeyError, TypeError, ValueError, ArithmeticError):
+        evaluations = {name: _read_evaluation(name, record) for name in names}
+        return Outcome(examples, evaluations, _read_warnings(record.get("warnings", [])))
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError):
         raise Failure("unknown") from None
 
 
@@ -196,6 +200,12 @@ def _read_evaluation(name: str, record: Mapping[str, object]) -> Evaluation:
         {k.removeprefix(prefix): float(v) for k, v in record.items() if k.startswith(prefix)},  # type: ignore[arg-type]
         scores,
     )
+
+
+def _read_warnings(written: object) -> tuple[Notice, ...]:
+    found = written if isinstance(written, list) else []
+    notices = (Notice.of(json.loads(str(text))) for text in found)
+    return tuple(notice for notice in notices if notice is not None)
 
 
 def _rows(flat: object, rows: int | None) -> list[list[int]]:

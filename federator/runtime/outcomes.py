@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict
 
+from federator.runtime.notices import SET_NAMES, Notice
+
 
 class Scores(TypedDict):
     """Histogram of the positive class's scores (0..1) in ``bins`` equal bins, a row per label."""
@@ -33,20 +35,61 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a site reports back, beside the weights: set sizes and evaluations by set."""
+    """What a site reports back, beside the weights: set sizes, evaluations by set, warnings.
+
+    A set without examples has no evaluation.
+    """
 
     examples: dict[str, int]
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    warnings: tuple[Notice, ...] = ()
 
+
+_PREDICT = "`def predict(net, loader): ... return labels, scores`"
+_CLASSES = "class numbers 0..{last} of shape (N,)"
 
 REASONS = {
     "exception": "{type} in {file}, line {line}",
     "import": "{type} while loading {file}, line {line}",
     "data-missing": "the data folder is not there",
-    "data-empty": "the data folder, or one of the three sets in it, is empty",
-    "single-class": "the training set holds examples of a single label only",
-    "labels": "the data has labels outside those that the federation file names",
+    "data-empty": "the data folder, or the {set} in it, is empty",
+    "no-batch": "the loader of the {set} gives no batch: {count} examples, and drop_last with "
+    "batches of {first}",
+    "no-batch-at-all": "the loader of the {set} gives no batch, but load_data says {count} "
+    "examples",
+    "once": "the loader of the {set} can be read only once (a generator or an iterator): return "
+    "a DataLoader, or a list of batches",
+    "batches": "a batch of the {set} is {type}, not a pair (inputs, labels): write " + _PREDICT,
+    "targets": "the labels of the {set} are {found}, {type}: give "
+    + _CLASSES
+    + ", or write "
+    + _PREDICT,
+    "predicted-targets": "the labels that predict returned for the {set} are {found}, {type}: "
+    "return " + _CLASSES,
+    "labels": "the {set} has labels outside 0..{last}, for the {count} labels that the "
+    "federation file names",
+    "amount": "predict returned {first} labels for the {count} examples of the {set}: return one "
+    "for each example",
+    "scores": "the scores that predict returned for the {set} are {found}: for {count} labels, "
+    "return scores of shape (N, {count}), or (N,) where there are two",
+    "scores-not-finite": "predict returned scores that are not finite numbers, for the {set} in "
+    "round {count}",
+    "width": "the model's output has {width} columns, the federation file names {count} labels: "
+    "set CLASSES in the notebook, or labels in the federation file",
+    "outputs": "the model's outputs are {found}, not (N, {count}) for {count} labels: write "
+    + _PREDICT,
+    "output-kind": "the model returns {type}, not a tensor: write " + _PREDICT,
+    "outputs-not-finite": "the model's outputs are not finite numbers, for the {set} in round "
+    "{count}",
+    "test": "test returned {type}: return `loss, accuracy`, or a dictionary with `loss`",
+    "loss": "the loss that test returned is not a finite number, for the {set} in round {count}",
     "contract": "{type} returned something else than the contract says",
+    "lazy": "Model() has tensors that are not there before the first batch (lazy layers): {type}",
+    "state": "Model() has a state dictionary with something else than tensors: {type}",
+    "tensor-type": "Model() has a tensor of a type that cannot travel ({dtype}): {type}",
+    "last-batch": "the last batch of the training set holds one example, with which BatchNorm "
+    "cannot train ({type} in {file}, line {line}): give its loader drop_last=True, or another "
+    "batch size",
     "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",
@@ -59,6 +102,14 @@ REASONS = {
     "lost": "the connection to the site was lost",
     "unknown": "the site failed in a way it does not tell",
 }
+PARTS = ("load_data", "Model", "train", "test", "predict")
+# A file that is none of the app's is told by the library that it is of.
+LIBRARIES = frozenset({
+    "torch", "torchvision", "torchaudio", "torchmetrics", "numpy", "pandas", "scipy", "sklearn",
+    "PIL", "cv2", "skimage", "monai", "nibabel", "pydicom", "SimpleITK", "h5py", "timm",
+    "albumentations", "transformers", "tokenizers", "datasets", "accelerate", "lightning",
+    "pytorch_lightning", "matplotlib", "tqdm", "medmnist", "ignite", "fastai",
+})  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -68,19 +119,42 @@ class Failure(Exception):
     Attributes:
         reason: a key of :data:`REASONS`.
         type: the exception's type, or a few words of this library's own.
-        file: a file of the app, where the author's code was last seen running.
+        file: a file of the app, where the author's code was last seen running; or, with no line,
+            the library that was running (one of :data:`LIBRARIES`).
         line: a line in it, from 1; 0 if none.
+        part: which of :data:`PARTS` was running.
+        set: ``train``, ``val`` or ``test``.
+        dtype: type of the numbers that were found.
+        shape: their shape; or the size of a batch.
+        count: what they must fit: labels, examples; or the round.
     """
 
     reason: str
     type: str = ""
     file: str = ""
     line: int = 0
+    part: str = ""
+    set: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    count: int = 0
 
     def __str__(self) -> str:
         if self.reason in ("exception", "import") and not self.line:
-            return f"{self.type}, outside the notebook's own lines"
-        return REASONS[self.reason].format(**asdict(self))
+            where = f" in {self.part}" if self.part else ""
+            within = f" (within {self.file})" if self.file else ""
+            return f"{self.type}{where}, outside the notebook's own lines{within}"
+        return REASONS[self.reason].format(**{**asdict(self), **self._words()})
+
+    def _words(self) -> dict[str, object]:
+        shape = f"of shape ({', '.join(map(str, self.shape))}{',' * (len(self.shape) == 1)})"
+        return {
+            "set": SET_NAMES.get(self.set, "data"),
+            "found": f"{self.dtype} {shape}".strip() if self.dtype or self.shape else "no numbers",
+            "first": self.shape[0] if self.shape else 0,
+            "width": self.shape[-1] if self.shape else 0,
+            "last": self.count - 1,
+        }
 
     def write(self) -> str:
         """Return the failure as JSON."""
@@ -91,6 +165,8 @@ class Failure(Exception):
         """Return the failure written in JSON; ``unknown`` for anything else."""
         try:
             failure = Failure(**json.loads(text))
+            failure.shape = tuple(failure.shape)
+            str(failure)
             return failure if failure.reason in REASONS else Failure("unknown")
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, LookupError):
             return Failure("unknown")

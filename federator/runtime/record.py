@@ -27,6 +27,7 @@ class Record:
         self._folder = folder
         self._source_map = sourcemap.read(Path(source_map)) if source_map else None
         self._told: dict[str, dict[str, object]] = {}
+        self._warned: set[tuple[str, str, str, str]] = set()
 
     def explain(self, failure: Failure) -> str:
         """Return a failure in words, with the notebook's cell where there is one."""
@@ -83,9 +84,21 @@ class Record:
         self._folder.record(event, model=model, round=number, sites=sites)
 
     def warn(self, answers: Mapping[str, Answer]) -> None:
-        """Write down what sites have refused since they were last heard: somebody attacks."""
+        """Write down what sites warn of, each thing once, and what they have refused.
+
+        Refused since they were last heard: somebody attacks.
+        """
         for site, answer in answers.items():
             if answer.forged:
-                reason = f"it refused {answer.forged} instruction(s) that you had not signed"
-                log.warning("site %s: %s", site, reason)
-                self._folder.record("site", site=site, state="warned", reason=reason)
+                self._warn(
+                    site, f"it refused {answer.forged} instruction(s) that you had not signed"
+                )
+            for notice in answer.outcome.warnings if answer.outcome else ():
+                told = (site, notice.code, notice.set, notice.name)
+                if told not in self._warned:  # it may say so in each round, with other numbers
+                    self._warned.add(told)
+                    self._warn(site, str(notice))
+
+    def _warn(self, site: str, reason: str) -> None:
+        log.warning("site %s: %s", site, reason)
+        self._folder.record("site", site=site, state="warned", reason=reason)

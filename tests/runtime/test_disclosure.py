@@ -6,7 +6,9 @@ from dataclasses import asdict
 import pytest
 
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome, vet_scores
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Failure
+from federator.runtime.targets import COLUMNS
 
 EXAMPLES = {"trainset": 10, "valset": 4, "testset": 4}
 GOOD = {"counts": [[2, 0], [1, 1]], "loss": 0.5, "examples": 4, "metrics": {}, "scores": None}
@@ -83,10 +85,40 @@ def test_scores_of_another_form_do_not_leave(scores):
     assert vet_scores(scores, POLICY) is None
 
 
+def test_warnings_of_the_fixed_table_leave_and_each_once():
+    good = {"code": "accuracy", "set": "val", "name": "", "value": 0.95833, "other": 0.04}
+    told = [good, good, {**good, "code": "Jane Doe"}, {**good, "name": "jane"}, "Jane Doe"]
+    outcome = vet_outcome({**answer(), "warnings": told}, ("val",), POLICY)
+    assert outcome.warnings == (Notice("accuracy", "val", "", 0.958, 0.04),)
+    many = [{**good, "value": float(n)} for n in range(10_000)]
+    assert len(vet_outcome({**answer(), "warnings": many}, ("val",), POLICY).warnings) < 100
+    assert vet_outcome({**answer(), "warnings": "Jane Doe"}, ("val",), POLICY).warnings == ()
+
+
+def test_a_set_without_examples_has_no_evaluation():
+    told = {"examples": {**EXAMPLES, "valset": 0}, "evaluations": {}}
+    assert vet_outcome(told, ("val",), POLICY).evaluations == {}
+    with pytest.raises(Failure, match="evaluation"):
+        vet_outcome(told, ("val", "test"), POLICY)
+
+
 def test_of_a_failure_only_kind_type_file_and_line_leave():
     told = {"reason": "exception", "type": "KeyError", "file": "task.py", "line": 31,
             "message": "MRN 123", "traceback": "MRN 123"}  # fmt: skip
     assert str(vet_failure(told)) == "KeyError in task.py, line 31"
+
+
+def test_of_a_failure_the_form_of_what_was_found_leaves():
+    told = {"reason": "targets", "type": COLUMNS, "set": "val", "dtype": "float32",
+            "shape": [8, 3], "count": 2, "values": "MRN 123"}  # fmt: skip
+    said = str(vet_failure(told))
+    assert said.startswith("the labels of the validation set are float32 of shape (8, 3), several")
+    assert "class numbers 0..1 of shape (N,)" in said
+    assert "def predict(net, loader)" in said
+    told = {"reason": "exception", "type": "ValueError", "file": "torch", "part": "train"}
+    assert str(vet_failure(told)) == (
+        "ValueError in train, outside the notebook's own lines (within torch)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,6 +128,10 @@ def test_of_a_failure_only_kind_type_file_and_line_leave():
         {"reason": "exception", "type": "JaneDoe", "file": "JaneDoe.py", "line": "JaneDoe"},
         {"reason": "exception", "type": ["JaneDoe"], "file": None, "line": 10**12},
         {"reason": "exception", "type": "JaneDoe", "file": "", "line": 4711},
+        {"reason": "exception", "type": "JaneDoe", "file": "torch", "line": 4711},
+        {"reason": "targets", "type": "JaneDoe", "dtype": "JaneDoe", "shape": ["JaneDoe"]},
+        {"reason": "targets", "set": "JaneDoe", "part": "JaneDoe", "count": "JaneDoe"},
+        {"reason": "targets", "set": ["JaneDoe"], "part": {}, "shape": [10**9, 10**12]},
         {},
     ],
 )

@@ -4,11 +4,17 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from federator.runtime import messages
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Evaluation, Failure, Outcome
 
 EXAMPLES = {"trainset": 3, "valset": 2, "testset": 1}
 SCORES = {"bins": 2, "counts": [[1, 0], [0, 1]]}
-OUTCOME = Outcome(EXAMPLES, {"val": Evaluation([[1, 0], [0, 1]], 0.5, 2, {"auc": 0.75}, SCORES)})
+WARNING = Notice("accuracy", "val", "", 0.958, 0.042)
+OUTCOME = Outcome(
+    EXAMPLES,
+    {"val": Evaluation([[1, 0], [0, 1]], 0.5, 2, {"auc": 0.75}, SCORES)},
+    (WARNING, Notice("unchanged")),
+)
 
 
 def test_an_outcome_is_read_as_it_was_written():
@@ -27,6 +33,8 @@ def test_an_outcome_is_read_as_it_was_written():
         {"val.scores": []},
         {"num-examples": float("inf")},
         {"num-examples": "many"},
+        {"warnings": ["{"]},
+        {"warnings": ["[" * 100_000]},
     ],
 )
 def test_a_reply_of_another_form_is_a_failure(changed):

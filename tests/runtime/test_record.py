@@ -5,6 +5,7 @@ from rehearsals import events
 
 from federator.runtime.checkpoints import RunFolder
 from federator.runtime.exchange import Answer
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.record import Record
 
@@ -59,3 +60,17 @@ def test_forged_instructions_that_a_site_refused_are_a_warning(record, tmp_path)
     (event,) = events(tmp_path, "site")
     assert event["state"] == "warned"
     assert "refused 2 instruction(s) that you had not signed" in event["reason"]
+
+
+def test_what_a_site_warns_of_is_written_once(record, tmp_path, caplog):
+    for value in (0.9, 0.8):
+        warnings = (Notice("accuracy", "val", "", value, 0.1), Notice("unchanged"))
+        record.warn({"north": Answer("north", 1.0, Outcome(SIZES, {}, warnings))})
+    record.warn({"south": Answer("south", 1.0, Outcome(SIZES, {}, (Notice("unchanged"),)))})
+    told = [(event["site"], event["state"], event["reason"]) for event in events(tmp_path, "site")]
+    assert [(site, state) for site, state, _ in told] == [("north", "warned")] * 2 + [
+        ("south", "warned")
+    ]
+    assert "test says an accuracy of 0.9, the counts say 0.1 (validation set)" in told[0][2]
+    assert "train changed no weight" in told[2][2]
+    assert "site south: train changed no weight" in caplog.text

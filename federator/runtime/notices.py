@@ -1,0 +1,89 @@
+"""What a site warns of though it did what it was told: words of a fixed table, and few numbers."""
+
+import json
+from dataclasses import asdict, dataclass
+from math import isfinite
+
+SET_NAMES = {"train": "training set", "val": "validation set", "test": "test set"}
+
+NOTICES = {
+    "accuracy": "test says an accuracy of {value}, the counts say {other} ({set}): they are made "
+    "from the labels and scores of predict, or from the model's outputs",
+    "metric-not-finite": "the metric {name} is not a finite number ({set}): it is left out",
+    "metric-not-number": "what test returns as {name} is not a single number ({set}): it is left "
+    "out",
+    "metric-missing": "test returns no {name}, which the federation file declares ({set})",
+    "unchanged": "train changed no weight of the model: does it train a copy, or nothing?",
+    "probabilities": "the model's outputs are probabilities already ({set}): they are taken as "
+    "they are",
+    "perhaps-probabilities": "all outputs of the model lie in 0..1 ({set}) and are taken as "
+    "logits: if they are probabilities, write `def predict(net, loader)`, which returns labels, "
+    "scores",
+    "single-label": "the {set} holds examples of a single label only: figures that need another "
+    "are undefined",
+    "no-examples": "the {set} is empty: there are no figures of it",
+    "fewer": "{value} of the {other} examples were evaluated ({set}): does the loader drop the "
+    "last batch?",
+    "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
+    "train: give its loader drop_last=True, or another batch size",
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One warning.
+
+    Attributes:
+        code: a key of :data:`NOTICES`.
+        set: ``train``, ``val`` or ``test``.
+        name: of a metric that the federation file declares.
+        value: a number that the words name.
+        other: another one.
+    """
+
+    code: str
+    set: str = ""
+    name: str = ""
+    value: float | None = None
+    other: float | None = None
+
+    def __str__(self) -> str:
+        numbers = {key: _short(getattr(self, key)) for key in ("value", "other")}
+        return NOTICES[self.code].format(
+            set=SET_NAMES.get(self.set, "data"), name=self.name, **numbers
+        )
+
+    def write(self) -> str:
+        """Return the warning as JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def of(
+        value: object, metrics: frozenset[str] | None = None, places: int = 3
+    ) -> "Notice | None":
+        """Return a warning, written anew from its checked values; None if it is none.
+
+        Args:
+            value: its attributes by name, as they came.
+            metrics: the declared ones; None where any name may stand.
+            places: digits of its numbers after the point.
+        """
+        if not isinstance(value, dict) or value.get("code") not in list(NOTICES):
+            return None
+        part, name = value.get("set"), value.get("name")
+        known = isinstance(name, str) and (metrics is None or not name or name in metrics)
+        numbers = (value.get("value"), value.get("other"))
+        if part not in ("", *SET_NAMES) or not known or not all(map(_is_number, numbers)):
+            return None
+        first, second = (None if n is None else round(float(n), places) for n in numbers)
+        return Notice(value["code"], str(part), str(name), first, second)
+
+
+def _is_number(value: object) -> bool:
+    if value is None:
+        return True
+    return type(value) in (int, float) and abs(value) <= 2**53 and isfinite(value)  # type: ignore[arg-type]
+
+
+def _short(number: float | None) -> str:
+    return "?" if number is None else f"{number:.3f}".rstrip("0").rstrip(".")
