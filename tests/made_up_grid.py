@@ -47,7 +47,7 @@ class Trained(Silent):
 
     def pull_messages(self, _):
         (order,) = self.sent
-        parcel = messages.parcel_in(order.content)
+        parcel = messages.Received.of(order).parcel
         way = Carrier(Folder(self.store.folder))
         table = way.send(parcel, left(self.update), time.time() + 60)
         said = messages.site_record("north", True, table, 0, 0)

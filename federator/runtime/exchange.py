@@ -8,19 +8,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from federator.errors import RunError
 from federator.runtime import messages
 from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.inbox import Inbox
-from federator.runtime.instructions import Instruction, sign
+from federator.runtime.instructions import MOST_TEXT, Instruction, sign
 from federator.runtime.outcomes import Failure, Outcome
-from federator.runtime.parcels import Parcel, Table, travelled
+from federator.runtime.parcels import Parcel, Table, sha256, travelled
 from federator.runtime.store import Store
 from federator.runtime.weightfile import Watch, WeightFile
-from federator.runtime.weights import WeightsError, digest, file_size, require_same
+from federator.runtime.weights import WeightsError, file_size, require_same
 
 # Flower announces all messages that are sent together before it sends what is in the first one,
 # for which its site asks again and again. (What they share, such as weights, is sent once.)
@@ -110,7 +110,8 @@ class Exchange:
             deadline: until when an answer is waited for (epoch seconds).
 
         Raises:
-            RunError: if the model cannot travel in the encoding that is asked for.
+            RunError: if the model cannot travel in the encoding that is asked for, or an
+                instruction is longer than a site takes.
         """
         if not orders:
             return {}
@@ -134,17 +135,15 @@ class Exchange:
                     exact = order.instruction.encoding == EXACT  # else it is not what counts
                     inbox = self.store.accept(file_size(form), watch.look if exact else None)
                 parcel = Parcel(*published[id(file)], inbox.capability if inbox else "")
-                hashed = parcel.digest
             elif file is not None:
                 if id(file) not in packed:
-                    weights = file.load()
-                    packed[id(file)] = messages.to_record(weights), digest(weights)
+                    record = messages.to_record(file.load())
+                    packed[id(file)] = record, sha256(messages.packed_in(record))
                 content["arrays"], hashed = packed[id(file)]
             if node not in self._bells:
                 self._bells[node] = self.store.hang_bell()
             text = replace(order.instruction, bell=self._bells[node]).write()
-            signature = sign(self._key, text, self._run_id, node, hashed) if self._key else b""
-            content["config"] = messages.instruction_record(text, signature, parcel)
+            content["config"] = self._signed(node, text, parcel, hashed)
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
@@ -161,6 +160,20 @@ class Exchange:
             message_id or f"unsent-{node}": Sent(node, order, began, *how)
             for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
         }
+
+    def _signed(self, node: int, text: str, parcel: Parcel | None, arrays: str) -> ConfigRecord:
+        """Return an instruction's record, signed for a node and the weights that come with it.
+
+        Raises:
+            RunError: if the instruction is longer than a site takes.
+        """
+        if len(text) > MOST_TEXT:
+            raise RunError(f"an instruction of {len(text)} characters: a site takes {MOST_TEXT}")
+        files, signature = parcel.write() if parcel else "", b""
+        if self._key is not None:
+            hashed = messages.digest(files, arrays)
+            signature = sign(self._key, text, self._run_id, node, hashed)
+        return messages.instruction_record(text, signature, files)
 
     def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
         """Return weights as they travel.

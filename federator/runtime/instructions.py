@@ -2,14 +2,15 @@
 
 Flower's SuperLink does not compare the sender named in a message with the node that pushed it,
 so one site could write to another. Each instruction is therefore signed by the coordinator
-(Ed25519, RFC 8032) over the run, the receiving node, the weights that come with it, and its
-expiry; a site's link acts on nothing else.
+(Ed25519, RFC 8032) over the run, the receiving node, and every byte that comes with it; a site's
+link acts on nothing else, and takes nothing apart before it has checked that.
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -17,9 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from federator.runtime.encoding import ENCODINGS, EXACT
 from federator.runtime.parcels import is_capability
+from federator.runtime.untrusted import MALFORMED, printable, read_json
 
 FEDERATION = "federation"
 """The name of the global model, among the sites' names, in journals and instructions."""
+MOST_TEXT = 2**16
+"""The most characters that an instruction takes."""
+_MOST = 2**53
 
 
 class InstructionError(ValueError):
@@ -72,25 +77,50 @@ class Instruction:
             InstructionError: if it is not one, or has lapsed.
         """
         try:
-            fields = json.loads(text)
-            instruction = Instruction(**{**fields, "sets": tuple(fields["sets"])})
-            known = instruction.kind in ("join", "train", "evaluate") and instruction.sites > 0
-            lapsed = instruction.expires < time.time()
-        except (ValueError, TypeError, KeyError) as error:
-            raise InstructionError(f"not an instruction: {type(error).__name__}") from None
+            found = read_json(text, MOST_TEXT)
+            if not isinstance(found, dict):
+                raise ValueError("not a mapping")
+            instruction = Instruction(**{**found, "sets": _names(found["sets"])})
+            for field in fields(instruction):
+                _require_form(field.name, field.type, getattr(instruction, field.name))
+        except MALFORMED as error:
+            what = printable(f"{type(error).__name__}: {error}", 100)
+            raise InstructionError(f"not an instruction: {what}") from None
+        known = instruction.kind in ("join", "train", "evaluate") and instruction.sites > 0
         if not known or not set(instruction.sets) <= {"train", "val", "test"}:
-            raise InstructionError(f"unknown instruction {instruction.kind!r}")
+            raise InstructionError(f"unknown instruction {printable(instruction.kind, 40)!r}")
         if instruction.encoding not in ENCODINGS:
-            raise InstructionError(f"unknown encoding {instruction.encoding!r}")
+            raise InstructionError(f"unknown encoding {printable(instruction.encoding, 40)!r}")
         if instruction.bell and not is_capability(instruction.bell):
             raise InstructionError("not a bell's name")
-        if lapsed:
+        if instruction.expires < time.time():
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction
 
 
+def _names(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise TypeError("sets")
+    return tuple(found)
+
+
+def _require_form(name: str, kind: object, value: object) -> None:
+    """Check that a field has its declared form, where JSON alone does not say so."""
+    if kind is int:
+        good = type(value) is int and 0 <= value <= _MOST
+    elif kind is float:
+        good = type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    elif name == "kind" or kind is str:
+        good = isinstance(value, str)
+    else:
+        good = True
+    if not good:
+        raise ValueError(name)
+
+
 def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:
-    return "\n".join(["federator 1", str(run_id), str(node_id), weights_digest, text]).encode()
+    lines = ["federator 2", str(run_id), str(node_id), weights_digest, text]
+    return "\n".join(lines).encode(errors="surrogatepass")
 
 
 def sign(

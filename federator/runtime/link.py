@@ -20,6 +20,7 @@ from types import FrameType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import Message
 
+from federator.errors import InputError
 from federator.runtime import flower, messages
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.bell import Bell
@@ -40,13 +41,14 @@ from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.pace import Pace
 from federator.runtime.parcels import Parcel, ParcelError, Table
 from federator.runtime.transfer import Carrier, Folder, Gateway
-from federator.runtime.weights import Tensor, WeightsError, describe, digest, file_size, head, size
+from federator.runtime.weights import Tensor, WeightsError, describe, file_size, head, size
 
 log = logging.getLogger("federator")
 
 # Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
 _GAP = 10.0
 _HEARD = 5.0  # seconds after which a bell counts as not heard
+_FORMLESS = "what came is no message of the coordinator's: it has no known form"
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 
@@ -91,7 +93,7 @@ class Link:
     _done: set[bytes] = field(default_factory=set)
 
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
-        """Return the reply to a message, whatever comes."""
+        """Return the reply to a message, whatever comes: nothing that it holds ends the link."""
         try:
             errand = self._accept(message, run, node_id)
             outcome, update = self._have_done(errand, run)
@@ -104,6 +106,16 @@ class Link:
         except Failure as failure:
             log.warning("%s", failure)
             return messages.failure_reply(failure, message, self.site)
+        except Exception:
+            log.exception("the answer broke down")
+            return messages.failure_reply(self._given_up("unknown"), message, self.site)
+
+    def refuse(self, head: Message | None) -> Message | None:
+        """Count a message whose content could not be received; return the reply, if one can be."""
+        self._forged += 1
+        log.warning("refused: %s", _FORMLESS)
+        failure = Failure("refused", _FORMLESS)
+        return None if head is None else messages.failure_reply(failure, head, self.site)
 
     def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Errand:
         """Return what is to be done.
@@ -116,19 +128,12 @@ class Link:
             what = f"{self.app_hash[:12]}; the run is of {run.app_hash[:12]}"
             raise Failure("outdated", what)
         refuse_overrides(run.overrides, OVERRIDES)
-        if not message.has_content():
-            raise InstructionError("the message carries no instruction")
-        parcel = messages.parcel_in(message.content)
-        weights = messages.weights_in(message.content)
-        text = messages.instruction_text(message.content)
+        received = self._signed(message, run, node_id)
+        instruction = Instruction.read(received.instruction)
         if self.coordinator is not None:
-            signature = messages.signature(message.content)
-            hashed = parcel.digest if parcel else digest(weights) if weights is not None else ""
-            verify(self.coordinator, signature, text, run.run_id, node_id, hashed)
-            if signature in self._done:
+            if received.signature in self._done:
                 raise InstructionError("this instruction was followed before")
-            self._done.add(signature)
-        instruction = Instruction.read(text)
+            self._done.add(received.signature)
         self.pace.sites = instruction.sites
         self.bell.hang(instruction.bell)
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
@@ -136,13 +141,30 @@ class Link:
         if instruction.model != FEDERATION and not self.baselines:
             raise InstructionError("this site takes no part in baselines")
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        if parcel is not None:
+        if (parcel := received.parcel) is not None:
             if self.carrier is None:
                 raise InstructionError("this site takes no files")
             return _Errand(instruction, *self.carrier.fetch(parcel, instruction.expires), parcel)
-        if weights is not None:
+        if (weights := received.weights) is not None:
             return _Errand(instruction, Memory.of(weights), describe(weights))
         return _Errand(instruction)
+
+    def _signed(self, message: Message, run: flower.Run, node_id: int) -> messages.Received:
+        """Return what a message holds, not yet taken apart, but signed by the coordinator.
+
+        Raises:
+            Forged: for any message that is not.
+        """
+        try:
+            received = messages.Received.of(message)
+            if self.coordinator is not None:
+                text, hashed = received.instruction, received.digest
+                verify(self.coordinator, received.signature, text, run.run_id, node_id, hashed)
+        except Exception as error:
+            if isinstance(error, Forged):
+                raise
+            raise Forged(_FORMLESS) from None
+        return received
 
     def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Update | None]:
         """Hand an instruction to the worker and vet the answer.
@@ -241,7 +263,11 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
     pace, bell, due = link.pace, link.bell, time.monotonic()
     while True:
         calls, began = bell.calls(pace.patience), time.monotonic()
-        message = fleet.receive() if calls else None
+        message, reply = None, None
+        try:
+            message = fleet.receive() if calls else None
+        except flower.Unreadable as error:
+            message, reply = error.head, link.refuse(error.head)
         now = time.monotonic()
         if calls:
             bell.asked(message is not None)
@@ -249,10 +275,12 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
             fleet.beat()
             began = now  # the server was not busy
         if message is not None:
-            reply = link.answer(message, fleet.run(message.metadata.run_id), fleet.node_id)
+            if reply is None and (run := fleet.run(message.metadata.run_id)) is not None:
+                reply = link.answer(message, run, fleet.node_id)
             due = time.monotonic()
             pace.answered(due - now)
-            fleet.reply(reply, due - now)
+            if reply is not None:
+                fleet.reply(reply, due - now)
         else:
             pause = pace.listened_in_vain() if bell.heard else pace.asked_in_vain(now - began)
             due = now + pause
@@ -295,8 +323,15 @@ def main(arguments: list[str] | None = None) -> int:
                 bell.hang("")  # it may be another node from now on
                 pause = 1.0
                 serve(link, fleet)
-        except ConnectionRefused as error:
-            log.error("%s: next try in %.0f s", error, pause)
+        except InputError:
+            raise
+        except Exception as error:
+            log.error(
+                "%s: next try in %.0f s",
+                error,
+                pause,
+                exc_info=not isinstance(error, ConnectionRefused),
+            )
             time.sleep(pause)
             pause = min(2 * pause, 60.0)
 

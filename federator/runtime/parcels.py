@@ -11,15 +11,18 @@ parts of an update. It is made for one question to the sites, and gone when that
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Self
+
+from federator.runtime.untrusted import MALFORMED, read_json
 
 STEPS = (2**20, 2**22, 2**24)
 """How many bytes a part has; of a smaller file less, so that more of it may be known already."""
 _PARTS = 32  # that a file is cut into at most, before they are made longer
 _MOST = 10_000  # parts have four digits
+MOST_TEXT = 2**20
+"""The most characters that a table of parts takes, or a message's text on its files."""
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
 
@@ -87,12 +90,14 @@ def read_table(text: str) -> Table:
         ParcelError: if it is not one.
     """
     try:
-        return _checked(json.loads(text))
-    except (ValueError, TypeError) as error:
+        return _checked(read_json(text, MOST_TEXT))
+    except MALFORMED as error:
         raise ParcelError(f"not a table of parts: {type(error).__name__}") from None
 
 
-def _checked(found: Sequence[tuple[int, str]]) -> Table:
+def _checked(found: object) -> Table:
+    if not isinstance(found, list):
+        raise ValueError
     table = tuple(Part(size, hashed) for size, hashed in found)
     if not 0 < len(table) <= _MOST:
         raise ValueError
@@ -149,7 +154,7 @@ class Parcel:
         return whole(self.table)
 
     def write(self) -> str:
-        """Return the parcel as JSON, always the same for the same parcel."""
+        """Return the parcel as JSON, which is signed: by the hashes, every bit of the weights."""
         return json.dumps([self.down, self.up, self.table])
 
     @classmethod
@@ -160,14 +165,12 @@ class Parcel:
             ParcelError: if it is not one.
         """
         try:
-            down, up, table = json.loads(text)
-            if not is_capability(down) or (up and not is_capability(up)):
+            found = read_json(text, MOST_TEXT)
+            if not isinstance(found, list):
+                raise ValueError
+            down, up, table = found
+            if not is_capability(down) or (up != "" and not is_capability(up)):
                 raise ValueError
             return cls(down, _checked(table), up)
-        except (ValueError, TypeError) as error:
+        except MALFORMED as error:
             raise ParcelError(f"not a parcel: {type(error).__name__}") from None
-
-    @property
-    def digest(self) -> str:
-        """What of a parcel is signed: with the parts' hashes, every bit of the weights."""
-        return "files " + hashlib.sha256(self.write().encode()).hexdigest()

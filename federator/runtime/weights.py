@@ -7,7 +7,6 @@ each tensor's type, shape and place, then the bare numbers. Reading it executes 
 array is a view of the buffer, not a copy.
 """
 
-import hashlib
 import json
 import math
 import mmap
@@ -20,6 +19,8 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.untrusted import MALFORMED, printable, read_json
+
 Weights = dict[str, npt.NDArray[Any]]
 
 _CODES = {
@@ -30,6 +31,9 @@ _CODES = {
 _NAMES = {code: name for name, code in _CODES.items()}
 MAX_HEAD = 16 * 2**20
 """The most bytes that stand before the numbers."""
+_DIMENSIONS = 64  # that numpy can do
+_MOST = 2**60  # numbers in a tensor, counting a dimension of 0 as 1
+_NAME = 1024  # characters in a tensor's name
 
 
 class WeightsError(ValueError):
@@ -93,15 +97,6 @@ def require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         raise WeightsError(f"{len(extra)} tensor(s) that the global model does not have")
 
 
-def digest(weights: Weights) -> str:
-    """Return the SHA-256 (hex) over names, types, shapes and numbers, in order."""
-    total = hashlib.sha256()
-    for name, array in weights.items():
-        total.update(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
-        total.update(np.asarray(array, order="C").data)
-    return total.hexdigest()
-
-
 def head(tensors: Mapping[str, Tensor]) -> bytes:
     """Return what stands before the numbers of such tensors: always the same for the same ones.
 
@@ -130,6 +125,20 @@ def file_size(tensors: Mapping[str, Tensor]) -> int:
     return len(head(tensors)) + sum(tensor.size for tensor in tensors.values())
 
 
+def _read_tensor(name: str, entry: Mapping[str, Any]) -> Tensor:
+    """Return what a header says of a tensor; what it raises is one of ``MALFORMED``."""
+    shape = entry["shape"]
+    if not isinstance(shape, list) or len(shape) > _DIMENSIONS:
+        raise ValueError("dimensions")
+    if not all(type(length) is int and 0 <= length <= _MOST for length in shape):
+        raise ValueError("shape")
+    if math.prod(max(1, length) for length in shape) > _MOST:
+        raise ValueError("shape")
+    if not name.isprintable() or len(name) > _NAME:
+        raise ValueError("a tensor's name")
+    return Tensor(_NAMES[entry["dtype"]], tuple(shape))
+
+
 def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
     """Return where each tensor lies in a file of ``total`` bytes that starts so.
 
@@ -140,21 +149,26 @@ def read_head(view: memoryview | bytes, total: int) -> dict[str, Place]:
         length = int.from_bytes(view[:8], "little")
         if not 2 <= length <= min(MAX_HEAD, total) - 8:
             raise ValueError("header length")
-        header = json.loads(bytes(view[8 : 8 + length]))
+        header = read_json(bytes(view[8 : 8 + length]), MAX_HEAD)
+        if not isinstance(header, dict):
+            raise ValueError("header")
         header.pop("__metadata__", None)  # in others' files
         places: dict[str, Place] = {}
         end = 0
         for name, entry in header.items():
-            tensor = Tensor(_NAMES[entry["dtype"]], tuple(map(int, entry["shape"])))
+            tensor = _read_tensor(name, entry)
             first, last = entry["data_offsets"]
-            if first != end or min(tensor.shape, default=0) < 0 or last - first != tensor.size:
+            if type(first) is not int or type(last) is not int:
+                raise ValueError("offsets")
+            if first != end or last - first != tensor.size:
                 raise ValueError("offsets")
             places[name] = Place(tensor, 8 + length + first)
             end = last
         if 8 + length + end != total:
             raise ValueError("trailing bytes")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"not weights in the safetensors format ({error})") from None
+    except MALFORMED as error:
+        what = printable(f"{type(error).__name__}: {error}", 100)
+        raise WeightsError(f"not weights in the safetensors format ({what})") from None
     return places
 
 

@@ -167,9 +167,10 @@ def client_app(module: str) -> "ClientApp":
         data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
         try:
             with telling():
-                instruction = Instruction.read(messages.instruction_text(message.content))
+                received = messages.Received.of(message)
+                instruction = Instruction.read(received.instruction)
                 task = Task(None, context.run_config, data, site)
-                outcome, trained = task.follow(instruction, messages.weights_in(message.content))
+                outcome, trained = task.follow(instruction, received.weights)
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
         return messages.outcome_reply(message, messages.site_record(site), outcome, trained)

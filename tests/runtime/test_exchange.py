@@ -37,7 +37,7 @@ def test_a_site_s_bell_rings_for_each_message_when_it_is_there(tmp_path):
     for number in (1, 2):
         order = Order(Instruction("evaluate", number, time.time() + 60))
         exchange.send(dict.fromkeys(range(10), order), set(), time.time() + 60)
-        told = {m.metadata.dst_node_id: messages.instruction_text(m.content) for m in grid.sent}
+        told = {m.metadata.dst_node_id: messages.Received.of(m).instruction for m in grid.sent}
         bells = {node: json.loads(text)["bell"] for node, text in told.items()}
         assert len(set(bells.values())) == 10
         rang.append([ear.listen(bells[node]) for node in range(10)])

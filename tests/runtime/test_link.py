@@ -1,21 +1,24 @@
 """What a link does with messages that no site should follow, and with those that it should."""
 
+import io
+import json
+import struct
 import time
+import zipfile
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from federator.runtime import messages
 from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy
-from federator.runtime.flower import Run
+from federator.runtime.flower import Run, Unreadable
 from federator.runtime.instructions import Instruction, sign
 from federator.runtime.link import Link, serve
 from federator.runtime.store import Store
 from federator.runtime.transfer import Folder
-from federator.runtime.weights import digest
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -61,12 +64,19 @@ def link(worker):
 def order(kind="train", *, key=COORDINATOR, run=RUN, node=NODE, signed=None, **changed):
     """Return the message of an instruction; ``signed``: the weights that were signed instead."""
     text = Instruction(kind, 1, time.time() + 60, **{"epochs": 1, **changed}).write()
-    signature = sign(key, text, run, node, digest(signed or WEIGHTS))
-    content = RecordDict({
-        "arrays": messages.to_record(WEIGHTS),
-        "config": messages.instruction_record(text, signature),
-    })  # fmt: skip
-    return Message(content, NODE, "train")
+    return written(text, signature(text, key, run, node, signed or WEIGHTS))
+
+
+def signature(text, key=COORDINATOR, run=RUN, node=NODE, weights=WEIGHTS):
+    packed = messages.packed_in(messages.to_record(weights))
+    return sign(key, text, run, node, messages.Received(text, arrays=packed).digest)
+
+
+def written(text, signed, arrays=None, **further):
+    config = messages.instruction_record(text, signed)
+    config.update(further)
+    record = messages.to_record(WEIGHTS) if arrays is None else arrays
+    return Message(RecordDict({"arrays": record, "config": config}), NODE, "train")
 
 
 def refusal(link, message, run=OURS):
@@ -119,9 +129,135 @@ def test_the_coordinator_is_told_once_how_many_instructions_were_forged(link, ca
     assert caplog.text.count("leaves: that 2 instruction(s) were not signed") == 1
 
 
-def test_a_message_without_an_instruction_is_refused(link):
-    message = Message(RecordDict(), NODE, "train")
-    assert "no instruction" in str(refusal(link, message)[1])
+DEEP = b"[" * 100_000
+
+
+def npy(shape, descr="|u1"):
+    """Return numpy's own file of such an array, without its numbers."""
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+    text += b" " * (63 - (10 + len(text)) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def bomb():
+    """Return a zip of arrays that is a thousand times as large when it is unpacked."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.npy", npy((10**8,)) + bytes(10**8))
+    return out.getvalue()
+
+
+def tensors(head, body=b""):
+    head = head if isinstance(head, bytes) else json.dumps(head).encode()
+    return len(head).to_bytes(8, "little") + head + body
+
+
+def tensor(shape, offsets=(0, 4)):
+    return {"w": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
+
+
+HUGE = b'{"w":{"dtype":"F32","shape":[' + b"9" * 5000 + b'],"data_offsets":[0,4]}}'
+FORMLESS = {
+    "no npy": b"garbage", "empty": b"", "a petabyte": npy((2**50,)), "objects": npy((3,), "|O"),
+    "a shape of text": npy("abc"), "a bomb": bomb(), "deep": tensors(DEEP),
+    "an endless shape": tensors(tensor([float("inf")]), b"0000"),
+    "a zero of a huge shape": tensors(tensor([0, 2**70], (0, 0))),
+    "no UTF-8": tensors(b"\xff\xfe{}"),
+    "huge digits": tensors(HUGE), "many dimensions": tensors(tensor([1] * 70), b"0000"),
+    "a list": tensors([1, 2, 3]), "numbers as text": tensors(tensor(["1"]), b"0000"),
+    "offsets of text": tensors(tensor([1], "04"), b"0000"), "a NUL": tensors({"\0": 1}),
+}  # fmt: skip
+
+
+def packed(data, stype="safetensors", **names):
+    name = names.get("name", "safetensors")
+    return ArrayRecord({name: Array("uint8", (1,), stype, data)})
+
+
+@pytest.mark.parametrize("data", FORMLESS.values(), ids=FORMLESS)
+def test_weights_of_any_form_are_not_taken_apart_before_their_signature_holds(
+    link, worker, data, monkeypatch
+):
+    text = Instruction("train", 1, time.time() + 60, epochs=1).write()
+    unsigned = written(text, bytes(64), packed(data))
+    with monkeypatch.context() as patch:
+        patch.setattr("federator.runtime.weights.json", None)
+        patch.setattr("federator.runtime.untrusted.json", None)
+        assert "has not signed" in str(refusal(link, unsigned)[1])
+    assert link._forged == 1
+    hashed = messages.Received(text, arrays=data).digest
+    signed = written(text, sign(COORDINATOR, text, RUN, NODE, hashed), packed(data))
+    assert "not weights in the safetensors format" in str(refusal(link, signed)[1])
+    assert (link._forged, worker.asked) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"parcel": "not json"},
+        {"parcel": "[" * 100_000},
+        {"parcel": json.dumps(["0" * 32, "", [[1, 5]]])},
+        {"parcel": json.dumps([[], "", [[1, "0" * 64]]])},
+        {"parcel": "1" * 2 * 2**20},
+        {"parcel": 5},
+        {"parcel": [1.5]},
+        {"parcel": b"bytes"},
+        {"signature": b"x"},
+        {"signature": "text"},
+        {"instruction": b"bytes"},
+        {"instruction": 2**63 - 1},
+        {"instruction": "[" * 100_000},
+        {"instruction": "{" + " " * 2**16},
+        {"instruction": "\0"},
+        {"instruction": ""},
+    ],
+    ids=lambda further: repr(further)[:40],
+)
+def test_an_unsigned_message_of_any_form_is_a_forged_one(link, worker, further):
+    text = Instruction("train", 1, time.time() + 60, epochs=1).write()
+    said = str(refusal(link, written(text, bytes(64), **further))[1])
+    assert "has not signed" in said or "no instruction" in said
+    assert (link._forged, worker.asked) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict(),
+        RecordDict({"config": ConfigRecord()}),
+        RecordDict({"config": MetricRecord({"instruction": 1})}),
+        RecordDict({"other": messages.instruction_record("{}", b"")}),
+        RecordDict({
+            "config": messages.instruction_record("{}", b""),
+            "arrays": packed(b"", name="w"),
+        }),
+    ],
+)  # fmt: skip
+def test_a_message_without_an_instruction_is_a_forged_one(link, content):
+    assert "no instruction" in str(refusal(link, Message(content, NODE, "train"))[1])
+    assert link._forged == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 60_000, "[]", "{}", "null", '"x"', "1e999", "NaN", "\0", "{", "9" * 5000,
+     '{"sets": []}', '{"sets": 5}'],
+    ids=lambda text: repr(text)[:20],
+)  # fmt: skip
+def test_a_signed_text_that_is_no_instruction_is_refused(link, worker, text):
+    assert "not an instruction" in str(refusal(link, written(text, signature(text)))[1])
+    assert (link._forged, worker.asked) == (0, 0)
+
+
+def test_an_error_of_the_link_s_own_costs_one_answer(link, worker, monkeypatch):
+    """Whatever it is: the next instruction is followed, by another worker."""
+    dismissed = []
+    monkeypatch.setattr(worker, "dismiss", lambda: dismissed.append(True))
+    with monkeypatch.context() as patch:
+        patch.setattr(Link, "_report", lambda *_: 1 / 0)
+        assert refusal(link, order())[1].reason == "unknown"
+    assert dismissed
+    assert not link.answer(order(epochs=2), OURS, NODE).has_error()
 
 
 def test_an_instruction_is_followed_once(link, worker):
@@ -174,6 +310,46 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
     with pytest.raises(Away):
         serve(link, fleet)
     assert fleet.beaten == beats
+
+
+class Poisoned:
+    """A server whose first messages cannot be received, and whose run ends before the third."""
+
+    node_id = NODE
+
+    def __init__(self):
+        self.replies, self.runs = [], [None, OURS]
+        head = Message(RecordDict(), NODE, "train")
+        self.waiting = [
+            Unreadable(None, ValueError()),
+            Unreadable(head, TypeError()),
+            head,
+            order(),
+        ]
+
+    def receive(self):
+        if not self.waiting:
+            raise Away
+        first = self.waiting.pop(0)
+        if isinstance(first, Unreadable):
+            raise first
+        return first
+
+    def run(self, _):
+        return self.runs.pop(0)
+
+    def reply(self, reply, _):
+        self.replies.append(reply)
+
+
+def test_what_cannot_be_received_is_counted_and_told_and_the_next_is_answered(link, monkeypatch):
+    fleet = Poisoned()
+    monkeypatch.setattr(link.pace, "asked_in_vain", lambda _: 0.01)
+    with pytest.raises(Away):
+        serve(link, fleet)
+    refused, done = fleet.replies
+    assert "no known form" in str(messages.read_failure(refused.error)[1])
+    assert messages.forged_in(done.content) == 2
 
 
 def test_the_coordinator_says_how_many_sites_there_are(link):

@@ -18,7 +18,7 @@ from federator.runtime.parcels import Parcel
 from federator.runtime.store import Store
 from federator.runtime.transfer import Carrier, Folder
 from federator.runtime.weightfile import WeightFile
-from federator.runtime.weights import describe, digest, file_size, head
+from federator.runtime.weights import describe, file_size, head
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -26,6 +26,11 @@ MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
 TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
 ANSWER = {"examples": {"trainset": 3, "valset": 0, "testset": 0}, "evaluations": {}}
 RUN, NODE = 7, 42
+
+
+def digest(files="", weights=None):
+    packed = None if weights is None else messages.packed_in(messages.to_record(weights))
+    return messages.Received("", files=files, arrays=packed).digest
 
 
 class Site:
@@ -59,12 +64,11 @@ class Site:
     def order(self, parcel=None, weights=None, signed=None, **further):
         """Return an instruction to train, as the server writes it."""
         text = Instruction("train", 1, **{"expires": time.time() + 30, **further}).write()
-        content = RecordDict()
+        content, files = RecordDict(), parcel.write() if parcel else ""
         if weights is not None:
             content["arrays"] = messages.to_record(weights)
-        hashed = parcel.digest if parcel else digest(weights)
-        signature = sign(self.key, text, RUN, NODE, signed or hashed)
-        content["config"] = messages.instruction_record(text, signature, parcel)
+        signature = sign(self.key, text, RUN, NODE, signed or digest(files, weights))
+        content["config"] = messages.instruction_record(text, signature, files)
         return Message(content, NODE, "train")
 
     def parcel(self):
@@ -112,9 +116,9 @@ def test_other_files_than_were_signed_are_not_fetched(site):
     other = Parcel(
         *site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000).capability
     )
-    reply = site.answer(site.order(other, signed=site.parcel().digest))
+    reply = site.answer(site.order(other, signed=digest(site.parcel().write())))
     assert "the coordinator has not signed" in refusal(reply)
-    in_message = site.answer(site.order(weights=TRAINED, signed=digest(MODEL)))
+    in_message = site.answer(site.order(weights=TRAINED, signed=digest(weights=MODEL)))
     assert "the coordinator has not signed" in refusal(in_message)
     assert site.received == []
 

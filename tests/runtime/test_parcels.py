@@ -70,10 +70,10 @@ def test_anything_else_is_refused(text):
         Parcel.read(text)
 
 
-def test_the_digest_covers_every_part_and_both_capabilities():
+def test_what_is_signed_covers_every_part_and_both_capabilities():
     others = [
         Parcel(UP, TABLE, UP), Parcel(DOWN, TABLE, DOWN), Parcel(DOWN, TABLE[:1], UP),
         Parcel(DOWN, (TABLE[0], Part(8, HASH)), UP),
         Parcel(DOWN, (TABLE[0], Part(7, "b" * 64)), UP),
     ]  # fmt: skip
-    assert len({parcel.digest for parcel in [Parcel(DOWN, TABLE, UP), *others]}) == 6
+    assert len({parcel.write() for parcel in [Parcel(DOWN, TABLE, UP), *others]}) == 6
