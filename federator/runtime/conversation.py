@@ -5,6 +5,7 @@ It never waits in silence: each wait has a deadline, and what is missing has a n
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
@@ -16,6 +17,9 @@ from federator.runtime.outcomes import Failure
 _QUICK, _SLOW, _SELDOM, _SLOWEST = 0.02, 0.2, 1.0, 2.0
 _ROLL_CALL = 2.0
 _CROWD = 4  # of more sites, some will have answered meanwhile
+_PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over these by itself
+
+Hear = Callable[[Answer], None]
 
 
 class Conversation:
@@ -38,6 +42,8 @@ class Conversation:
         self._by_files: set[int] = set()
         self._joining: dict[str, Sent] = {}
         self._greeting: Order | None = None
+        self._lasting = 0.0  # seconds that a site has for the answer to a greeting
+        self._expected: frozenset[str] = frozenset()
         self._greeted: set[int] = set()
         self._awaited: set[str] = set()  # greetings for whose answers nobody has waited yet
         self._since: dict[int, str] = {}
@@ -53,9 +59,10 @@ class Conversation:
         or at ``deadline`` (epoch seconds).
         """
         answered: set[str] = set(self.nodes)
+        self._begin(order, expected)
         while True:
             self._greet(order, list(self._grid.get_nodes()))
-            for answer in self._admitted(expected):
+            for answer in self._admitted():
                 answered.add(answer.site)
                 yield answer
             complete = expected <= answered if expected else len(self.nodes) >= enough
@@ -68,20 +75,35 @@ class Conversation:
 
         Waits for those that were greeted since the last time, for ``patience`` seconds at most.
         """
+        self._begin(order, expected)
+        yield from self._admitted()
         # Who could not join when greeted before may have been mended meanwhile.
         self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
         self._greet(order, list(self._grid.get_nodes()))
         awaited, self._awaited = self._awaited, set()
         until = time.monotonic() + patience
         while True:
-            yield from self._admitted(expected)
+            yield from self._admitted()
             if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
                 return
             time.sleep(_QUICK)
 
+    def _begin(self, order: Order, expected: frozenset[str]) -> None:
+        """Note whom to greet from now on, and with what."""
+        self._greeting, self._expected = order, expected
+        self._lasting = order.instruction.expires - time.time()
+
+    def _meet(self, present: Sequence[NodeInfo], hear: Hear) -> None:
+        """Greet who appears during a round, with as much time to answer as at its beginning."""
+        if self._greeting is None:
+            return
+        for answer in self._admitted():
+            hear(answer)
+        lasts = replace(self._greeting.instruction, expires=time.time() + self._lasting)
+        self._greet(replace(self._greeting, instruction=lasts), present)
+
     def _greet(self, order: Order, present: Sequence[NodeInfo]) -> None:
         """Greet those of the present nodes that have appeared, and forget who is not among them."""
-        self._greeting = order
         before, self._since = self._since, _activations(present)
         self._names = {node.node_id: node.name for node in present}
         for key, item in list(self._joining.items()):
@@ -96,20 +118,26 @@ class Conversation:
         self._joining |= sent
         self._awaited |= sent.keys()
 
-    def _admitted(self, expected: frozenset[str]) -> Iterator[Answer]:
+    def _admitted(self) -> Iterator[Answer]:
         for node, answer in self._exchange.poll(self._joining):
-            yield self._admit(node, answer, self._names.get(node, ""), expected)
+            admitted = self._admit(node, answer, self._names.get(node, ""))
+            if admitted.failure is not None and admitted.failure.reason in _PASSING:
+                self._greeted.discard(node)
+            yield admitted
 
     def forget(self, site: str) -> None:
         """Take a site off the list; it is greeted again when it comes back."""
         self._greeted.discard(self.nodes.pop(site))
 
-    def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
+    def ask(
+        self, orders: Mapping[str, Order], deadline: float, hear: Hear = lambda _: None
+    ) -> dict[str, Answer]:
         """Give sites their orders; return the answers of all, in the order of the names.
 
         A site that has not answered by ``deadline`` (epoch seconds), or whose connection is
         lost or whose link starts anew meanwhile, has a failure for an answer; a lost one is also
-        forgotten.
+        forgotten. Sites that appear meanwhile join, for the next orders; ``hear`` is told what
+        they answer.
         """
         names = {self.nodes[site]: site for site in orders}
         to_nodes = {self.nodes[site]: order for site, order in orders.items()}
@@ -134,8 +162,7 @@ class Conversation:
                 }
                 sent = {key: item for key, item in sent.items() if key not in gone}
                 answers |= self._give_up(gone, names, "lost")
-                if (greeting := self._greeting) and time.time() < greeting.instruction.expires:
-                    self._greet(greeting, present)  # so that it can answer before the next round
+                self._meet(present, hear)
                 roll_call = time.monotonic() + _ROLL_CALL
             crowd, taken = max(1.0, len(sent) / _CROWD), time.monotonic() - began
             if len(sent) < before or came:
@@ -169,12 +196,10 @@ class Conversation:
         sent.clear()
         return failed
 
-    def _admit(
-        self, node: int, answer: Answer, registered: str, expected: frozenset[str]
-    ) -> Answer:
+    def _admit(self, node: int, answer: Answer, registered: str) -> Answer:
         site = answer.site if self._believe else registered
         failure = answer.failure
-        if failure is None and expected and site not in expected:
+        if failure is None and self._expected and site not in self._expected:
             failure = Failure("refused", "it is not a site of this federation")
         elif failure is None and site in self.nodes:
             failure = Failure("refused", "another node has joined under this name")

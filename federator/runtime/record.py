@@ -37,7 +37,7 @@ class Record:
         return f"{failure} ({where})" if where else str(failure)
 
     def write_site(self, answer: Answer) -> None:
-        """Write that a site joined, or why it did not, unless that was its last word."""
+        """Write that a site joined, or why it did not, unless it has just said the same."""
         fields: dict[str, object] = {"state": "joined", "reason": None}
         if answer.failure is not None:
             kind = answer.failure.reason
@@ -47,7 +47,8 @@ class Record:
         elif answer.outcome is not None:
             fields["examples"] = answer.outcome.examples
         site = answer.site or "(unknown)"
-        if self._told.get(site) != fields:  # it is greeted again in each round
+        # Who failed is greeted again and again; who joins was not there before.
+        if answer.failure is None or self._told.get(site) != fields:
             self._folder.record("site", site=site, **fields)
         self._told[site] = fields
         self.warn({site: answer})

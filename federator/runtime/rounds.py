@@ -131,7 +131,7 @@ class Server:
 
     def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
-        answers = self.conversation.ask(orders, deadline)
+        answers = self.conversation.ask(orders, deadline, self.record.write_site)
         self.record.warn(answers)
         return answers
 

@@ -8,12 +8,15 @@ import pytest
 from flwr.proto.node_pb2 import NodeInfo
 from made_up_grid import Silent, Trained
 
+from federator.runtime import conversation as conversation_module
 from federator.runtime import messages
 from federator.runtime.conversation import Conversation
 from federator.runtime.exchange import Exchange, Order
 from federator.runtime.instructions import Instruction
-from federator.runtime.outcomes import Failure
+from federator.runtime.outcomes import Failure, Outcome
 from federator.runtime.store import Store
+
+SIZES = {"trainset": 3, "valset": 1, "testset": 1}
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -39,11 +42,10 @@ class Returned(Silent):
         self.after = after
 
     def pull_messages(self, _):
-        (greeting,) = self.sent
-        if time.time() < greeting.metadata.created_at + self.after:
-            return []
-        greeting.metadata.__dict__["_message_id"] = "to 42"
-        return [messages.failure_reply(Failure("no-worker"), greeting, "north")]
+        heard = [one for one in self.sent if time.time() > one.metadata.created_at + self.after]
+        for greeting in heard:
+            greeting.metadata.__dict__["_message_id"] = "to 42"
+        return [messages.failure_reply(Failure("no-worker"), one, "north") for one in heard]
 
 
 @pytest.mark.parametrize(("after", "heard"), [(0.0, ["north"]), (0.3, ["north"]), (60.0, [])])
@@ -98,7 +100,63 @@ def test_who_comes_during_a_round_is_greeted_in_it(tmp_path, seconds):
     assert [message.metadata.dst_node_id for message in grid.sent] == [42, 43]
     patience = 0.0 if seconds == 3.5 else 2.0
     answers = list(conversation.welcome(greeting, frozenset(), patience))
-    assert [answer.site for answer in answers] == ["south"]
+    assert {answer.site for answer in answers} == {"south"}
+
+
+class Starting(Silent):
+    """A grid whose second site starts while the first one works, which ends when that has joined.
+
+    Its worker is there only when it is greeted for the second time.
+    """
+
+    def get_nodes(self):
+        here = super().get_nodes()
+        return [*here, NodeInfo(node_id=43, name="south")] if self.sent else here
+
+    def pull_messages(self, ids):
+        greetings = [m for m in self.sent if m.metadata.dst_node_id == 43]
+        for message in self.sent:
+            message.metadata.__dict__["_message_id"] = f"to {message.metadata.dst_node_id}"
+        if "to 43" in ids and len(greetings) == 1:
+            return [messages.failure_reply(Failure("no-worker"), greetings[0], "south")]
+        if "to 43" in ids:
+            said = messages.site_record("south")
+            return [messages.outcome_reply(greetings[1], said, Outcome(SIZES))]
+        if len(greetings) == 2:
+            return [messages.failure_reply(Failure("data-empty"), self.sent[0], "north")]
+        return []
+
+
+def test_a_site_whose_worker_is_starting_joins_in_the_round(tmp_path, monkeypatch):
+    """It is greeted until it can answer, each time with as long for that as the first time."""
+    monkeypatch.setattr(conversation_module, "_ROLL_CALL", 0.0)
+    grid = Starting()
+    conversation = conversing(grid, Store(tmp_path))
+    conversation.nodes["north"] = 42
+    greeting = Order(Instruction("join", 0, time.time() + 60))
+    assert list(conversation.welcome(greeting, frozenset(), 0.0)) == []
+    heard = []
+    order = Order(Instruction("evaluate", 1, time.time() + 60))
+    conversation.ask({"north": order}, time.time() + 60, heard.append)
+    assert [(answer.site, answer.failure is None) for answer in heard] == [
+        ("south", False), ("south", True)
+    ]  # fmt: skip
+    assert conversation.nodes == {"north": 42, "south": 43}
+    first, second = (
+        Instruction.read(messages.Received.of(message).instruction).expires
+        for message in grid.sent
+        if message.metadata.dst_node_id == 43
+    )
+    assert greeting.instruction.expires < first < second
+
+
+def test_who_could_not_join_when_a_round_began_is_greeted_again_at_once(tmp_path):
+    grid = Returned(0.0)
+    conversation = conversing(grid, Store(tmp_path))
+    order = Order(Instruction("join", 0, time.time() + 60))
+    assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
+    grid.sent.clear()
+    assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
 
 
 class Slow(Trained):

@@ -20,12 +20,20 @@ def record(tmp_path):
 
 def test_a_site_is_written_down_when_what_it_says_is_new(record, tmp_path):
     joined, failed = Answer("north", 0.1, Outcome(SIZES)), Answer("north", 0.1, failure=LEAKED)
-    for answer in (joined, joined, failed, failed, joined):
+    for answer in (joined, failed, failed, joined):
         record.write_site(answer)
     told = events(tmp_path, "site")
     assert [event["state"] for event in told] == ["joined", "failed", "joined"]
     assert told[0]["examples"] == SIZES
     assert told[1]["reason"] == "KeyError in task.py, line 7"
+
+
+def test_a_site_that_was_lost_and_is_back_is_written_down_again(record, tmp_path):
+    joined = Answer("north", 0.1, Outcome(SIZES))
+    record.write_site(joined)
+    record.write_round("federation", 1, {"north": Answer("north", 9.0, failure=LOST)}, 9.5)
+    record.write_site(joined)
+    assert [event["state"] for event in events(tmp_path, "site")] == ["joined", "joined"]
 
 
 def test_of_a_round_each_site_has_what_it_did_or_why_not(record, tmp_path):
