@@ -14,12 +14,16 @@ from federator.certificates import issue
 
 @contextmanager
 def answering(
-    *statuses: int, ahead: float = 0.0, health: int = 200, folder: Path | None = None
+    *statuses: int,
+    ahead: float = 0.0,
+    health: int = 200,
+    folder: Path | None = None,
+    asked: list[str] | None = None,
 ) -> Iterator[str]:
     """Yield the address of a server that answers POST so, the last status again and again.
 
     Its clock is ``ahead`` seconds ahead. With a folder it speaks TLS, and its certificate is
-    ``server.crt`` there.
+    ``server.crt`` there. The names of the calls that it answers go to ``asked``.
     """
     left = list(statuses)
 
@@ -28,6 +32,8 @@ def answering(
             self._answer(health)
 
         def do_POST(self):
+            if asked is not None:
+                asked.append(self.path.rpartition("/")[2])
             self.rfile.read(int(self.headers["content-length"]))
             self._answer(left.pop(0) if len(left) > 1 else left[0])
 
@@ -50,6 +56,23 @@ def answering(
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(folder / "server.crt", folder / "server.key")
             server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
+def proxying(status_line: str) -> Iterator[str]:
+    """Yield the address of a proxy that answers each request to connect by this line."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            self.wfile.write(f"{status_line}\r\n\r\n".encode())
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -3,6 +3,7 @@
 With flower.py, this touches Flower's internals: the client of the Fleet API, its retries.
 """
 
+import fcntl
 import logging
 import ssl
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,7 +25,6 @@ from flwr.proto.fleet_pb2 import (
 )
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.node_pb2 import Node
-from flwr.proto.run_pb2 import GetRunRequest
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.protobuf.client import ProtobufClientInterceptor
 from flwr.supercore.retry import RetryInvoker, exponential
@@ -34,13 +34,14 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federator.errors import RunError
 from federator.runtime.keys import line
+from federator.runtime.proxy import place_of, proxy_for
+from federator.runtime.unreached import BEHIND, out_of_reach, proxy_status
 
 log = logging.getLogger("federator")
 
 _ENTRANCE = "/v1/fleet/activate-node"
 _CONNECTED = 10.0  # seconds until a server that says nothing is tried again: the line may be back
 _LONGEST_PAUSE = 5  # seconds between calls to a server that is down; Flower's own bound is 20
-_STARTING = (502, 503, 504)  # from a gateway whose SuperLink is not there, or too busy
 SKEW = 5.0
 """Seconds that a clock may be off; Flower itself takes 5 ahead, and 305 behind."""
 
@@ -55,6 +56,7 @@ class Client(FleetHttpClient):
     _address: str
     _key: ec.EllipticCurvePublicKey
     _retry: RetryInvoker
+    _presence: BinaryIO | None = None  # locked while this site is announced, for the doctor
 
     @classmethod
     def connect(
@@ -65,7 +67,13 @@ class Client(FleetHttpClient):
         patience: float | None,
         insecure: bool,
     ) -> Self:
-        """Return a client; nothing is sent yet. Its arguments are those of ``flower.fleet``."""
+        """Return a client; nothing is sent yet. Its arguments are those of ``flower.fleet``.
+
+        Raises:
+            InputError: if HTTPS_PROXY is no address of a proxy.
+        """
+        if through := proxy_for(address):
+            place_of(through)
         trusted = root_certificates.read_bytes() if root_certificates else None
         interceptors: Sequence[ProtobufClientInterceptor] = [
             RuntimeVersionHttpInterceptor(component_name="SuperNode"),
@@ -121,6 +129,8 @@ class Client(FleetHttpClient):
             self.ActivateNode(request)
         with suppress(OSError):
             noted.write_text(str(node_id))
+            self._presence = noted.open("rb")
+            fcntl.flock(self._presence, fcntl.LOCK_SH)
         return node_id
 
     def knock(self, noted: Path) -> None:
@@ -129,13 +139,9 @@ class Client(FleetHttpClient):
         Raises:
             ConnectionRefused: if it is not.
         """
-        if noted.exists():
-            # There is no run 0, but only a site that is let in is told so.
-            with suppress(ConnectionRefused):
-                try:
-                    self.GetRun(GetRunRequest(node=Node(node_id=int(noted.read_text())), run_id=0))
-                except RunNotRunningException:
-                    return
+        if _is_announced(noted):  # a heartbeat more is what no one notices
+            self.SendNodeHeartbeat(_heartbeat(int(noted.read_text())))
+            return
         self.leave(self.enter(noted), registered_itself=False)
 
     def beat(self, node_id: int) -> bool:
@@ -162,7 +168,7 @@ class Client(FleetHttpClient):
         except httpx.HTTPStatusError as error:
             if error.response.status_code == httpx.codes.FORBIDDEN:
                 raise RunNotRunningException from None
-            if error.response.status_code in _STARTING:
+            if error.response.status_code in BEHIND:
                 raise ConnectionRefused(out_of_reach(self._address, error)) from None
             raise ConnectionRefused(self._refusal(path, error.response)) from None
         except httpx.HTTPError as error:
@@ -192,6 +198,18 @@ def note(private_key: Path) -> Path:
     return private_key.with_suffix(".node")
 
 
+def _is_announced(noted: Path) -> bool:
+    """Return whether a link of this site is at work: it holds a lock on what it noted."""
+    try:
+        with noted.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def _heartbeat(node_id: int) -> SendNodeHeartbeatRequest:
     interval = HEARTBEAT_DEFAULT_INTERVAL
     return SendNodeHeartbeatRequest(node=Node(node_id=node_id), heartbeat_interval=interval)
@@ -206,29 +224,15 @@ def clock_skew(response: httpx.Response) -> float:
     return (datetime.now(UTC) - theirs).total_seconds()
 
 
-def out_of_reach(address: str, error: BaseException) -> str:
-    """Return in words why a server could not be spoken to."""
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or text
-        return (
-            f"the certificate that {address} shows is not trusted ({why}): is it the server's, "
-            "or that of a proxy that opens encrypted connections?"
-        )
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"{address} is there, but what is behind it is not ({error.response.status_code})"
-    if isinstance(error, httpx.ProxyError):
-        return f"the proxy of HTTPS_PROXY does not connect to {address}: {text}"
-    return f"{address} cannot be reached: {text or type(error).__name__}"
-
-
 def _retry(address: str, patience: float | None) -> RetryInvoker:
     """Return what calls again while the server, or the way to it, is down."""
 
     def is_final(error: Exception) -> bool:
         if isinstance(error, httpx.HTTPStatusError):
-            return error.response.status_code not in _STARTING
-        return isinstance(error, httpx.ProxyError) or "CERTIFICATE" in str(error)
+            return error.response.status_code not in BEHIND
+        if (status := proxy_status(error)) is not None:
+            return status not in BEHIND
+        return "CERTIFICATE" in str(error)
 
     def tell(state: Any) -> None:  # noqa: ANN401  # Flower's
         if state.tries.bit_count() == 1:  # the first, second, fourth, eighth …

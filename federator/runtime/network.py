@@ -6,7 +6,6 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,10 +17,10 @@ from federator.runtime.admission import (
     ConnectionRefused,
     clock_skew,
     note,
-    out_of_reach,
 )
 from federator.runtime.doctor import Finding
-from federator.runtime.proxy import host_of, proxy_for
+from federator.runtime.proxy import host_of, place_of, proxy_for
+from federator.runtime.unreached import out_of_reach, remedy_for
 
 _LAST_DAYS = 7
 
@@ -42,7 +41,7 @@ def look(server: str, authorities: Path | None, key: Path) -> Iterator[Finding]:
         with httpx.Client(verify=context, timeout=10) as client:
             yield from _answer(client, server)
     except httpx.HTTPError as error:
-        yield _unreached(server, error)
+        yield Finding(False, out_of_reach(server, error), remedy_for(server, error))
         return
     if private is None:
         return
@@ -65,8 +64,11 @@ def _described(key: Path, fingerprint: str) -> Finding:
 def _name(server: str) -> Finding:
     """Look the name up that is connected to: the proxy's, or the server's."""
     through = proxy_for(server)
-    looked_up = urlsplit(through).hostname or through if through else host_of(server)
-    kind = "the proxy's name" if through else "the server's name"
+    try:
+        looked_up = host_of(place_of(through) if through else server)
+    except InputError as error:
+        return Finding(False, error.problems[0].message, error.problems[0].hint or "")
+    kind = "the name of HTTPS_PROXY's proxy" if through else "the server's name"
     try:
         address = socket.getaddrinfo(looked_up, None, type=socket.SOCK_STREAM)[0][4][0]
         return Finding(True, f"{kind}, {looked_up}, stands for {address}")
@@ -92,14 +94,3 @@ def _answer(client: httpx.Client, server: str) -> Iterator[Finding]:
     remedy = "tell the coordinator: the gateway is up, but what is behind it is not"
     healthy = answer.status_code == httpx.codes.OK
     yield Finding(healthy, f"the server's health is {answer.status_code}", remedy)
-
-
-def _unreached(server: str, error: httpx.HTTPError) -> Finding:
-    what = out_of_reach(server, error)
-    if "CERTIFICATE" in str(error):
-        remedy = "compare this file's fingerprint with the coordinator's; a proxy's own authority "
-        return Finding(False, what, remedy + "goes into EXTRA_CA")
-    if isinstance(error, httpx.ProxyError):
-        return Finding(False, what, "have the proxy let this machine through to that address")
-    remedy = "have the firewall let this machine out to that address, or set HTTPS_PROXY"
-    return Finding(False, what, remedy)

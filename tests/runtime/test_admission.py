@@ -1,11 +1,10 @@
 """Why a site is not let in, in words."""
 
-import httpx
 import pytest
 from made_up_server import answering
 
 from federator.runtime import keys
-from federator.runtime.admission import ConnectionRefused, out_of_reach
+from federator.runtime.admission import Client, ConnectionRefused
 from federator.runtime.flower import fleet
 
 
@@ -53,20 +52,15 @@ def test_a_site_that_the_server_takes_for_connected_goes_on_under_its_number(key
         assert let_in.node_id == 42
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (
-            httpx.ConnectError(
-                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
-                "IP address mismatch (_ssl.c:1000)"
-            ),
-            r"is not trusted \(IP address mismatch\)",
-        ),
-        (httpx.ProxyError("407 Proxy Authentication Required"), "the proxy of HTTPS_PROXY .* 407"),
-        (httpx.ConnectTimeout(""), "cannot be reached: ConnectTimeout"),
-    ],
-)
-def test_a_lost_connection_is_explained(error, words):
-    with pytest.raises(ConnectionRefused, match=words):
-        raise ConnectionRefused(out_of_reach("fl.example.org:443", error))
+def test_the_doctor_asks_without_disturbing_a_link_that_is_connected(key):
+    noted, asked = key.with_suffix(".node"), list[str]()
+    with answering(200, asked=asked) as address:
+        private = keys.read_private(key)
+        with fleet(address, None, key, 0.0, insecure=True):
+            with Client.connect(address, None, private, 0.0, True) as doctor:
+                doctor.knock(noted)
+            assert [name for name in asked if name != "send-node-heartbeat"] == ["activate-node"]
+        del asked[:]
+        with Client.connect(address, None, private, 0.0, True) as doctor:
+            doctor.knock(noted)  # the link is gone: nobody is disturbed
+        assert asked == ["activate-node", "deactivate-node"]

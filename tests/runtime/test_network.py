@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from made_up_server import answering
+from made_up_server import answering, proxying
 
 from federator.local import free_port
 from federator.runtime import __main__, keys, network
@@ -86,4 +86,41 @@ def test_a_name_that_nobody_knows(key, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.invalid:3128")
     (failure,) = failures("fl.example.invalid:443", None, key)
-    assert "the proxy's name, proxy.example.invalid, is not known" in failure
+    assert "the name of HTTPS_PROXY's proxy, proxy.example.invalid, is not known" in failure
+
+
+@pytest.fixture
+def through(monkeypatch):
+    """Sets the proxy."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda proxy: monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+
+def test_a_proxy_that_is_dead(key, through):
+    through(proxy := f"127.0.0.1:{free_port()}")
+    (failure,) = failures("127.0.0.1:443", None, key)
+    assert f"the proxy {proxy} of HTTPS_PROXY does not answer" in failure
+    assert "firewall" not in failure
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("HTTP/1.1 502 Bad Gateway", "works, but does not reach 127.0.0.1:443 (502 Bad Gateway)"),
+        ("HTTP/1.1 403 Forbidden", "does not let this machine through to 127.0.0.1:443 (403"),
+        ("HTTP/1.1 407 No", "wants a login (407 No)"),
+        ("SSH-2.0-OpenSSH_9.2", "does not answer"),
+    ],
+)
+def test_a_proxy_that_works_and_does_not_connect(key, through, line, words):
+    with proxying(line) as proxy:
+        through(f"http://{proxy}")
+        (failure,) = failures("127.0.0.1:443", None, key)
+    assert f"the proxy {proxy} of HTTPS_PROXY {words}" in failure
+
+
+def test_a_proxy_of_a_kind_that_is_not_known(key, through):
+    through("socks5://127.0.0.1:1080")
+    (failure,) = failures("127.0.0.1:443", None, key)
+    assert "a proxy of the kind socks5" in failure

@@ -2,7 +2,8 @@
 
 import pytest
 
-from federator.runtime.proxy import host_of, proxy_for
+from federator.errors import InputError
+from federator.runtime.proxy import host_of, place_of, proxy_for
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +31,21 @@ def test_the_proxy_that_the_environment_names(monkeypatch, settings, expected):
 def test_the_name_of_a_server():
     assert host_of("fl.example.org:443") == "fl.example.org"
     assert host_of("[::1]:443") == "::1"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "place"),
+    [
+        ("http://ada:secret@proxy", "proxy:80"),
+        ("https://proxy", "proxy:443"),
+        ("http://[::1]:3128/", "[::1]:3128"),
+    ],
+)
+def test_the_place_of_a_proxy(proxy, place):
+    assert place_of(proxy) == place
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy", "http://proxy:x", "http://", "http://:3128"])
+def test_what_is_no_proxy_of_ours(proxy):
+    with pytest.raises(InputError, match="HTTPS_PROXY"):
+        place_of(proxy)
