@@ -4,14 +4,16 @@ The folder appears whole or not at all: it is written beside its place and moved
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from federator import app, contract, notebook, requirements
 from federator.contract import Parts
-from federator.errors import FederatorError, InputError, Problem, Where
+from federator.distributions import Installed
+from federator.errors import FederatorError, InputError, Problem, RequirementError, Where
 from federator.federation import Federation
 from federator.folder import renewed
+from federator.requirements import Pins
 from federator.sourcemap import SourceMap
 
 APP = "app"
@@ -30,7 +32,7 @@ class Components:
         source_map: leads from the app's lines to the notebook's.
         client_requirements: pip requirement lines of the client image.
         server_requirements: pip requirement lines of the server image.
-        warnings: what is doubtful in the notebook.
+        warnings: what is doubtful in the notebook, or not in the images.
     """
 
     folder: Path
@@ -86,28 +88,40 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
         folder=folder,
         app=folder / APP,
         source_map=rendered.source_map,
-        client_requirements=client,
-        server_requirements=server,
-        warnings=parts.warnings,
+        client_requirements=client.lines,
+        server_requirements=server.lines,
+        warnings=tuple(dict.fromkeys(parts.warnings + client.warnings + server.warnings)),
     )
     return components, rendered
 
 
-def _requirements(parts: Parts, federation: Federation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the requirement lines of the client's and of the server's image.
+def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
+    """Return what the client's and the server's image install.
 
     The client runs ``task.py`` alone, the server ``aggregation.py`` alone. What the federation
     file asks for and no cell imports (a reader that pandas looks for, say) goes to the client.
     """
-    task, aggregation = parts.task.imports, parts.aggregation.imports
-    asked = federation.requirements.keys() - task.keys() - aggregation.keys()
-    pins = requirements.pin(
-        {module: federation.where("requirements", module) for module in asked}
-        | {**aggregation, **task},
-        federation.requirements,
-        federation.notebook.parent,
-    )
-    return requirements.lines(pins, {*task, *asked}), requirements.lines(pins, aggregation)
+    chosen, here = federation.requirements, Installed()
+    problems: dict[str, Problem] = {}
+    pins = []
+    for component in (parts.task, parts.aggregation):
+        try:
+            pins.append(requirements.pin(component.imported, chosen, here))
+        except RequirementError as error:
+            problems |= {problem.message: problem for problem in error.problems}
+    imported = [*parts.task.imported, *parts.aggregation.imported]
+    used = {requirements.key_of(path, chosen) for one in imported for path in one.paths}
+    extra = []
+    for module in chosen.keys() - used:
+        where = federation.where("requirements", module)
+        try:
+            extra.append(requirements.extra(chosen[module], module, where))
+        except RequirementError as error:
+            problems |= {problem.message: problem for problem in error.problems}
+    if problems:
+        raise RequirementError(*problems.values())
+    client, server = pins
+    return replace(client, lines=requirements.together(client.lines, filter(None, extra))), server
 
 
 def _write(components: Components, rendered: app.App) -> None:

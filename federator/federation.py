@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator as After
 from pydantic import (
     BaseModel,
@@ -31,6 +30,7 @@ from pydantic import (
 from federator import document
 from federator.document import did_you_mean, shown, wrong
 from federator.errors import FederationFileError, Problem, Where
+from federator.requirement_line import requirement_line
 
 FILE = "federation.yaml"
 
@@ -43,7 +43,7 @@ _IMAGES = (
 )
 _SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?$"
 _IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
-_INDEX = r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$"
+_INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
 _MEMORY = "^[1-9][0-9]*[mg]$"
 _PERCENTAGE = "^(100|[1-9][0-9]?)%$"
@@ -112,12 +112,13 @@ def _scalar(value: object) -> object:
     raise wrong(f"must be a number, a text, true or false, not {shown(value)}")
 
 
-def _requirement(value: str) -> str:
+def _requirement(value: object) -> str | None:
+    if value is None or value == "":
+        return None
     try:
-        return str(Requirement(value))
-    except InvalidRequirement:
-        what = f"what pip installs, such as monai==1.4.0, not {shown(value)}"
-        raise wrong(f"must be {what}") from None
+        return requirement_line(value)
+    except ValueError as error:
+        raise wrong(f"must be {error}, not {shown(value)}") from None
 
 
 def _distinct(names: list[str], inside: Sequence[str] = ()) -> list[str]:
@@ -148,7 +149,9 @@ Duration = Annotated[
     ),
 ]
 Parameter = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
-PipRequirement = Annotated[str, After(_requirement)]
+PipRequirement = Annotated[
+    str | None, PlainValidator(_requirement, json_schema_input_type=str | None)
+]
 
 
 class _Part(BaseModel):
@@ -268,7 +271,7 @@ class Federation(_Part):
     parameters: dict[Variable, Parameter] = {}
     """Values that replace those of the notebook's cell tagged parameters."""
     requirements: dict[Annotated[str, Field(min_length=1)], PipRequirement] = {}
-    """What pip installs for an import, such as "monai: monai==1.4.0"."""
+    """What pip installs for an import, such as "monai: monai==1.4.0"; nothing, if it is empty."""
     build: Build = Build()
     """What images are made from; set it where mirrors stand between you and the Internet."""
     limits: Limits = Limits()

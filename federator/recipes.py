@@ -25,7 +25,7 @@ SECRET = "FEDERATOR_PIP_CONFIG"
 """The environment variable that holds a pip.conf while an image is built."""
 
 _REPORT = ("jinja2", "pydantic", "rich", "tomli-w", "typer")
-_TORCH = ("torch==", "torchvision==", "torchaudio==")
+_TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,13 @@ def _lower(
 ) -> dict[str, bytes]:
     """Return the Dockerfile of an image, and what pip is to install."""
     versions = requirements.versions(install)
-    torch = [line for line in (*install, *versions) if line.startswith(_TORCH)]
-    files = {
-        "Dockerfile": fill(f"{component}.Dockerfile", install=install, torch=torch, **values),
-        "requirements/install.txt": "".join(f"{line}\n" for line in install),
-        "requirements/versions.txt": "".join(f"{line}\n" for line in versions),
-    }
+    torch = [line for line in (*install, *versions) if requirements.name_of(line) in _TORCH]
+    # Never in the Dockerfile itself, where a shell would read a requirement in its own way.
+    listed = {"install": install, "versions": versions, "torch": torch}
+    there = {name: bool(lines) for name, lines in listed.items()}
+    files = {"Dockerfile": fill(f"{component}.Dockerfile", **there, **values)}
+    for name, lines in listed.items():
+        files[f"requirements/{name}.txt"] = "".join(f"{line}\n" for line in lines)
     return {name: text.encode() for name, text in files.items()}
 
 

@@ -2,104 +2,172 @@
 
 An import names a module, pip installs distributions, and in this field the two names often
 differ. The federation file's ``requirements`` decide; for everything else the environment in
-which the author converts says which distribution a module came from, and in which version.
+which the author converts says which distribution a module comes from, and in which version.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
+from federator.distributions import Distribution, Installed, described
 from federator.errors import Problem, RequirementError, Where
-
-# For modules that are not installed here, and for those that several distributions share.
-DISTRIBUTIONS = {
-    "Bio": "biopython",
-    "Crypto": "pycryptodome",
-    "PIL": "pillow",
-    "ants": "antspyx",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "faiss": "faiss-cpu",
-    "fitz": "pymupdf",
-    "gdcm": "python-gdcm",
-    "hydra": "hydra-core",
-    "imblearn": "imbalanced-learn",
-    "mpl_toolkits": "matplotlib",
-    "openslide": "openslide-python",
-    "pkg_resources": "setuptools",
-    "pl_bolts": "lightning-bolts",
-    "pytorch_grad_cam": "grad-cam",
-    "pywt": "pywavelets",
-    "radiomics": "pyradiomics",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "sksurv": "scikit-survival",
-    "umap": "umap-learn",
-    "yaml": "pyyaml",
-}
-
-# The same release, without the parts that need a screen: a container has none.
-HEADLESS = {
-    "opencv-python": "opencv-python-headless",
-    "opencv-contrib-python": "opencv-contrib-python-headless",
-}
+from federator.imports import Import
+from federator.package_names import DISTRIBUTIONS, ENVIRONMENTS, HEADLESS, WELL_KNOWN
 
 # In every image, in the runtime's own version.
 RUNTIME = frozenset({"federator", "flwr"})
 
 
-def pin(
-    imports: Mapping[str, Where],
-    chosen: Mapping[str, str],
-    notebooks: Path | None = None,
-) -> dict[str, str]:
-    """Return what pip installs for each imported module, one version each.
+@dataclass(frozen=True)
+class Pins:
+    """What pip is to install for some imports.
 
-    Modules of the standard library and of the runtime are left out.
+    Attributes:
+        lines: a requirement line for each distribution, sorted by name.
+        warnings: what is left out, and why.
+    """
+
+    lines: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
+def pin(
+    imports: Iterable[Import],
+    chosen: Mapping[str, str | None],
+    installed_here: Installed | None = None,
+) -> Pins:
+    """Return what pip installs for imported modules, one version each.
+
+    Modules of the standard library and of the runtime are left out; so are those that are imported
+    for type checkers only, and those that the code can do without and that are not installed here.
 
     Args:
-        imports: top-level module names, with the place of the import for error messages.
+        imports: the imports, with their places for error messages.
         chosen: requirement by module name, from the federation file. It wins over the
-            environment; one that only names a distribution takes the installed version.
-        notebooks: the notebook's folder. A module that lies there cannot be installed.
+            environment; one that only names a distribution takes the installed version. None
+            leaves a module out.
+        installed_here: the environment; if absent, it is read.
 
     Raises:
         RequirementError: for every module that no installed distribution and no pin in
             ``chosen`` provides.
     """
-    providers = cache(metadata.packages_distributions)  # slow, so only if it comes to that
-    pins: dict[str, str] = {}
-    problems: list[Problem] = []
-    for module in sorted(imports.keys() - sys.stdlib_module_names - RUNTIME):
-        found = _chosen(chosen[module]) if module in chosen else _guess(module, providers)
-        if found:
-            pins[module] = found
-        else:
-            problems.append(_unknown(module, imports[module], chosen.get(module), notebooks))
+    search = _Search(chosen, installed_here or Installed())
+    lines: dict[str, str] = {}
+    problems: dict[str, Problem] = {}
+    warnings: dict[str, Problem] = {}
+    asked = [(path, one) for one in imports for path in one.paths]
+    for path, one in sorted(asked, key=lambda pair: pair[0]):
+        if one.top in sys.stdlib_module_names | RUNTIME:
+            continue
+        found = search.line(path, one)
+        if isinstance(found, str):
+            if one.need != "typing":
+                lines[name_of(found)] = found
+        elif isinstance(found, Problem):
+            problem = replace(found, where=one.where)
+            if one.need == "typing" or search.is_optional(one):
+                warnings.setdefault(one.module, _left_out(one))
+            else:
+                problems.setdefault(problem.message, problem)
     if problems:
-        raise RequirementError(*problems)
-    return pins
+        raise RequirementError(*problems.values())
+    return Pins(together(lines.values()), tuple(warnings.values()))
 
 
-def lines(pins: Mapping[str, str], modules: Iterable[str]) -> tuple[str, ...]:
-    """Return the requirement lines of an image that imports these modules, sorted by name."""
-    return together(pins[module] for module in modules if module in pins)
+def key_of(path: str, chosen: Iterable[str]) -> str | None:
+    """Return the key of the federation file's requirements that speaks of a dotted name."""
+    parts = path.split(".")
+    keys = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((key for key in keys if key in chosen), None)
+
+
+def extra(requirement: str | None, module: str, where: Where) -> str | None:
+    """Return the line of a requirement that no import asks for, such as a reader of pandas'.
+
+    Raises:
+        RequirementError: if it leaves the version open.
+    """
+    if requirement is None or (line := _chosen(requirement)):
+        return line if requirement else None
+    raise RequirementError(replace(_open(module, requirement), where=where))
+
+
+class _Search:
+    """Where requirements are found: in the federation file, and among what is installed."""
+
+    def __init__(self, chosen: Mapping[str, str | None], installed_here: Installed) -> None:
+        self._chosen = chosen
+        self._installed = installed_here
+
+    def line(self, path: str, one: Import) -> str | Problem | None:
+        """Return the requirement of one of an import's paths; None if it is left out by choice."""
+        if (key := key_of(path, self._chosen)) is not None:
+            requirement = self._chosen[key]
+            if requirement is None:
+                return None
+            return _chosen(requirement) or _open(key, requirement)
+        if place := _environment(path):
+            hint = "take out what needs it, or tag its cell `local`"
+            return Problem(f"`{one}` exists in {place} only", hint=hint)
+        owners = self._installed.owners(path)
+        usual = _usual(path)
+        names = {HEADLESS.get(one.name, one.name): one for one in owners}
+        if usual in names:
+            owner = next((one for one in owners if one.name == usual), names[usual])
+            return _from_index(path, usual, owner)
+        if len(names) == 1:
+            ((name, owner),) = names.items()
+            return _from_index(path, name, owner)
+        if names:
+            return _several(path, sorted(names))
+        return _part(path) if self._installed.has_part_of(path) else _unknown(one.module)
+
+    def is_optional(self, one: Import) -> bool:
+        """Whether code goes on without a module that is not installed."""
+        return one.need == "optional" or (
+            bool(one.instead_of) and all(map(self._is_there, one.instead_of))
+        )
+
+    def _is_there(self, module: str) -> bool:
+        own = module.partition(".")[0] in sys.stdlib_module_names | RUNTIME
+        return own or isinstance(self.line(module, Import(module, Where(""))), str)
+
+
+def _environment(path: str) -> str | None:
+    """Return the service whose own notebooks have a module, if no other Python has it."""
+    known = (place for name, place in ENVIRONMENTS.items() if f"{path}.".startswith(f"{name}."))
+    return next(known, None)
+
+
+def _usual(path: str) -> str:
+    """Return the distribution that usually has a module, by its name."""
+    parts = path.split(".")
+    names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    known = next((DISTRIBUTIONS[name] for name in names if name in DISTRIBUTIONS), parts[0])
+    return canonicalize_name(known)
+
+
+def _from_index(path: str, name: str, owner: Distribution) -> str | Problem:
+    if not owner.origin:
+        return f"{name}=={owner.version}"
+    top = path.partition(".")[0]
+    return Problem(
+        f"`import {path}` has {owner.name} {owner.version} of {owner.origin}, which cannot be "
+        "pinned: it was not installed from an index",
+        hint=f"if {top} is your own, put it beside the notebook instead; or write where it can be "
+        f'had into federation.yaml:  requirements: {{{top}: "{owner.name} @ https://..."}}',
+    )
 
 
 def together(*groups: Iterable[str]) -> tuple[str, ...]:
     """Return one requirement line for each distribution, sorted by name; a later group wins."""
-    named = {_name(line): line for group in groups for line in group}
+    named = {name_of(line): line for group in groups for line in group}
     return tuple(line for _, line in sorted(named.items()))
 
 
@@ -120,7 +188,7 @@ def versions(requirements: Iterable[str]) -> tuple[str, ...]:
     pip takes them as constraints. What a requirement names itself is left out: it says which.
     """
     asked = list(requirements)
-    brought = sorted(_closure(asked) - {_name(requirement) for requirement in asked})
+    brought = sorted(_closure(asked) - {name_of(requirement) for requirement in asked})
     return tuple(f"{name}=={version}" for name in brought if (version := _version(name)))
 
 
@@ -148,31 +216,20 @@ def _chosen(requirement: str) -> str | None:
     return str(parsed)
 
 
-def _guess(module: str, providers: Callable[[], Mapping[str, Iterable[str]]]) -> str | None:
-    """Return the requirement of an installed module, or None if its distribution is unclear."""
-    usual = canonicalize_name(DISTRIBUTIONS.get(module, module))
-    if version := _version(usual):
-        return f"{usual}=={version}"
-    candidates = {canonicalize_name(name) for name in providers().get(module, ())}
-    if len(candidates) != 1:
-        return None
-    distribution = candidates.pop()
-    return f"{HEADLESS.get(distribution, distribution)}=={_version(distribution)}"
-
-
 def _is_exact(specifier: Specifier) -> bool:
     return specifier.operator in ("==", "===") and not specifier.version.endswith("*")
 
 
 def _version(distribution: str) -> str | None:
-    """Return the installed version, as an index has it (``2.13.0+cpu`` is ``2.13.0`` there)."""
+    """Return the installed version, as an index has it."""
     try:
-        return Version(metadata.version(distribution)).public
+        return described(metadata.distribution(distribution)).version
     except metadata.PackageNotFoundError:
         return None
 
 
-def _name(requirement: str) -> str:
+def name_of(requirement: str) -> str:
+    """Return the name of the distribution that a requirement asks for."""
     return canonicalize_name(Requirement(requirement).name)
 
 
@@ -188,18 +245,68 @@ def _dependencies(distribution: str, extra: str) -> list[Requirement]:
     ]
 
 
-def _unknown(module: str, where: Where, chosen: str | None, notebooks: Path | None) -> Problem:
-    own = [notebooks / f"{module}.py", notebooks / module] if notebooks else []
-    if chosen is None and any(path.exists() for path in own):
-        return Problem(
-            f"{module} is a file beside the notebook, and only the notebook is converted",
-            where,
-            f"move what is needed of {module} into a cell",
-        )
-    name = _name(chosen or DISTRIBUTIONS.get(module, module))
-    reason = "its requirement leaves that open" if chosen else "it is not installed here"
+def _open(module: str, requirement: str) -> Problem:
+    name = name_of(requirement)
     return Problem(
-        f"`import {module}` needs {name}, but in which version is not known: {reason}",
-        where,
-        f'write into federation.yaml:  requirements: {{{module}: "{name}==VERSION"}}',
+        f"`import {module}` needs {name}, but in which version is not known: its requirement "
+        "leaves that open",
+        hint=_advice(module, name),
+    )
+
+
+def _several(path: str, names: Iterable[str]) -> Problem:
+    listed = ", ".join(names)
+    return Problem(
+        f"`import {path}` needs one of several packages, but which one is not known: {listed}",
+        hint=f"write into federation.yaml:  requirements: "
+        f'{{{path.partition(".")[0]}: "PACKAGE==VERSION"}}',
+    )
+
+
+def _part(path: str) -> Problem:
+    """Return the error for a module in a folder that several packages share."""
+    top = path.partition(".")[0]
+    return Problem(
+        f"`import {path}` needs a package, but which one and in which version is not known: what "
+        f"is installed here has other parts of {top}",
+        hint="`pip install` the package here, or write into federation.yaml:  requirements: "
+        f'{{{path}: "PACKAGE==VERSION"}}',
+    )
+
+
+def _unknown(path: str) -> Problem:
+    """Return the error for a module that nothing provides; never a name that is only guessed."""
+    top = path.partition(".")[0]
+    usual = _usual(path)
+    if usual in WELL_KNOWN or usual in DISTRIBUTIONS.values():
+        return Problem(
+            f"`import {path}` needs {usual}, but in which version is not known: it is not "
+            "installed here",
+            hint=_advice(top, usual),
+        )
+    return Problem(
+        f"`import {path}` needs a package, but which one and in which version is not known: no "
+        f"installed package has it, and there is no {top}.py beside the notebook",
+        hint=f"if {top} is a module of your own, put it beside the notebook; if it is in a "
+        "package, `pip install` that here, or write into federation.yaml:  requirements: "
+        f'{{{top}: "PACKAGE==VERSION"}}',
+    )
+
+
+def _advice(module: str, name: str) -> str:
+    return (
+        f"`pip install {name}` here, or write into federation.yaml:  requirements: "
+        f'{{{module}: "{name}==VERSION"}}'
+    )
+
+
+def _left_out(one: Import) -> Problem:
+    if place := _environment(one.paths[0]):
+        return Problem(f"`{one}` exists in {place} only: no image has it", one.where)
+    why = "for type checkers only" if one.need == "typing" else "optional"
+    return Problem(
+        f"`{one}` is {why}, and not installed here: no image has it",
+        one.where,
+        "write into federation.yaml what is to be installed, or that nothing is:  "
+        f'requirements: {{{one.top}: ""}}',
     )

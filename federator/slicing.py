@@ -26,7 +26,9 @@ from itertools import accumulate
 from pyflakes.checker import Checker
 from pyflakes.messages import UndefinedName
 
+from federator import imports
 from federator.errors import Where
+from federator.imports import Import
 from federator.notebook import Notebook
 from federator.statements import BUILTINS, Step, Unreadable, own_nodes, steps_of
 
@@ -58,12 +60,16 @@ class Statement:
 class Component:
     """The statements of one generated module, in order.
 
-    ``imports`` maps the top-level modules that are imported anywhere in them, inside functions
-    too, to where that is.
+    ``imported`` is whatever they import anywhere, inside functions too.
     """
 
     statements: tuple[Statement, ...]
-    imports: Mapping[str, Where]
+    imported: tuple[Import, ...] = ()
+
+    @property
+    def imports(self) -> Mapping[str, Where]:
+        """The top-level modules among them, and where each is imported first."""
+        return {one.top: one.where for one in reversed(self.imported)}
 
 
 @dataclass(frozen=True)
@@ -192,29 +198,19 @@ class Program:
 
 def component(steps: list[Step], supplied: Iterable[Undefined] = ()) -> Component:
     """Write steps down as a component, with the imports of short names that are missing."""
-    statements, imports = [], {}
+    statements: list[Statement] = []
+    imported: list[Import] = []
     for missing in sorted(supplied, key=lambda missing: list(SHORT_NAMES).index(missing.name)):
         where = missing.where
         line = SHORT_NAMES[missing.name]
         statements.append(Statement(line, where.cell or 1, where.line or 1))
-        imports[line.split()[1].split(".")[0]] = where
+        imported.append(Import(line.split()[1], where))
     future = sum(_is_future(step) for step in steps)
     written = [Statement(step.source, step.cell.number, step.line) for step in steps]
     for step in steps:
-        for node in (node for top in step.nodes for node in ast.walk(top)):
-            for module in modules(node):
-                imports.setdefault(module, step.where(node))
-    imports.pop("__future__", None)
-    return Component((*written[:future], *statements, *written[future:]), imports)
-
-
-def modules(node: ast.AST) -> list[str]:
-    """Return the top-level modules that an import statement imports."""
-    if isinstance(node, ast.Import):
-        return [alias.name.split(".")[0] for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        return [node.module.split(".")[0]]
-    return []
+        imported += imports.found(step.nodes, step.where)
+    known = tuple(one for one in imported if one.module != "__future__")
+    return Component((*written[:future], *statements, *written[future:]), known)
 
 
 def star_imports(steps: Iterable[Step]) -> Iterator[tuple[Step, ast.ImportFrom]]:

@@ -72,6 +72,33 @@ def test_requirements_are_those_of_each_image(tmp_path: Path) -> None:
     assert (made.folder / "requirements-server.txt").read_text() == ""
 
 
+def test_what_the_federation_file_leaves_out_is_in_no_image(tmp_path: Path) -> None:
+    guarded = (
+        small_notebook.IMPORTS + "\ntry:\n    import apex\nexcept ImportError:\n    apex = None"
+    )
+    content = small_notebook.cells(
+        imports=guarded,
+        test=small_notebook.TEST.replace("loss, right", "_, loss, right").replace(
+            "= 0.0", "= apex, 0.0", 1
+        ),
+    )
+    warnings = components(tmp_path, content=content).warnings
+    (warning,) = [one for one in warnings if "`import apex` is optional" in one.message]
+    assert str(warning.where) == "tumour.ipynb: cell 2, line 7"
+    for nothing in ("''", ""):
+        made = components(tmp_path, f"requirements: {{apex: {nothing}}}", content)
+        assert warning not in made.warnings
+        assert not any("apex" in line for line in made.client_requirements)
+
+
+def test_every_requirement_without_a_version_is_told_at_once(tmp_path: Path) -> None:
+    settings = "requirements: {numpy: numpy>=2, openpyxl: openpyxl}"
+    with pytest.raises(RequirementError) as caught:
+        components(tmp_path, settings)
+    assert len(caught.value.problems) == 2
+    assert "federation.yaml: line 3" in str(caught.value.problems[1].where)
+
+
 def test_an_aggregation_that_uses_torch_needs_torch(tmp_path: Path) -> None:
     strategy = (
         "import torch\nfrom flwr.serverapp.strategy import FedAvg\n\n"

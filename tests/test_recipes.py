@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 from small_notebook import TRAIN, cells, federate
 
 from federator import recipes, wheel
@@ -91,9 +92,31 @@ def test_torch_comes_from_one_index_and_first(tmp_path):
     recipe = made["client"].lower["Dockerfile"].decode()
     assert "ARG TORCH_INDEX=https://mirror.org/cpu\n" in recipe
     assert "--no-deps" in recipe
-    assert recipe.index(" torch==") < recipe.index(" torchvision==") < recipe.index("install.txt")
+    assert recipe.index("torch.txt") < recipe.index("install.txt")
+    first = made["client"].lower["requirements/torch.txt"].decode().split()
+    assert [line.partition("==")[0] for line in first] == ["torch", "torchvision"]
     for name in ("link", "server"):
-        assert "torch" not in str(made[name].lower)
+        assert made[name].lower["requirements/torch.txt"] == b""
+        assert b"torch.txt" not in made[name].lower["Dockerfile"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'torch==2.9.0; platform_machine == "x86_64"',
+        'torch==2.9.0; os_name != "; id > /tmp/x" and python_version > "3"',
+        'torch[opt-einsum,optree]==2.9.0; python_version < "4" or sys_platform == "linux&&id"',
+        "torch===2.9.0",
+        "torch@ https://mirror.org/torch-2.9.0-py3-none-any.whl",
+    ],
+)
+def test_a_requirement_meets_no_shell(tmp_path, line):
+    made, _ = written(tmp_path, f"{IMAGES}requirements:\n  torch: '{line}'\n")
+    files = {name: text.decode() for name, text in made["client"].lower.items()}
+    usual = str(Requirement(line))
+    assert usual in files["requirements/install.txt"].splitlines()
+    assert files["requirements/torch.txt"].splitlines() == [usual]
+    assert not any(word in files["Dockerfile"] for word in ("2.9.0", "linux", "id >", "optree"))
 
 
 def test_what_requirements_bring_along_is_pinned(tmp_path):
