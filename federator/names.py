@@ -43,23 +43,24 @@ def rebound(program: Program, steps: list[Step]) -> Iterator[Problem]:
 
 
 def calls_left_behind(program: Program, steps: list[Step]) -> Iterator[Problem]:
-    """Yield a warning for every call that stays behind and may change an object that goes in."""
-    names = {name for step in steps for name in step.now | step.later} - program.origins.keys()
-    for step in steps:
-        names -= {getattr(node, "name", "") for node in step.nodes}
+    """Yield a warning for every statement that stays behind and may change what goes in."""
+    needed = {name for step in steps for name in step.now | step.later} - program.origins.keys()
+    defined = {getattr(node, "name", "") for step in steps for node in step.nodes}
     taken = {step.index for step in steps}
     for step in (step for step in program.steps if step.index not in taken):
-        for node in step.nodes:
-            call = node.value if isinstance(node, ast.Expr) else None
-            target = call.func if isinstance(call, ast.Call) else None
-            if not isinstance(target, ast.Attribute):
-                continue
-            while isinstance(target, ast.Attribute | ast.Subscript):
-                target = target.value
-            if isinstance(target, ast.Name) and target.id in names:
-                message = f"this call stays behind, though `{target.id}` goes in"
+        for name in sorted(program.left_behind.get(step.index, set()) & needed):
+            message = f"this statement changes `{name}`, which goes in, and stays behind"
+            hint = (
+                "It needs what trains or reads data. Change what is needed in a statement of its "
+                "own, or tag the cell `federate`."
+            )
+            yield Problem(message, step.where(), hint)
+        doubts = program.effects[step.index].doubts
+        for name in sorted(doubts.keys() & (needed - defined)):
+            if not program.is_fixed(name) and name not in step.binds:
+                message = f"this call stays behind, though `{name}` goes in"
                 hint = "If it changes something that is needed, tag the cell `federate`."
-                yield Problem(message, step.where(node), hint)
+                yield Problem(message, step.where(doubts[name]), hint)
 
 
 def place(step: Step) -> str:

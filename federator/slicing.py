@@ -8,12 +8,12 @@ A notebook is taken as what it does when it is run from top to bottom.
   to, since the functions of the contract are called after everything has run. If the function is
   called on the way, every binding from that call on goes in.
 - A statement that changes the object of a needed name goes in, above its use and below: item and
-  attribute assignment, ``+=``, and the methods that change built-in containers (``append``,
-  ``update`` …). Objects that are changed through another name, or by a function that they are
-  handed to, are not followed.
-- A statement that changes an imported module (``os.environ["X"] = "1"``) and a call whose result
-  is not kept (``torch.manual_seed(0)``) stay behind. The tag ``federate`` takes a whole cell in,
-  ``local`` keeps one out.
+  attribute assignment, ``+=``, the methods that change built-in containers (``append``, ``update``
+  …), all these through a second name or by a function that is handed the object, and decorators
+  that register or patch (:mod:`effects`). One that would train or read data stays behind: what it
+  changes is told.
+- Other calls whose result is not kept (``torch.manual_seed(0)``) stay behind. The tag ``federate``
+  takes a whole cell in, ``local`` keeps one out.
 """
 
 import ast
@@ -26,7 +26,9 @@ from itertools import accumulate
 from pyflakes.checker import Checker
 from pyflakes.messages import UndefinedName
 
-from federator import imports
+from federator import imports, known_calls
+from federator.definitions import Definitions
+from federator.effects import Effects, EffectsReader
 from federator.errors import Where
 from federator.imports import Import
 from federator.notebook import Notebook
@@ -41,6 +43,10 @@ SHORT_NAMES = {
     "nn": "import torch.nn as nn",
     "F": "import torch.nn.functional as F",
 }
+
+_FUNCTIONS = frozenset({"load_data", "train", "test", "predict"})
+_PARTS = _FUNCTIONS | {"Model", "strategy"}
+_COMPOUND = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.If, ast.Try)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,12 @@ class Program:
         self.origins = {n: o for step in self.steps for n, o in step.origins.items()}
         self._bindings: dict[str, list[Step]] = {}
         self._events: dict[str, list[Step]] = {}
+        self._fixed: dict[str, bool] = {}
+        self._list_events()
+        self.effects = self._read_effects()
+        self.left_behind = dict(self._take_changes_in())
+
+    def _list_events(self) -> None:
         for step in self.steps:
             for name in step.binds:
                 known = self._bindings.setdefault(name, [])
@@ -104,6 +116,91 @@ class Program:
                 self._events.setdefault(name, []).append(step)
             for name in step.changes - step.binds.keys() - self.origins.keys():
                 self._events.setdefault(name, []).append(step)
+
+    def _read_effects(self) -> dict[int, Effects]:
+        """Return what each step does to objects that were there before it, by its index."""
+        nodes = (node for step in self.steps for node in own_nodes(step.nodes))
+        imported = self.origins.keys() | (SHORT_NAMES.keys() - self._bindings.keys())
+        for step in self.steps:
+            inside = (n for top in step.nodes for n in ast.walk(top))
+            imported |= {
+                (alias.asname or alias.name).split(".")[0]
+                for node in inside
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            }
+        reader = EffectsReader(Definitions(nodes, self.dotted, imported, _PARTS))
+        return {step.index: reader.read(step.nodes) for step in self.steps}
+
+    def _take_changes_in(self) -> Iterator[tuple[int, set[str]]]:
+        """List the steps that change a name's object in another way than by their own targets.
+
+        Yields the indices of those that are too much to take in, with the names.
+        """
+        for step in self.steps:
+            more = {
+                name
+                for name in self.effects[step.index].changes.keys() - step.binds.keys()
+                if not self.is_fixed(name) and self._may_be_changed(name, step)
+            }
+            if not more or (more <= step.changes and not isinstance(step.nodes[0], _COMPOUND)):
+                continue
+            if not is_definition(step) and self._trains_or_reads(step):
+                yield step.index, more
+                for name in more & step.changes:
+                    self._events[name].remove(step)
+                continue
+            for name in more - step.changes:
+                known = self._events.setdefault(name, [])
+                known.insert(bisect_right(known, step.index, key=lambda s: s.index), step)
+
+    def _may_be_changed(self, name: str, step: Step) -> bool:
+        """Whether a name is the notebook's own, or a definition is registered at an import."""
+        if name not in self.origins:
+            return True
+        decorators = (d for node in step.nodes for d in getattr(node, "decorator_list", []))
+        return any("regist" in ast.unparse(decorator) for decorator in decorators)
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether all that a name is ever bound to are values that cannot be changed."""
+        if name not in self._fixed:
+            self._fixed[name] = False  # for names that are bound to themselves
+            bindings = self.bindings(name)
+            self._fixed[name] = bool(bindings) and all(
+                self._binds_value(step, name) for step in bindings
+            )
+        return self._fixed[name]
+
+    def _binds_value(self, step: Step, name: str) -> bool:
+        values = [
+            node.value
+            for node in step.nodes
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name) and target.id == name
+        ]
+        return bool(values) and all(map(self._is_value, values))
+
+    def _is_value(self, node: ast.expr) -> bool:
+        """Whether an expression gives a number, a text or another value that cannot change."""
+        if isinstance(node, ast.Constant | ast.JoinedStr | ast.Compare):
+            return True
+        if isinstance(node, ast.IfExp):
+            return self._is_value(node.body) and self._is_value(node.orelse)
+        if isinstance(node, ast.UnaryOp):
+            return self._is_value(node.operand)
+        if isinstance(node, ast.BinOp):
+            return self._is_value(node.left) and self._is_value(node.right)
+        if isinstance(node, ast.Tuple):
+            return all(map(self._is_value, node.elts))
+        if isinstance(node, ast.Call):
+            return known_calls.immutable(self.dotted(node.func) or "")
+        return isinstance(node, ast.Name) and self.is_fixed(node.id)
+
+    def _trains_or_reads(self, step: Step) -> bool:
+        """Whether a step needs the contract's functions, so that it is the notebook's own run."""
+        needed = self.closure((), [step])
+        return any(_FUNCTIONS & one.binds.keys() for one in needed)
 
     def bindings(self, name: str) -> list[Step]:
         """Return the steps that bind a name, in order."""
@@ -164,7 +261,7 @@ class Program:
                 break
         for step in (step for step in events if step.index >= at):
             # What was looked up may have been kept, and is still changed under this name.
-            if or_after or name in step.changes:
+            if or_after or name in step.changes or name not in step.binds:
                 yield step
             elif step.binds.get(name):
                 break
@@ -219,6 +316,14 @@ def star_imports(steps: Iterable[Step]) -> Iterator[tuple[Step, ast.ImportFrom]]
         for node in own_nodes(step.nodes):
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 yield step, node
+
+
+def is_definition(step: Step) -> bool:
+    """Whether a step does nothing but define functions or classes."""
+    return all(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for node in step.nodes
+    )
 
 
 def _is_future(step: Step) -> bool:

@@ -8,18 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from federator.errors import Problem, Where
+from federator.known_calls import CHANGERS
 from federator.lookups import Lookups
 from federator.notebook import Cell, Notebook
 
 BUILTINS = frozenset(dir(builtins))
 
-# Methods that change the object they are called on, whatever built-in container it is.
-_CHANGERS = frozenset(
-    {
-        *("add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert"),
-        *("pop", "popitem", "remove", "reverse", "setdefault", "sort", "update"),
-    }
-)
 _CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _PLACEHOLDER = re.compile(r"=\s*#.*TODO", re.IGNORECASE)
@@ -185,7 +179,7 @@ def _changed(nodes: Iterable[ast.AST]) -> Iterator[str]:
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
             target = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            target = node.func.value if node.func.attr in _CHANGERS else None
+            target = node.func.value if node.func.attr in CHANGERS else None
         while isinstance(target, ast.Attribute | ast.Subscript):
             target = target.value
         if isinstance(target, ast.Name):

@@ -156,7 +156,7 @@ def test_short_names_are_supplied_where_they_are_used():
             "    Nothing that is needed seems to be in it.",
         ),
         (
-            {"parameters": "WIDTH = [8]\nRATE = 0.1", "extra": "WIDTH.show()\nRATE.real"},
+            {"parameters": "WIDTH = [8]\nRATE = 0.1", "extra": "WIDTH.scramble()\nRATE.real"},
             "cell 10, line 1: this call stays behind, though `WIDTH` goes in\n"
             "    If it changes something that is needed, tag the cell `federate`.",
         ),
