@@ -268,6 +268,7 @@ def run(
         components = convert_to(read, read.root / "build")
         _warn(components.warnings)
         rehearsal = local.prepare(read, components, rounds, resume, baselines)
+        _warn(rehearsal.doubts())
         _watch(rehearsal.events(), rehearsal.folder)
 
 

@@ -132,6 +132,7 @@ class _Files:
         worker["environment"] |= told
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
         worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
+        worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
         if not cuda:
             del worker["deploy"]
         file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}

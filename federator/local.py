@@ -15,9 +15,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -28,11 +29,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from federator import sitedata, workers
 from federator.convert import Components
 from federator.errors import FederatorError, InputError, Problem, RunError
 from federator.federation import Federation, Site
 from federator.processes import Processes
-from federator.runtime import control
+from federator.runtime import control, isolation
 from federator.runtime.checkpoints import RunFolder
 from federator.runtime.control import Control
 from federator.runtime.flower import app_hash
@@ -43,7 +45,10 @@ from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
 
 _START_PATIENCE = 60.0
-_LONGEST = 107 - 1 - 40  # a Unix socket's path, less a slash and a site's name
+# A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
+# temporary folder and those in which Python's multiprocessing has its sockets.
+_LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
+_NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
 
 
 @dataclass(frozen=True)
@@ -64,19 +69,42 @@ class Rehearsal:
     rounds: int
     baselines: bool
 
+    def doubts(self) -> Iterator[Problem]:
+        """Yield what will be different at a hospital, as far as it is known before the run."""
+        for site in self.federation.sites:
+            if links := self._links[site.name]:
+                yield sitedata.describe(site, links)
+        network, folders = self._confined
+        if not (network and folders):
+            what = "leave the network" if folders else "have its data read-only"
+            yield Problem(f"this machine does not let a process {what}", hint=_NOT_CONFINED)
+
+    @cached_property
+    def _links(self) -> Mapping[str, Mapping[Path, Path]]:
+        """By site, the links that lead out of its data folder."""
+        folders = {site.name: site.data for site in self.federation.sites}
+        return {name: sitedata.links_out(path) if path else {} for name, path in folders.items()}
+
+    @cached_property
+    def _confined(self) -> tuple[bool, bool]:
+        """Whether workers have no network, and their data read-only."""
+        return isolation.probe(self.components.app)
+
     def events(self) -> Generator[Event, None, None]:
         """Run the federation, and yield the journal's events as they are written.
 
         Raises:
-            RunError: if it ends without a model, with the reason.
+            RunError: if it ends without a model, or wrote into the data, with the reason.
             InputError: if the weights to start from are not the model's.
         """
+        unguarded = () if self._confined[1] else self.federation.sites
         with (
             tempfile.TemporaryDirectory(prefix="federator-") as scratch,
             Processes(self.folder / "logs") as processes,
         ):
             try:
-                yield from self._run(Path(scratch), processes)
+                with sitedata.left_unchanged(unguarded):
+                    yield from self._run(Path(scratch), processes)
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
                 ended = self._has_ended()  # as its parts are ended, the run may say that it failed
                 processes.stop()
@@ -113,12 +141,16 @@ class Rehearsal:
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
             processes.start(f"{site.name}.link", self._link(site, superlink, public, scratch), env)
-            hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
             threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
             processes.start(
                 f"{site.name}.worker",
-                self._worker(site, scratch),
-                env | hidden | {"OMP_NUM_THREADS": str(threads)},
+                workers.command(
+                    site,
+                    self.components.app,
+                    scratch / site.name,
+                    self._links[site.name].values(),
+                ),
+                workers.environment(os.environ, scratch, threads, site),
             )
         link, follower = Control(superlink, None), Follower(self.folder)
         follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
@@ -158,7 +190,7 @@ class Rehearsal:
         """Make the first model in a process of its own: this one never runs the author's code."""
         path = scratch / "initial.safetensors"
         command = [
-            *(sys.executable, "-m", "federator.runtime.initial"),
+            *(sys.executable, "-P", "-m", "federator.runtime.initial"),
             *("--app", str(self.components.app), "--out", str(path)),
         ]
         if self.federation.initial_weights is not None:
@@ -187,13 +219,6 @@ class Rehearsal:
             *("--min-cell-count", str(site.min_cell_count)),
             *("--metrics", *self.federation.metrics),
             *(["--baselines"] if site.baselines else []),
-        ]
-
-    def _worker(self, site: Site, scratch: Path) -> list[str]:
-        return [
-            *(sys.executable, "-m", "federator.runtime.worker", "--site", site.name),
-            *("--app", str(self.components.app), "--socket", str(scratch / site.name)),
-            *("--data", str(site.data if site.data is not None else scratch / "no-data")),
         ]
 
     def _look_after(self, processes: Processes) -> None:
@@ -234,7 +259,9 @@ def prepare(
 
     Raises:
         RunError: if there is nothing to go on from.
+        FederationFileError: if a site has no data.
     """
+    sitedata.require(federation)
     results = federation.root / "results" / federation.name
     folder = last_folder(results) if resume else new_folder(results)
     if rounds is None:
@@ -256,7 +283,9 @@ def last_folder(results: Path) -> Path:
 
 def environment(scratch: Path) -> dict[str, str]:
     """Return an environment in which Flower writes to its own folder and calls nobody."""
-    return control.environment(scratch, "127.0.0.1:0")
+    env = control.environment(scratch, "127.0.0.1:0")
+    env.pop("PYTHONPATH", None)  # what lies there is in no image
+    return env
 
 
 def free_port() -> int:

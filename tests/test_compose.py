@@ -127,7 +127,9 @@ def test_the_memory_limits(files):
     services = parsed(files["north.yaml"])["services"]
     assert services["link"]["mem_limit"] == "${LINK_MEMORY:-1536m}"
     assert services["worker"]["mem_limit"] == "${WORKER_MEMORY:-9g}"
+    assert services["worker"]["tmpfs"] == ["/tmp:size=${WORKER_SCRATCH:-1792m},mode=1777"]
     assert "#WORKER_MEMORY=9g\n" in files["north.env.example"]
+    assert "#WORKER_SCRATCH=1792m\n" in files["north.env.example"]
     server = parsed(files["server.yaml"])["services"]["server"]
     assert f"#SERVER_MEMORY={server['mem_limit'][17:-1]}\n" in files["server.env.example"]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,22 @@ from pathlib import Path
         1,
     )
 }"""
-# Where there is a file "faults", each call of train goes wrong in the way that its next line says.
+# Where there is a file "faults", it names another, outside the data, and each call of train goes
+# wrong in the way that the next word there says. Each also keeps its model, and plots, as many do.
 FAULTY_TRAIN = f"""\
 import os
 
 {
     PLAIN_TRAIN.replace(
         "    for _ in",
-        '''    if Path("faults").exists():
-        fault, _, others = Path("faults").read_text().partition(" ")
-        Path("faults").write_text(others)
+        '''    torch.save(net.state_dict(), "best.pt")
+    Path("lightning_logs/version_0").mkdir(parents=True, exist_ok=True)
+    if Path("faults").exists():
+        to_come = Path(Path("faults").read_text())
+        fault, _, others = to_come.read_text().partition(" ")
+        to_come.write_text(others)
+        if fault == "writes":
+            Path("features.npy").write_bytes(b"")
         if fault == "leaks":
             raise ValueError("Jane Doe, MRN 4711")
         if fault == "grows":
@@ -53,6 +60,19 @@ import os
         1,
     )
 }"""
+
+
+def faults(data: Path, *, to_come: str) -> None:
+    """Have the site of a data folder fail in these ways, one for each call of train."""
+    state = data.parent / f"{data.name}-to-come"
+    state.write_text(to_come)
+    (data / "faults").write_text(str(state))
+
+
+def hashes(folder: Path) -> dict[Path, str]:
+    """Return the hashes of all files in a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def running(root: Path) -> list[str]:
@@ -73,20 +93,18 @@ def test_a_run_goes_on_without_the_sites_that_fail_until_all_do(tmp_path):
     data = tmp_path / "data"
     sites = {
         "good": lay_out_site(data / "good", 1),
-        "absent": data / "absent",
-        "empty": data / "empty",
         "single": lay_out_site(data / "single", 2, single=True),
         "unreadable": lay_out_site(data / "unreadable", 3),
         "faulty": lay_out_site(data / "faulty", 4),
     }
-    sites["empty"].mkdir()
     (sites["unreadable"] / "unreadable").touch()
-    (sites["faulty"] / "faults").write_text("leaks grows dies works leaks")
-    (sites["good"] / "faults").write_text("works works works works leaks")
+    faults(sites["faulty"], to_come="leaks grows dies works writes leaks")
+    faults(sites["good"], to_come="works works works works works leaks")
+    before = {name: hashes(folder) for name, folder in sites.items()}
     federation = lay_out(
         tmp_path,
         sites,
-        "min_sites: 1\nrounds: 5\nencoding: int8\n",
+        "min_sites: 1\nrounds: 6\nencoding: int8\n",
         load_data=FAULTY_LOAD,
         train=FAULTY_TRAIN,
     )
@@ -96,20 +114,20 @@ def test_a_run_goes_on_without_the_sites_that_fail_until_all_do(tmp_path):
 
     said = {e["site"]: e for e in events(run.folder, "site") if e["state"] != "restarted"}
     assert {name for name, e in said.items() if e["state"] == "joined"} == {"good", "faulty"}
-    assert said["absent"]["reason"] == "the data folder is not there"
-    assert "empty" in said["empty"]["reason"]
     assert "single label" in said["single"]["reason"]
     assert said["unreadable"]["reason"].startswith("KeyError in task.py, line ")
     assert "(tumour.ipynb: cell 4, line 5)" in said["unreadable"]["reason"]
 
     told = [e["sites"]["faulty"] for e in events(run.folder, "round")]
     assert "ValueError" in told[0]["reason"]
-    assert "(tumour.ipynb: cell 7, line 8)" in told[0]["reason"]
+    assert "(tumour.ipynb: cell 7, line 13)" in told[0]["reason"]
     assert "may not leave the site (weights)" in told[1]["reason"]
     assert "the worker ended" in told[2]["reason"]
     assert told[3]["ok"], "a worker that died is started again"
-    assert [e["sites"]["good"]["ok"] for e in events(run.folder, "round")][:4] == [True] * 4
-    assert "round 5: 0 of 2 sites delivered an update, 1 needed" in str(ended.value)
+    assert "OSError" in told[4]["reason"], "what is in the data folder cannot be written to"
+    assert [e["sites"]["good"]["ok"] for e in events(run.folder, "round")][:5] == [True] * 5
+    assert {name: hashes(folder) for name, folder in sites.items()} == before
+    assert "round 6: 0 of 2 sites delivered an update, 1 needed" in str(ended.value)
     assert str(ended.value).count("ValueError in task.py, line") == 2, "each site its reason"
     assert "tumour.ipynb: cell 7" in str(ended.value)
     assert events(run.folder, "end")[-1]["state"] == "failed"
@@ -181,7 +199,7 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
 def test_ctrl_c_while_an_event_is_shown_is_in_the_journal_too(tmp_path, monkeypatch):
     begun = {"event": "start", "run": "1"}
     monkeypatch.setattr(Rehearsal, "_run", lambda *_: iter([begun]))
-    run = rehearse(lay_out(tmp_path, {"north": tmp_path / "north"}))
+    run = rehearse(lay_out(tmp_path, {"north": lay_out_site(tmp_path / "north", 1)}))
     with closing(run.events()) as shown:
         assert next(shown) == begun
     assert [event["state"] for event in events(run.folder, "end")] == ["stopped"]

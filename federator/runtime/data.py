@@ -7,6 +7,7 @@ from pathlib import Path
 
 from federator.runtime.doctor import Finding
 from federator.runtime.instructions import Instruction
+from federator.runtime.isolation import is_read_only
 from federator.runtime.outcomes import Failure
 from federator.runtime.task import Labels, Task
 from federator.runtime.worker import app_config
@@ -21,7 +22,7 @@ def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     yield (readable := _folder(folder))
     if readable.passed:
         yield Finding(
-            bool(os.statvfs(folder).f_flag & os.ST_RDONLY),
+            is_read_only(folder),
             "the data folder is mounted read-only",
             "start this from the site's own file: there, it is",
         )
@@ -75,7 +76,7 @@ def _machine() -> Iterator[Finding]:
         used < 0.7 * most, f"memory: {used / _GIB:.1f} of {most / _GIB:.1f} GiB are taken", remedy
     )
     for path, remedy in (
-        ("/tmp", "make room on this machine"),
+        ("/tmp", "raise WORKER_SCRATCH in .env, and WORKER_MEMORY by as much"),
         ("/dev/shm", "raise WORKER_SHM in .env"),
     ):
         free = shutil.disk_usage(path).free

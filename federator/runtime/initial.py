@@ -13,6 +13,7 @@ from federator.runtime.authored import import_task, seed_all, telling
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
+from federator.runtime.scratch import Workspace
 from federator.runtime.task import take
 from federator.runtime.weights import (
     Weights,
@@ -32,10 +33,11 @@ def build(folder: Path | None, seed: int) -> Weights:
     Raises:
         Failure: if the author's code fails.
     """
-    with telling("import"):
+    workspace = Workspace(folder, None)
+    with telling("import"), workspace.entered():
         module = import_task(folder)
     seed_all(seed)
-    with telling():
+    with telling(), workspace.entered():
         net = module.Model()
         weights = take(net)
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}

@@ -2,9 +2,7 @@
 
 import inspect
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +23,7 @@ from federator.runtime.predictions import (
     read_prediction,
     read_test,
 )
+from federator.runtime.scratch import Workspace
 from federator.runtime.weights import Weights, describe
 
 if TYPE_CHECKING:
@@ -74,7 +73,8 @@ class Task:
         if not any(data.iterdir()):
             raise Failure("data-empty")
         choose(config)
-        with telling("import"):
+        self._workspace = Workspace(folder, data)
+        with telling("import"), self._workspace.entered():
             self._module = import_task(folder)
         self._net: torch.nn.Module | None = None
         self._loaders: dict[str, object] = {}
@@ -90,6 +90,12 @@ class Task:
         Raises:
             Failure: if the author's code or the data does not allow it.
         """
+        with self._workspace.entered():
+            return self._follow(instruction, weights)
+
+    def _follow(
+        self, instruction: Instruction, weights: Weights | None
+    ) -> tuple[Outcome, Weights | None]:
         self._load()
         if weights is None:
             return Outcome(self._examples), None
@@ -119,6 +125,10 @@ class Task:
         Raises:
             Failure: as :meth:`follow`.
         """
+        with self._workspace.entered():
+            return self._label_counts()
+
+    def _label_counts(self) -> dict[str, list[int]]:
         self._load()
         classes = len(self._labels.names)
         found = {}
@@ -161,8 +171,7 @@ class Task:
         parameters = list(inspect.signature(load_data).parameters.values())[:1]
         takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
         seed_all(0)
-        with _inside(self._data):
-            found = load_data(str(self._data)) if takes_path else load_data()
+        found = load_data(str(self._data)) if takes_path else load_data()
         try:
             *loaders, examples = found
             self._examples = {name: int(examples[name]) for name in SETS}
@@ -198,20 +207,18 @@ class Task:
             extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        with _inside(self._data):
-            self._module.train(
-                net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
-            )
+        self._module.train(
+            net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
+        )
 
     def _evaluate(self, net: "torch.nn.Module", name: str, instruction: Instruction) -> Evaluation:
         loader = self._loaders[name]
         seed_all(instruction.seed, instruction.round, name)
         net.eval()
-        with _inside(self._data):
-            loss, further = read_test(self._module.test(net, loader))
-            net.eval()
-            predict: Callable[..., object] = getattr(self._module, "predict", predict_logits)
-            labels, scores = read_prediction(predict(net, loader))
+        loss, further = read_test(self._module.test(net, loader))
+        net.eval()
+        predict: Callable[..., object] = getattr(self._module, "predict", predict_logits)
+        labels, scores = read_prediction(predict(net, loader))
         classes, positive = len(self._labels.names), self._labels.positive
         try:
             predicted, chances = decide(scores, classes, positive)
@@ -243,14 +250,3 @@ def _fill(net: "torch.nn.Module", weights: Weights) -> None:
     import torch
 
     net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    """Work in the data folder: the 2022 template's ``load_data()`` has relative paths."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

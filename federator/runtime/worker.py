@@ -5,13 +5,11 @@ supervises it (Docker, or ``federator run``) starts another. The full text of an
 in its log, at the site.
 """
 
-import ctypes
 import json
 import logging
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 import tomllib
@@ -23,10 +21,12 @@ from typing import TYPE_CHECKING
 from federator.runtime.authored import telling
 from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
+from federator.runtime.isolation import has_network, is_read_only
 from federator.runtime.memory import Memory
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting
+from federator.runtime.scratch import settle
 from federator.runtime.task import Task
 from federator.runtime.weights import Weights, WeightsError
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("federator")
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _CGROUP = Path("/sys/fs/cgroup")
 _LINK_GONE = 75  # EX_TEMPFAIL: start me again
 
@@ -48,16 +47,6 @@ def app_config(folder: Path) -> dict[str, Setting]:
         nested = value if isinstance(value, dict) else {"": value}
         flat.update({f"{key}.{name}".rstrip("."): item for name, item in nested.items()})
     return flat
-
-
-def leave_network() -> bool:
-    """Move this process to a network namespace with nothing in it; False if it may not."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    left = any(
-        libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET)
-    )
-    # A container without a network is in one already.
-    return left or {name for _, name in socket.if_nameindex()} <= {"lo"}
 
 
 def spare_processors(cgroup: Path = _CGROUP) -> None:
@@ -202,9 +191,12 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("the code in this image is not that of the app that this site took")
         return 1
     spare_processors()
-    if not leave_network():
-        log.warning("this machine does not let a process leave the network: not isolated")
     data = options.data.resolve()
+    if has_network():
+        log.warning("this machine does not let a process leave the network: not isolated")
+    if data.is_dir() and not is_read_only(data):
+        log.warning("this machine does not let a folder be made read-only: not the data, either")
+    settle()
     try:
         serve(Worker(options.app.resolve(), data, options.site), connect(options.socket, 60))
     except (HandoverError, WeightsError) as error:
