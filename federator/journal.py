@@ -148,7 +148,18 @@ class End(_Line):
     seconds: float | None = None
 
 
-Event = Annotated[Start | SiteState | Round | Evaluation | End, Field(discriminator="event")]
+class Waiting(_Line):
+    """The server has waited a while for sites, and goes on doing so: to join, or to answer."""
+
+    event: Literal["waiting"]
+    time: datetime
+    sites: list[str]
+    until: datetime
+
+
+Event = Annotated[
+    Start | SiteState | Round | Evaluation | Waiting | End, Field(discriminator="event")
+]
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
@@ -222,6 +233,8 @@ class Journal:
             self.rounds[event.model, event.round] = event
         elif isinstance(event, End):
             self.ends.append(event)
+        elif isinstance(event, Waiting):
+            pass  # it says what went on, not what came of it
         elif event.event == "test":
             self.tests[event.model] = event
         else:

@@ -43,6 +43,7 @@ from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_
 from federator.runtime.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
+from federator.supervision import ServerParts
 
 _START_PATIENCE = 60.0
 # A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
@@ -125,6 +126,7 @@ class Rehearsal:
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
         if len(os.fsencode(scratch)) > _LONGEST:
             raise RunError(f"{scratch} is too long a path for sockets: set TMPDIR to a shorter one")
+        control.require_programs()
         env = environment(scratch)
         port = free_port()
         superlink = f"127.0.0.1:{port}"
@@ -153,10 +155,12 @@ class Rehearsal:
                 workers.environment(os.environ, scratch, threads, site),
             )
         link, follower = Control(superlink, None), Follower(self.folder)
+        parts = ServerParts(processes)
         follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
         while not follower.ended:
             yield from follower.news()
             self._look_after(processes)
+            parts.check()
             follower.check(link)
 
     def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:

@@ -33,6 +33,23 @@ def _children(family: str) -> list[int]:
     return [int(pid) for pid in children if mark in _environment(Path("/proc", pid))]
 
 
+def _started_by(pid: int) -> list[int]:
+    """Return the processes below a process, that have not ended."""
+    found = []
+    with suppress(OSError):  # it may end meanwhile
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (thread / "children").read_text().split()):
+                found += [child, *_started_by(child)]
+    return found
+
+
+def _command(pid: int) -> list[str]:
+    """Return the words of a process's command line; none of one that has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    return []
+
+
 def _environment(process: Path) -> list[bytes]:
     """Return a process's environment; one that is being started has none for a moment."""
     with suppress(OSError):  # it may end meanwhile
@@ -110,6 +127,12 @@ class Processes:
         """Return the last lines of a process's log."""
         text = (self.logs / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.strip().splitlines()[-lines:])
+
+    def programs(self, name: str) -> set[str]:
+        """Return which programs run below a process: those that it started, and so on."""
+        # A script's name stands after its interpreter's.
+        words = [_command(pid)[:2] for pid in _started_by(self.pid(name))]
+        return {Path(word).name for command in words for word in command if word}
 
     def stop(self) -> None:
         """End all: ask first, then kill, then take in what was left behind."""

@@ -2,11 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from federator.narration import News
 from federator.runtime import metrics
@@ -24,17 +34,20 @@ class RunProgress:
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
         self._positive: int | None = None
-        self._began = self._latest = time.monotonic()
+        self._began: float | None = None  # when the first round of this part of the run did
+        # A round's failures, as reason and line, until it is known what came of it.
+        self._held: list[tuple[str, str]] = []
         self._show: dict[str, Callable[[Event], None]] = {
             "start": self._start,
             "site": self._site,
             "round": self._round,
             "validation": self._validation,
+            "waiting": self._waiting,
         }
 
     def __enter__(self) -> "RunProgress":
         self._bar.start()
-        self._begin("starting", 1)
+        self._begin("starting the server and the sites", 0)
         return self
 
     def __exit__(
@@ -43,12 +56,17 @@ class RunProgress:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self._tell_held()
         self._bar.stop()
 
     def show(self, event: Event) -> None:
         """Show one event of the journal."""
+        if event["event"] == "end" and event["state"] == "failed":
+            # Where a round's failures end the run, its reason has them: once is enough.
+            self._held = [held for held in self._held if held[0] not in event["reason"]]
+        self._tell_held()
+        self._bar.update(self._task, note="")
         self._show.get(event["event"], _ignore)(event)
-        self._latest = time.monotonic()
 
     def _start(self, event: Event) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
@@ -74,23 +92,39 @@ class RunProgress:
         alone = event["model"] != FEDERATION
         first = 1 if alone else self._first
         self._begin("each site alone" if alone else "federation", self._last - first + 1)
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - event["seconds"]
         done = event["round"] - first + 1
-        left = (time.monotonic() - self._began) / done * (self._last - event["round"])
-        self._bar.update(self._task, completed=done, left=f"about {left:.0f} s left")
-        for site, told in event["sites"].items():
-            if not told["ok"]:
-                _say(
-                    self._console, f"round {event['round']}, site {site}: failed ({told['reason']})"
-                )
+        ends = now + (now - self._began) / done * (self._last - event["round"])
+        self._bar.update(self._task, completed=done, ends=ends, note="")
+        self._held = [
+            (told["reason"], f"round {event['round']}, site {site}: failed ({told['reason']})")
+            for site, told in event["sites"].items()
+            if not told["ok"]
+        ]
+
+    def _tell_held(self) -> None:
+        for _, line in self._held:
+            _say(self._console, line)
+        self._held = []
+
+    def _waiting(self, event: Event) -> None:
+        until = datetime.fromisoformat(event["until"]).astimezone()
+        whole = until.date() != datetime.now(until.tzinfo).date()
+        told = f"waiting for {', '.join(event['sites']) or 'sites'} until "
+        told += until.strftime("%Y-%m-%d %H:%M %Z" if whole else "%H:%M %Z")
+        self._bar.update(self._task, note=told)
+        _say(self._console, told)
 
     def _begin(self, description: str, total: int) -> None:
-        """Show another part of the run, which began after the event before."""
+        """Show another part of the run."""
         if self._description == description:
             return
         if self._description:
             self._bar.remove_task(self._task)
-        self._description, self._began = description, self._latest
-        self._task = self._bar.add_task(description, total=total, left="")
+        self._description, self._began = description, None
+        self._task = self._bar.add_task(description, total=total, ends=None, note="")
 
     def _validation(self, event: Event) -> None:
         if event["model"] != FEDERATION or not event["sites"]:
@@ -109,7 +143,7 @@ class RunProgress:
 def watch(run: Iterable[News], console: Console) -> None:
     """Show how a run at GitHub goes on, until it ends: lines, and on a terminal a bar of steps."""
     with _bar(console) as bar:
-        task = bar.add_task("steps", total=0, left="")
+        task = bar.add_task("steps", total=0)
         for news in run:
             for line in news.lines:
                 _say(console, line)
@@ -120,13 +154,43 @@ def _bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        _Count(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        _Left(),
         console=console,
         disable=not console.is_terminal,
         transient=True,
     )
+
+
+class _Count(ProgressColumn):
+    """How many of how many, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
+
+
+class _Left(ProgressColumn):
+    """What is waited for, or how long it takes until the rounds have been run: as of now."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        if note := task.fields.get("note"):
+            return Text(note)
+        ends = task.fields.get("ends")
+        return Text("" if ends is None else left(ends - time.monotonic()))
+
+
+def left(seconds: float) -> str:
+    """Return in words how long something still takes, in a unit that fits."""
+    if seconds < 1:
+        return ""
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds / 3600:.1f} h left"
 
 
 def _say(console: Console, text: str) -> None:

@@ -15,6 +15,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import NamedTuple
 
+import flwr
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -39,11 +40,13 @@ from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.superexec.run_superexec import run_superexec
 from flwr.supercore.utils import disable_process_dumping
 
-from federator.errors import RunError
+from federator.errors import Problem, RunError
 from federator.runtime.parameters import Setting
 
 _BIN = Path(sys.executable).parent
-_ENDED = "finished"
+PARTS = ("flower-superlink", "flower-superexec", "flwr-serverapp")
+"""What Flower starts one after the other so that a run's server is there."""
+ENDED = "finished"
 _LATEST = 20
 
 
@@ -53,6 +56,18 @@ class Admitted(NamedTuple):
     node_id: int
     name: str
     key: ec.EllipticCurvePublicKey
+
+
+class RunState(NamedTuple):
+    """How a run stands: its status (``pending``, ``starting``, ``running``, ``finished``)."""
+
+    status: str
+    details: str
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing runs yet that could write its journal."""
+        return self.status in ("pending", "starting")
 
 
 class Control:
@@ -113,9 +128,15 @@ class Control:
 
     def going(self) -> list[int]:
         """Return the numbers of the latest runs that have not ended."""
+        return [run_id for run_id, state in self.states().items() if state.status != ENDED]
+
+    def states(self) -> dict[int, RunState]:
+        """Return how the latest runs stand, by their numbers."""
         with self._explained("list the runs"):
             found = self._client.ListRuns(ListRunsRequest(limit=_LATEST)).run_dict
-        return [number for number, run in found.items() if run.status.status != _ENDED]
+        return {
+            number: RunState(run.status.status, run.status.details) for number, run in found.items()
+        }
 
     def close(self) -> None:
         """Close the connection."""
@@ -153,8 +174,22 @@ def program(name: str) -> str:
         RunError: if it is not installed beside this Python.
     """
     if (path := shutil.which(name, path=str(_BIN))) is None:
-        raise RunError(f"flwr is not installed beside {sys.executable}")
+        what = f"{name}, a program of Flower's, is not beside {sys.executable}"
+        hint = f"install it anew there: pip install --force-reinstall flwr=={flwr.__version__}"
+        raise RunError(Problem(what, hint=hint))
     return path
+
+
+def require_programs() -> None:
+    """Check that all of Flower's programs are there that a run's server needs.
+
+    Without one, the SuperLink would start, and the run would wait for it without a word.
+
+    Raises:
+        RunError: if one is not installed beside this Python.
+    """
+    for name in PARTS:
+        program(name)
 
 
 def start_superexec(
@@ -163,7 +198,11 @@ def start_superexec(
     """Start Flower's SuperExec, which starts what runs the rounds; it ends with this process.
 
     A fork of this process: what that has in memory is most of what a SuperExec needs.
+
+    Raises:
+        RunError: if what it starts is not installed.
     """
+    require_programs()
     started = (superlink, certificate, secret.read_bytes(), dict(env), os.getpid())
     process = get_context("fork").Process(target=_superexec, args=started)
     process.start()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
+from federator.runtime.awaiting import Awaiting, Tell
 from federator.runtime.exchange import Answer, Exchange, Order, Sent
 from federator.runtime.outcomes import Failure
 
@@ -31,12 +32,18 @@ class Conversation:
         believe: whether a node may say which site it is (on one machine); otherwise the name
             under which its key was registered counts.
         by_files: whether a site's weights may travel as files, if it says that they can.
+        tell: is told which sites are waited for, where that takes a while.
     """
 
     def __init__(
-        self, grid: Grid, exchange: Exchange, believe: bool, by_files: Callable[[str], bool]
+        self,
+        grid: Grid,
+        exchange: Exchange,
+        believe: bool,
+        by_files: Callable[[str], bool],
+        tell: Tell = lambda _sites, _until: None,
     ) -> None:
-        self._grid, self._exchange, self._believe = grid, exchange, believe
+        self._grid, self._exchange, self._believe, self._tell = grid, exchange, believe, tell
         self.store = exchange.store
         self._may_take_files = by_files
         self._by_files: set[int] = set()
@@ -60,7 +67,9 @@ class Conversation:
         """
         answered: set[str] = set(self.nodes)
         self._begin(order, expected)
+        awaiting = Awaiting(self._tell, deadline)
         while True:
+            awaiting.look(expected - answered)
             self._greet(order, list(self._grid.get_nodes()))
             for answer in self._admitted():
                 answered.add(answer.site)
@@ -146,7 +155,9 @@ class Conversation:
         # Who has an update to send is waited for by looking for that, which costs less.
         pause = _SLOW if all(item.inbox for item in sent.values()) else _QUICK
         roll_call, crowd = time.monotonic() + _ROLL_CALL, 1.0
+        awaiting = Awaiting(self._tell, deadline, orders)
         while sent:
+            awaiting.look([names[item.node] for item in sent.values()])
             came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
             before, began = len(sent), time.monotonic()
             answers |= {names[node]: answer for node, answer in self._exchange.poll(sent)}

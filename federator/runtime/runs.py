@@ -12,14 +12,17 @@ from typing import Any
 
 from federator.errors import RunError
 from federator.runtime.checkpoints import RunFolder
-from federator.runtime.control import Control
+from federator.runtime.control import ENDED, Control
 
 Event = dict[str, Any]
 
 log = logging.getLogger("federator")
 
+_LOGS = "see the logs of the SuperLink and the server"
+
 _LOOK = 0.05
 _ASK = 10.0
+_START = 120.0  # seconds in which the server's part of a run begins, also on a busy machine
 
 
 def new_folder(results: Path) -> Path:
@@ -67,6 +70,7 @@ class Follower:
         self._path = folder / "rounds.jsonl"
         self._offset = self._path.stat().st_size if self._path.exists() else 0
         self._ask_at = time.monotonic() + _ASK
+        self._start_by = time.monotonic() + _START
         self._failed = False
         self.ended = False
 
@@ -96,18 +100,25 @@ class Follower:
         """Ask now and then, while nothing is written, whether the run still goes on.
 
         Raises:
-            RunError: if the server broke down without writing an end.
+            RunError: if the server broke down without writing an end, or does not begin.
         """
         if time.monotonic() < self._ask_at:
             return
         self._ask_at = time.monotonic() + _ASK
         try:
-            goes_on = self.run_id in control.going()
+            state = control.states().get(self.run_id)
         except RunError as error:  # it may be starting again, and the run goes on after that
             log.warning("%s: waiting", error)
             return
-        if not goes_on and not any(event["event"] == "end" for event, _ in self._lines()):
-            raise RunError("the server's part of the run ended without a word: see its log")
+        if state is None or state.status == ENDED:
+            if not any(event["event"] == "end" for event, _ in self._lines()):
+                said = f": {state.details}" if state and state.details else ""
+                raise RunError(f"the server's part of the run ended without a word{said}: {_LOGS}")
+        elif state.is_waiting and time.monotonic() > self._start_by:
+            raise RunError(
+                f"the server's part of the run has not begun within {_START:.0f} s, but is still "
+                f"{state.status}: its SuperExec may have died: {_LOGS}"
+            )
 
     def wait(self, seconds: float) -> None:
         """Wait for the end of a run that was stopped.

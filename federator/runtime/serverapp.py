@@ -104,6 +104,9 @@ def _run(
         Exchange(grid, context.run_id, key, store),
         believe=settings.local_only,
         by_files=lambda site: shared is not None and site not in settings.messages,
+        tell=lambda sites, until: folder.record(
+            "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
+        ),
     )
     chosen = Server(conversation, settings, plan, strategy, folder).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
