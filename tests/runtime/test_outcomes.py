@@ -17,9 +17,12 @@ def test_each_reason_has_words_and_is_read_as_it_was_written(reason):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[", "{}", "7", '{"reason": "Jane"}', '{"reason": ["labels"]}', '{"reason": "labels", "x": 1}',
-     '{"reason": "labels", "count": "many"}', '{"reason": "labels", "shape": 7}'],
-)  # fmt: skip
+    [
+        *("", "[", "{}", "7", '{"reason": "Jane"}', '{"reason": ["labels"]}'),
+        *('{"reason": "labels", "x": 1}', '{"reason": "labels", "count": "many"}'),
+        '{"reason": "labels", "shape": 7}',
+    ],
+)
 def test_what_is_no_failure_is_read_as_unknown(text):
     assert Failure.read(text).reason == "unknown"
 
