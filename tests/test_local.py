@@ -93,10 +93,12 @@ def test_a_run_goes_on_without_the_sites_that_fail_until_all_do(tmp_path):
     data = tmp_path / "data"
     sites = {
         "good": lay_out_site(data / "good", 1),
-        "single": lay_out_site(data / "single", 2, single=True),
+        "onehot": lay_out_site(data / "onehot", 2),
         "unreadable": lay_out_site(data / "unreadable", 3),
         "faulty": lay_out_site(data / "faulty", 4),
     }
+    labels = np.load(sites["onehot"] / "labels.npy")
+    np.save(sites["onehot"] / "labels.npy", np.eye(2, dtype=np.float32)[labels])
     (sites["unreadable"] / "unreadable").touch()
     faults(sites["faulty"], to_come="leaks grows dies works writes leaks")
     faults(sites["good"], to_come="works works works works works leaks")
@@ -114,7 +116,7 @@ def test_a_run_goes_on_without_the_sites_that_fail_until_all_do(tmp_path):
 
     said = {e["site"]: e for e in events(run.folder, "site") if e["state"] != "restarted"}
     assert {name for name, e in said.items() if e["state"] == "joined"} == {"good", "faulty"}
-    assert "single label" in said["single"]["reason"]
+    assert "are float32 of shape (16, 2), several columns" in said["onehot"]["reason"]
     assert said["unreadable"]["reason"].startswith("KeyError in task.py, line ")
     assert "(tumour.ipynb: cell 4, line 5)" in said["unreadable"]["reason"]
 

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 import numpy as np
 
-from federator.runtime.outcomes import Failure
+from federator.runtime.outcomes import LIBRARIES, Failure
 
 log = logging.getLogger("federator")
+
+# What torch says of BatchNorm and a batch of one example.
+LONE_EXAMPLE = "Expected more than 1 value per channel when training"
 
 
 def import_task(folder: Path | None) -> ModuleType:
@@ -32,14 +36,24 @@ def import_task(folder: Path | None) -> ModuleType:
     gc.disable()
     try:
         return importlib.import_module("task")
-    except RuntimeError as error:
-        if "operator torchvision::nms does not exist" not in str(error):
+    except Exception as error:
+        # transformers has it as the cause of a ModuleNotFoundError of its own.
+        if not any("operator torchvision::nms does not exist" in str(one) for one in _chain(error)):
             raise
         declare_torchvision_operators()
         return importlib.import_module("task")
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def declare_torchvision_operators() -> None:
@@ -60,11 +74,16 @@ _declared: list[object] = []  # torch takes the operators back when the library 
 
 
 @contextmanager
-def telling(reason: str = "exception") -> Iterator[None]:
+def telling(reason: str = "exception", part: str = "") -> Iterator[None]:
     """Log the author's exceptions here, in full, and raise what may be told of them.
 
+    Args:
+        reason: why the failure is told, where nothing better is known.
+        part: the author's part that is running.
+
     Raises:
-        Failure: with the exception's type, and the last line of the author's that was running.
+        Failure: with the exception's type, and the last line of the author's that was running; or
+            with the library that was, where none was.
     """
     try:
         yield
@@ -72,10 +91,20 @@ def telling(reason: str = "exception") -> Iterator[None]:
         raise
     except BaseException as error:
         log.exception("the author's code failed")
+        if LONE_EXAMPLE in str(error):
+            reason = "last-batch"
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if _is_author(Path(frame.filename))]
         file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
-        raise Failure(reason, type(error).__name__, file, line) from None
+        file = file or _library(error)
+        raise Failure(reason, type(error).__name__, file, line, part) from None
+
+
+def _library(error: BaseException) -> str:
+    """Name the known library that was running last; empty if none was."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
+    names = [name.partition(".")[0] for name in modules]
+    return next((name for name in reversed(names) if name in LIBRARIES), "")
 
 
 def _is_author(path: Path) -> bool:

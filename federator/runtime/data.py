@@ -8,8 +8,11 @@ from pathlib import Path
 from federator.runtime.doctor import Finding
 from federator.runtime.instructions import Instruction
 from federator.runtime.isolation import is_read_only
+from federator.runtime.loaders import Drawn
+from federator.runtime.notices import SET_NAMES
 from federator.runtime.outcomes import Failure
-from federator.runtime.task import Labels, Task
+from federator.runtime.targets import Labels
+from federator.runtime.task import Task
 from federator.runtime.worker import app_config
 
 _GIB = 2**30
@@ -50,22 +53,33 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     try:
         task = Task(app, config, folder, site)
         outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
-        found = task.label_counts()
+        drawn = task.drawn()
     except Failure as failure:
         yield Finding(False, f"the data cannot be loaded: {failure}", "more is said above")
         return
     names = Labels.of(config).names
-    for name, said in zip(("train", "val", "test"), outcome.examples.values(), strict=True):
-        what = f"{name} set: {said} examples"
-        if name not in found:
-            yield Finding(True, what)
-            continue
-        counts = found[name]
-        what += f" ({', '.join(f'{n} {label}' for n, label in zip(counts, names, strict=True))})"
-        remedy = "a set without examples of a label: figures that need them will be missing"
-        if sum(counts) != said:
-            remedy = f"the loader gives {sum(counts)}: load_data counts otherwise than it loads"
-        yield Finding(sum(counts) == said and min(counts) > 0, what, remedy)
+    for part in SET_NAMES:
+        yield _set(part, outcome.examples[f"{part}set"], drawn.get(part), names)
+    for notice in outcome.warnings:
+        if notice.code == "last-batch":
+            yield Finding(False, "a round of training would fail at this site", str(notice))
+
+
+def _set(part: str, said: int, drawn: Drawn | None, labels: tuple[str, ...]) -> Finding:
+    """Say how many examples a set has, of each label where that can be told, and what it means."""
+    what = f"{part} set: {said} examples"
+    if drawn is None:
+        return Finding(True, f"{what}: there will be no figures of it")
+    if drawn.counts is None:
+        what += " (labels cannot be counted)"
+    else:
+        counted = ", ".join(f"{n} {label}" for n, label in zip(drawn.counts, labels, strict=True))
+        what += f" ({counted}{', as the sampler draws them' if drawn.sampled else ''})"
+        if lacking := [label for n, label in zip(drawn.counts, labels, strict=True) if not n]:
+            what += f": figures that need an example of {', '.join(lacking)} will be missing"
+    given = " or ".join(map(str, sorted(drawn.sizes)))
+    remedy = f"the loader gives {given}: load_data counts otherwise than it loads"
+    return Finding(not drawn.sizes or said in drawn.sizes, what, remedy)
 
 
 def _machine() -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
 from federator.runtime.scratch import Workspace
-from federator.runtime.task import take
+from federator.runtime.state import take
+from federator.runtime.targets import as_plain
 from federator.runtime.weights import (
     Weights,
     WeightsError,
@@ -37,8 +38,10 @@ def build(folder: Path | None, seed: int) -> Weights:
     with telling("import"), workspace.entered():
         module = import_task(folder)
     seed_all(seed)
-    with telling(), workspace.entered():
+    with telling(part="Model"), workspace.entered():
         net = module.Model()
+        if not hasattr(net, "state_dict"):
+            raise Failure("contract", "Model")
         weights = take(net)
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     # Side by side, so that the parts that they fill need not travel again (parcels.py).
@@ -57,7 +60,7 @@ def read(path: Path) -> Weights:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.numpy() for name, tensor in state.items()}
+        return {name: as_plain(tensor).numpy() for name, tensor in state.items()}
     except Exception as error:
         raise WeightsError(f"{path.name} is no state dictionary: {type(error).__name__}") from None
 

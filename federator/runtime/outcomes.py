@@ -49,8 +49,8 @@ _PREDICT = "`def predict(net, loader): ... return labels, scores`"
 _CLASSES = "class numbers 0..{last} of shape (N,)"
 
 REASONS = {
-    "exception": "{type} in {file}, line {line}",
-    "import": "{type} while loading {file}, line {line}",
+    "exception": "{place}",
+    "import": "{place}",
     "data-missing": "the data folder is not there",
     "data-empty": "the data folder, or the {set} in it, is empty",
     "no-batch": "the loader of the {set} gives no batch: {count} examples, and drop_last with "
@@ -70,14 +70,20 @@ REASONS = {
     "federation file names",
     "amount": "predict returned {first} labels for the {count} examples of the {set}: return one "
     "for each example",
+    "loader-amount": "the loader of the {set} gives {first} examples, load_data says {count}",
+    "prediction": "predict returned {type}: return labels, scores",
     "scores": "the scores that predict returned for the {set} are {found}: for {count} labels, "
     "return scores of shape (N, {count}), or (N,) where there are two",
+    "scores-range": "the scores that predict returned for the {set} are not in 0..1: return the "
+    "probability of the positive label, or a score for each label in shape (N, {count})",
     "scores-not-finite": "predict returned scores that are not finite numbers, for the {set} in "
     "round {count}",
-    "width": "the model's output has {width} columns, the federation file names {count} labels: "
+    "inputs": "the inputs in a batch of the {set} are {type}, not a tensor: write " + _PREDICT,
+    "width": "the model's output has {width} column(s), the federation file names {count} labels: "
     "set CLASSES in the notebook, or labels in the federation file",
     "outputs": "the model's outputs are {found}, not (N, {count}) for {count} labels: write "
     + _PREDICT,
+    "rows": "the model's outputs are {found} for a batch of {count} examples: write " + _PREDICT,
     "output-kind": "the model returns {type}, not a tensor: write " + _PREDICT,
     "outputs-not-finite": "the model's outputs are not finite numbers, for the {set} in round "
     "{count}",
@@ -87,9 +93,8 @@ REASONS = {
     "lazy": "Model() has tensors that are not there before the first batch (lazy layers): {type}",
     "state": "Model() has a state dictionary with something else than tensors: {type}",
     "tensor-type": "Model() has a tensor of a type that cannot travel ({dtype}): {type}",
-    "last-batch": "the last batch of the training set holds one example, with which BatchNorm "
-    "cannot train ({type} in {file}, line {line}): give its loader drop_last=True, or another "
-    "batch size",
+    "last-batch": "a batch of the training set holds one example, with which BatchNorm cannot "
+    "train ({place}): give its loader drop_last=True, or another batch size",
     "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",
@@ -140,15 +145,24 @@ class Failure(Exception):
     count: int = 0
 
     def __str__(self) -> str:
-        if self.reason in ("exception", "import") and not self.line:
-            where = f" in {self.part}" if self.part else ""
-            within = f" (within {self.file})" if self.file else ""
-            return f"{self.type}{where}, outside the notebook's own lines{within}"
         return REASONS[self.reason].format(**{**asdict(self), **self._words()})
+
+    @property
+    def place(self) -> str:
+        """Where an exception was raised: a line of the author's, else a part, and a library."""
+        if self.line:
+            verb = "while loading" if self.reason == "import" else "in"
+            return f"{self.type} {verb} {self.file}, line {self.line}"
+        where = f" in {self.part}" if self.part else ""
+        if self.reason == "import":
+            where = " while loading the app"
+        within = f" (within {self.file})" if self.file else ""
+        return f"{self.type}{where}, outside the notebook's own lines{within}"
 
     def _words(self) -> dict[str, object]:
         shape = f"of shape ({', '.join(map(str, self.shape))}{',' * (len(self.shape) == 1)})"
         return {
+            "place": self.place,
             "set": SET_NAMES.get(self.set, "data"),
             "found": f"{self.dtype} {shape}".strip() if self.dtype or self.shape else "no numbers",
             "first": self.shape[0] if self.shape else 0,

@@ -1,86 +1,172 @@
 """What the author's ``test`` and ``predict`` return, read as labels, scores and numbers."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Failure
-
-if TYPE_CHECKING:
-    import torch
-
-
-def integers(labels: object) -> npt.NDArray[np.int64] | None:
-    """Return labels as integers of shape (N,), or None if they are not class labels."""
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not np.array_equal(array, array.astype(np.int64)):
-        return None
-    return array.astype(np.int64)
+from federator.runtime.outputs import Prediction
+from federator.runtime.targets import OUTSIDE, as_array, form_of, read_target
 
 
-def read_test(result: object) -> tuple[float, dict[str, float]]:
-    """Return the loss, and further numbers, that the author's ``test`` returned.
+class Tested(NamedTuple):
+    """What the author's ``test`` says.
+
+    Attributes:
+        loss: a finite number.
+        accuracy: in 0..1; None where it says none.
+        metrics: the declared ones among its numbers, all finite.
+        notices: of those that are not.
+    """
+
+    loss: float
+    accuracy: float | None
+    metrics: dict[str, float]
+    notices: tuple[Notice, ...] = ()
+
+
+def read_test(result: object, declared: Collection[str], part: str, number: int = 0) -> Tested:
+    """Read what the author's ``test`` returned: ``loss, accuracy``, or a dictionary with ``loss``.
+
+    Args:
+        result: what it returned.
+        declared: the metrics that the federation file declares; no others are looked at.
+        part: which set, ``train``, ``val`` or ``test``.
+        number: the round.
 
     Raises:
-        Failure: if it returned something else.
+        Failure: if it returned something else, or a loss that is not finite.
     """
-    try:
-        if isinstance(result, Mapping):
-            numbers = {str(name): float(value) for name, value in result.items()}
-            return numbers.pop("loss"), numbers
-        if not isinstance(result, Sequence):
-            raise TypeError
-        return float(result[0]), {}  # (loss, accuracy): accuracy comes from counts
-    except (TypeError, ValueError, LookupError):
-        raise Failure("contract", "test") from None
+    if isinstance(result, Mapping):
+        numbers = {str(name): value for name, value in result.items()}
+        if "loss" not in numbers:
+            raise Failure("test", "a dictionary without `loss`")
+    elif isinstance(result, Sequence) and not isinstance(result, str | bytes):
+        if not result:
+            raise Failure("test", "an empty tuple")
+        numbers = dict(zip(("loss", "accuracy"), result, strict=False))
+    else:
+        alone = read_number(result) is not None
+        raise Failure("test", "a single number" if alone else form_of(result))
+    loss = read_number(numbers["loss"])
+    if loss is None:
+        raise Failure("test", "a loss that is not a single number")
+    if not isfinite(loss):
+        raise Failure("loss", set=part, count=number)
+    metrics, notices = _metrics(numbers, declared, part)
+    return Tested(loss, _accuracy(numbers), metrics, notices)
 
 
-def read_prediction(result: object) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _metrics(
+    numbers: Mapping[str, object], declared: Collection[str], part: str
+) -> tuple[dict[str, float], tuple[Notice, ...]]:
+    found, notices = {}, []
+    for name in sorted(declared):
+        value = read_number(numbers.get(name))
+        if value is not None and isfinite(value):
+            found[name] = value
+            continue
+        code = "metric-missing" if name not in numbers else "metric-not-number"
+        notices.append(Notice("metric-not-finite" if value is not None else code, part, name))
+    return found, tuple(notices)
+
+
+def _accuracy(numbers: Mapping[str, object]) -> float | None:
+    """Return the accuracy that is among the numbers, as a share also where it is a percentage."""
+    for name, value in numbers.items():
+        if name.lower() in ("accuracy", "acc"):
+            said = read_number(value)
+            if said is None or not 0 <= said <= 100:
+                return None
+            return said if said <= 1 else said / 100
+    return None
+
+
+def read_number(value: object) -> float | None:
+    """Return a number, or a tensor or array of one element, as a float; None for anything else."""
+    if value is None or isinstance(value, str | bytes | Mapping):
+        return None
+    array = as_array(value)
+    if array is None or array.size != 1 or array.dtype.kind not in "biuf":
+        return None
+    return None if isinstance(value, tuple | list) else float(array.reshape(())[()])
+
+
+def read_prediction(result: object, part: str, classes: int, number: int = 0) -> Prediction:
     """Return the labels (N,) and scores (N,) or (N, K) that the author's ``predict`` returned.
 
     Raises:
-        Failure: if it returned something else.
+        Failure: if it returned something else: what, and of which shape.
     """
-    try:
-        if not isinstance(result, Sequence) or len(result) != 2:
-            raise TypeError
-        labels, scores = integers(result[0]), np.asarray(result[1], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise Failure("contract", "predict") from None
-    if labels is None or len(scores) != len(labels) or not np.isfinite(scores).all():
-        raise Failure("contract", "predict")
-    return labels, scores
-
-
-def predict_logits(net: "torch.nn.Module", loader: object) -> tuple[object, object]:
-    """Predict for a notebook without ``predict``: ``net(inputs)`` are logits."""
-    import torch
-
-    device = next(net.parameters()).device
-    truth, scores = [], []
-    with torch.no_grad():
-        for inputs, labels in loader:  # type: ignore[attr-defined]
-            logits = net(inputs.to(device)).float()
-            one = logits.ndim == 1 or logits.shape[1] == 1
-            scores.append((logits.reshape(-1).sigmoid() if one else logits.softmax(1)).cpu())
-            truth.append(torch.as_tensor(labels).reshape(len(labels), -1)[:, 0])
-    return torch.cat(truth).numpy(), torch.cat(scores).numpy()
+    if not isinstance(result, Sequence) or isinstance(result, str) or len(result) != 2:
+        raise Failure("prediction", form_of(result))
+    target = read_target(result[0], classes)
+    if target.classes is None:
+        reason = "labels" if target.form == OUTSIDE else "predicted-targets"
+        shape = target.shape[:5]
+        raise Failure(reason, target.form, set=part, dtype=target.dtype, shape=shape, count=classes)
+    scores = as_array(result[1])
+    if scores is None or scores.dtype.kind not in "biuf":
+        raise Failure("scores", set=part, count=classes)
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        scores = scores[:, 0]
+    shaped = scores.shape[1:] == (classes,) or (scores.ndim == 1 and classes == 2)
+    if not shaped or len(scores) != len(target.classes):
+        dtype, shape = str(scores.dtype), scores.shape[:5]
+        raise Failure("scores", set=part, dtype=dtype, shape=shape, count=classes)
+    values = scores.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise Failure("scores-not-finite", set=part, count=number)
+    if values.ndim == 1 and not ((values >= 0) & (values <= 1)).all():
+        raise Failure("scores-range", set=part, count=classes)
+    return Prediction(target.classes, values)
 
 
 def decide(
-    scores: npt.NDArray[np.float64], classes: int, positive: int | None
+    scores: npt.NDArray[np.float64], positive: int | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
     """Return the predicted labels, and the positive label's scores where there are two labels.
 
-    Raises:
-        ValueError: if the scores' shape does not fit the number of labels.
+    Args:
+        scores: of shape (N, K), or (N,) of the positive one of two labels.
+        positive: its number; None where there are more than two.
     """
-    if scores.ndim == 1 and classes == 2 and positive is not None:
+    if scores.ndim == 1 and positive is not None:
         return np.where(scores >= 0.5, positive, 1 - positive), scores
-    if scores.ndim != 2 or scores.shape[1] != classes:
-        raise ValueError(f"scores of shape {scores.shape} for {classes} labels")
     return scores.argmax(axis=1), None if positive is None else scores[:, positive]
+
+
+def compare_accuracy(
+    said: float, counts: Sequence[Sequence[int]], part: str, size: int | None
+) -> Notice | None:
+    """Warn if the accuracy that ``test`` returned is not that of the counts.
+
+    It may be rounded, or off by one example (a tie); or a mean over batches, in which an example
+    of a short last batch weighs more than others. The latter lies, whichever examples are in
+    that batch, between the two values that it has with as few and as many right ones as can be.
+
+    Args:
+        said: in 0..1.
+        counts: the confusion matrix, of shape (K, K).
+        part: which set.
+        size: of the batches; None if unknown, then they count as one.
+    """
+    total = sum(map(sum, counts))
+    right = sum(row[k] for k, row in enumerate(counts))
+    if not total:
+        return None
+    size = min(size or total, total)
+    short = total % size or size
+    batches = -(-total // size)
+    ends = []
+    for in_short in (min(short, right), max(0, right - (total - short))):
+        ends.append((in_short / short + (right - in_short) / size) / batches)
+    slack = max(0.0051, 1.01 / total)
+    low, high = min(*ends, right / total), max(*ends, right / total)
+    if low - slack <= said <= high + slack:
+        return None
+    return Notice("accuracy", part, "", round(said, 3), round(right / total, 3))

@@ -1,10 +1,16 @@
 """What labels are: class numbers, or something else that is told by its form."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from federator.runtime.parameters import Setting
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPES = frozenset({
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
@@ -26,6 +32,21 @@ FORMS = frozenset({
     "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
     "a loss that is not a single number",
 })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The names of the labels, and which one is positive (None where there are more than two)."""
+
+    names: tuple[str, ...]
+    positive: int | None
+
+    @staticmethod
+    def of(config: Mapping[str, Setting]) -> "Labels":
+        """Return the labels that an app's configuration names."""
+        names = tuple(str(config["labels"]).split(","))
+        positive = names.index(str(config["positive"])) if len(names) == 2 else None
+        return Labels(names, positive)
 
 
 class Target(NamedTuple):
@@ -108,7 +129,12 @@ def plain(values: object) -> object:
         return values
     import torch
 
-    if not isinstance(values, torch.Tensor):
-        return values
-    values = values.detach().cpu()
-    return values.float() if values.dtype == torch.bfloat16 else values
+    return as_plain(values) if isinstance(values, torch.Tensor) else values
+
+
+def as_plain(tensor: "torch.Tensor") -> "torch.Tensor":
+    """Return a tensor as :func:`plain` does."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

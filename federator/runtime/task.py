@@ -2,51 +2,37 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from federator.runtime import metrics
 from federator.runtime.authored import import_task, seed_all, telling
 from federator.runtime.disclosure import SETS
 from federator.runtime.encoding import model_form, read_model, write_update
+from federator.runtime.evaluation import Evaluator
 from federator.runtime.instructions import Instruction
-from federator.runtime.outcomes import Evaluation, Failure, Outcome, Scores
-from federator.runtime.parameters import Setting, choose
-from federator.runtime.predictions import (
-    decide,
-    integers,
-    predict_logits,
-    read_prediction,
-    read_test,
+from federator.runtime.loaders import (
+    Drawn,
+    draw,
+    has_lone_example,
+    has_two_labels,
+    is_plain_pair,
+    read_pair,
+    require_batches,
 )
+from federator.runtime.notices import Notice
+from federator.runtime.outcomes import Evaluation, Failure, Outcome
+from federator.runtime.outputs import look_at_outputs, needs_more_than_one
+from federator.runtime.parameters import Setting, choose
 from federator.runtime.scratch import Workspace
+from federator.runtime.state import fill, has_changed, take
+from federator.runtime.targets import Labels
 from federator.runtime.weights import Weights, describe
 
 if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger("federator")
-
-_BINS = 64
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The names of the labels, and which one is positive (None where there are more than two)."""
-
-    names: tuple[str, ...]
-    positive: int | None
-
-    @staticmethod
-    def of(config: Mapping[str, Setting]) -> "Labels":
-        """Return the labels that an app's configuration names."""
-        names = tuple(str(config["labels"]).split(","))
-        positive = names.index(str(config["positive"])) if len(names) == 2 else None
-        return Labels(names, positive)
 
 
 class Task:
@@ -67,7 +53,6 @@ class Task:
     ) -> None:
         self.loads = 0
         self._folder, self._data, self._site = folder, data, site
-        self._labels = Labels.of(config)
         if not data.is_dir():
             raise Failure("data-missing")
         if not any(data.iterdir()):
@@ -76,6 +61,8 @@ class Task:
         self._workspace = Workspace(folder, data)
         with telling("import"), self._workspace.entered():
             self._module = import_task(folder)
+        declared = frozenset(str(config.get("metrics", "")).split(",")) - {""}
+        self._evaluator = Evaluator(self._module, Labels.of(config), declared)
         self._net: torch.nn.Module | None = None
         self._loaders: dict[str, object] = {}
         self._examples: dict[str, int] = {}
@@ -96,54 +83,56 @@ class Task:
     def _follow(
         self, instruction: Instruction, weights: Weights | None
     ) -> tuple[Outcome, Weights | None]:
-        self._load()
+        notices = list(self._load())
         if weights is None:
-            return Outcome(self._examples), None
+            notices += self._look_ahead(instruction.seed)
+            return self._outcome({}, notices), None
         net = self.model(instruction.seed)
         tensors, encoding = describe(take(net)), instruction.encoding
         if model_form(tensors, encoding) != describe(weights):
             raise Failure("misfit")
         given = read_model(weights, tensors, encoding)
-        _fill(net, given)
-        evaluations = {name: self._evaluate(net, name, instruction) for name in instruction.sets}
+        fill(net, given)
+        evaluations = {}
+        for part in instruction.sets:
+            if self._examples[f"{part}set"]:
+                evaluations[part], told = self._evaluate(net, part, instruction)
+                notices += told
         if instruction.kind != "train":
-            return Outcome(self._examples, evaluations), None
+            return self._outcome(evaluations, notices), None
         self._net = None  # until it is known that training left its tensors as they were
         self._train(net, instruction)
+        if instruction.epochs and not has_changed(net, given):
+            notices.append(Notice("unchanged"))
         trained = take(net)
         if describe(trained) == tensors:
             self._net = net
             trained = {name: trained[name] for name in weights}
             left = self._left.setdefault(instruction.model, {})
             trained = write_update(given, trained, encoding, left)
-        return Outcome(self._examples, evaluations), trained
+        return self._outcome(evaluations, notices), trained
 
-    @telling()
-    def label_counts(self) -> dict[str, list[int]]:
-        """Return how many examples of each label every set holds, where labels are classes.
+    def _outcome(self, evaluations: dict[str, Evaluation], notices: Iterable[Notice]) -> Outcome:
+        told = tuple(dict.fromkeys(notices))
+        for notice in told:
+            log.warning("%s", notice)
+        return Outcome(self._examples, evaluations, told)
+
+    @telling(part="load_data")
+    def drawn(self) -> dict[str, Drawn]:
+        """Read every set that has examples through, and return what it gave.
 
         Raises:
             Failure: as :meth:`follow`.
         """
         with self._workspace.entered():
-            return self._label_counts()
+            self._load()
+            classes = self._evaluator.classes
+            return {part: draw(loader, classes) for part, loader in self._sets().items()}
 
-    def _label_counts(self) -> dict[str, list[int]]:
-        self._load()
-        classes = len(self._labels.names)
-        found = {}
-        for name, loader in self._loaders.items():
-            counts = np.zeros(classes, np.int64)
-            for batch in loader:  # type: ignore[attr-defined]
-                labels = integers(batch[1])
-                if labels is None:
-                    break
-                if not set(labels.tolist()) <= set(range(classes)):
-                    raise Failure("labels")
-                counts += np.bincount(labels, minlength=classes)
-            else:
-                found[name] = counts.tolist()
-        return found
+    def _sets(self) -> dict[str, object]:
+        """Return the loaders of those sets that have examples."""
+        return {part: one for part, one in self._loaders.items() if self._examples[f"{part}set"]}
 
     def model(self, seed: int) -> "torch.nn.Module":
         """Return the author's ``Model()``, built once, from a seed."""
@@ -151,7 +140,8 @@ class Task:
 
         if self._net is None:
             seed_all(seed)
-            net = self._module.Model()
+            with telling(part="Model"):
+                net = self._module.Model()
             if not isinstance(net, torch.nn.Module):
                 raise Failure("contract", "Model")
             self._net = net.to(self._device())
@@ -163,40 +153,70 @@ class Task:
         chosen = getattr(self._module, "DEVICE", None) or getattr(self._module, "device", None)
         return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def _load(self) -> None:
+    def _load(self) -> tuple[Notice, ...]:
+        """Load the data, unless they are; return what there is to warn of."""
         if self._loaders:
-            return
+            return ()
         self.loads += 1
         load_data = self._module.load_data
         parameters = list(inspect.signature(load_data).parameters.values())[:1]
         takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
         seed_all(0)
-        found = load_data(str(self._data)) if takes_path else load_data()
+        with telling(part="load_data"):
+            found = load_data(str(self._data)) if takes_path else load_data()
         try:
             *loaders, examples = found
             self._examples = {name: int(examples[name]) for name in SETS}
             loaders_by_set = dict(zip(("train", "val", "test"), loaders, strict=True))
         except (TypeError, ValueError, KeyError):
             raise Failure("contract", "load_data") from None
-        if min(self._examples.values()) <= 0:
-            raise Failure("data-empty")
-        self._check_labels(loaders_by_set["train"])
+        if self._examples["trainset"] <= 0:
+            raise Failure("data-empty", set="train")
+        if min(self._examples.values()) < 0:
+            raise Failure("contract", "load_data")
+        with telling(part="load_data"):
+            notices = self._check(loaders_by_set)
         self._loaders = loaders_by_set
         log.info("data loaded (%d): %s", self.loads, self._examples)
+        return notices
 
-    def _check_labels(self, loader: object) -> None:
-        """Read the training set until two labels were seen."""
-        seen: set[int] = set()
-        for batch in loader:  # type: ignore[attr-defined]
-            labels = integers(batch[1]) if isinstance(batch, tuple | list) else None
-            if labels is None:
-                return
-            seen.update(labels.tolist())
-            if not seen <= set(range(len(self._labels.names))):
-                raise Failure("labels")
-            if len(seen) > 1:
-                return
-        raise Failure("single-class")
+    def _check(self, loaders: Mapping[str, object]) -> tuple[Notice, ...]:
+        """Check the loaders, and the training set's labels until two were seen."""
+        notices = []
+        for part, loader in loaders.items():
+            if examples := self._examples[f"{part}set"]:
+                require_batches(loader, part, examples)
+            else:
+                notices.append(Notice("no-examples", part))
+        classes, own = self._evaluator.classes, self._evaluator.predicts
+        if not has_two_labels(loaders["train"], "train", classes, own):
+            notices.append(Notice("single-label", "train"))
+        return tuple(notices)
+
+    def _look_ahead(self, seed: int) -> list[Notice]:
+        """Find what would fail only after training began: labels, outputs, a last batch of one.
+
+        Raises:
+            Failure: if the labels of a set, or the model's outputs, are not what they must be.
+        """
+        classes, firsts = self._evaluator.classes, {}
+        for part, loader in self._sets().items():
+            if part != "train" and self._evaluator.predicts:
+                continue
+            with telling(part="load_data"):
+                firsts[part] = next(iter(loader), None)  # type: ignore[call-overload]
+            if not self._evaluator.predicts:
+                read_pair(firsts[part], part, classes)
+        batch, net = firsts["train"], None
+        if not self._evaluator.predicts:
+            net = self.model(seed)
+            part = "val" if "val" in firsts else "train"
+            look_at_outputs(net, firsts[part], part, classes)
+        if has_lone_example(self._loaders["train"]) and is_plain_pair(batch):
+            assert isinstance(batch, tuple | list)
+            if needs_more_than_one(net or self.model(seed), batch[0]):
+                return [Notice("last-batch", "train")]
+        return []
 
     def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
         accepted = inspect.signature(self._module.train).parameters
@@ -207,46 +227,14 @@ class Task:
             extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        self._module.train(
-            net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
-        )
+        with telling(part="train"):
+            self._module.train(
+                net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
+            )
 
-    def _evaluate(self, net: "torch.nn.Module", name: str, instruction: Instruction) -> Evaluation:
-        loader = self._loaders[name]
-        seed_all(instruction.seed, instruction.round, name)
-        net.eval()
-        loss, further = read_test(self._module.test(net, loader))
-        net.eval()
-        predict: Callable[..., object] = getattr(self._module, "predict", predict_logits)
-        labels, scores = read_prediction(predict(net, loader))
-        classes, positive = len(self._labels.names), self._labels.positive
-        try:
-            predicted, chances = decide(scores, classes, positive)
-            counts = metrics.confusion(labels, predicted, classes)
-        except ValueError:
-            log.exception("%s set", name)
-            raise Failure("labels") from None
-        binned: Scores | None = None
-        if chances is not None and np.all((chances >= 0) & (chances <= 1)):
-            binned = {"bins": _BINS, "counts": metrics.histogram(labels, chances, _BINS)}
-        return Evaluation(counts, loss, len(labels), further, binned)
-
-
-def take(net: "torch.nn.Module") -> Weights:
-    """Return a model's state dictionary as arrays.
-
-    Raises:
-        Failure: if a tensor has a type that numpy does not know (bfloat16).
-    """
-    try:
-        return {
-            name: tensor.detach().cpu().numpy().copy() for name, tensor in net.state_dict().items()
-        }
-    except TypeError:
-        raise Failure("contract", "Model") from None
-
-
-def _fill(net: "torch.nn.Module", weights: Weights) -> None:
-    import torch
-
-    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+    def _evaluate(
+        self, net: "torch.nn.Module", part: str, instruction: Instruction
+    ) -> tuple[Evaluation, tuple[Notice, ...]]:
+        seed_all(instruction.seed, instruction.round, part)
+        examples = self._examples[f"{part}set"]
+        return self._evaluator.evaluate(net, self._loaders[part], part, examples, instruction.round)

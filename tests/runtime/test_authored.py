@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from federator.runtime import authored
 from federator.runtime.authored import import_task, seed_all, telling
 from federator.runtime.outcomes import Failure
 
@@ -43,3 +44,45 @@ def test_seeds_follow_from_all_that_they_are_made_of():
     assert drawn(1, 2, "north") == drawn(1, 2, "north")
     for other in ((1, 2, "south"), (1, 3, "north"), (12, "north")):
         assert not set(drawn(*other)) & set(drawn(1, 2, "north"))
+
+
+def test_outside_the_authors_lines_the_part_and_the_library_are_told():
+    with pytest.raises(Failure) as caught, telling(part="train"):
+        torch.nn.Linear(2, 2)(torch.zeros(3))
+    assert str(caught.value) == (
+        "RuntimeError in train, outside the notebook's own lines (within torch)"
+    )
+    with pytest.raises(Failure) as caught, telling(part="predict"):
+        {}["MRN 4711"]
+    assert str(caught.value) == "KeyError in predict, outside the notebook's own lines"
+
+
+def test_batchnorm_and_a_batch_of_one_are_told_with_what_to_do():
+    with pytest.raises(Failure, match=r"BatchNorm.*drop_last=True"), telling(part="train"):
+        torch.nn.BatchNorm1d(3).train()(torch.zeros(1, 3))
+
+
+def test_operators_that_torchvision_misses_are_declared_also_where_another_error_wraps_it(
+    tmp_path, monkeypatch
+):
+    declared = []
+    monkeypatch.setattr(
+        authored,
+        "declare_torchvision_operators",
+        lambda: declared.append(sys.modules.pop("task", 0)),
+    )
+    (tmp_path / "task.py").write_text(
+        "from pathlib import Path\n"
+        "tried = Path(__file__).with_name('tried')\n"
+        "if not tried.exists():\n"
+        "    tried.touch()\n"
+        "    try:\n"
+        "        raise RuntimeError('operator torchvision::nms does not exist')\n"
+        "    except RuntimeError as error:\n"
+        "        raise ModuleNotFoundError('Could not import module BertModel') from error\n"
+    )
+    assert import_task(tmp_path).tried.exists()
+    assert declared
+    (tmp_path / "task.py").write_text("raise ModuleNotFoundError('another')\n")
+    with pytest.raises(ModuleNotFoundError, match="another"):
+        import_task(tmp_path)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from rehearsals import lay_out, lay_out_site
+from small_notebook import LOAD_DATA, MODEL, TEST
 
 from federator.convert import convert
 from federator.runtime import __main__, data
@@ -38,12 +39,82 @@ def test_data_that_are_not(tmp_path, app):
     assert "absent cannot be read: No such file or directory\n      the worker runs" in absent[0]
     (tmp_path / "empty").mkdir()
     assert "is empty" in failures(data.look(tmp_path / "empty", app, "north"))[0]
-    single = lay_out_site(tmp_path / "single", 1, single=True)
-    assert "examples of a single label only" in failures(data.look(single, app, "north"))[-1]
-    (single / "labels.npy").unlink()
-    broken = failures(data.look(single, app, "north"))[-1]
+    broken = lay_out_site(tmp_path / "broken", 1)
+    (broken / "labels.npy").unlink()
+    broken = failures(data.look(broken, app, "north"))[-1]
     assert "FileNotFoundError in task.py, line" in broken
     assert "more is said above" in broken
+
+
+def said(path, app):
+    """Return what is said of the data, without what is said of the machine."""
+    found = [str(finding) for finding in data.look(path, app, "north")]
+    return [line for line in found if " set: " in line or "training" in line or "loaded" in line]
+
+
+def test_a_label_that_is_not_there_is_named_with_what_it_means(tmp_path, app):
+    single = lay_out_site(tmp_path / "single", 1, single=True)
+    assert said(single, app)[0] == (
+        "pass  train set: 64 examples (64 benign, 0 malignant): figures that need an example of "
+        "malignant will be missing"
+    )
+
+
+CASES = {
+    "dict": (
+        "DataLoader([dict(x=x, y=y) for x, y in zip(features, labels)], batch_size=16)",
+        "pass  train set: 64 examples (labels cannot be counted)",
+    ),
+    "names": (
+        "DataLoader([(x, 'MRN 1', y) for x, y in zip(features, labels)], batch_size=16)",
+        "pass  train set: 64 examples (labels cannot be counted)",
+    ),
+    "drop_last": (
+        "DataLoader(TensorDataset(features, labels), batch_size=60, drop_last=True)",
+        "pass  train set: 64 examples (35 benign, 25 malignant)",
+    ),
+    "sampler": (
+        "DataLoader(TensorDataset(features, labels), batch_size=16, sampler="
+        "torch.utils.data.WeightedRandomSampler(labels * 1.0 + 1e-9, 32))",
+        "pass  train set: 64 examples (0 benign, 32 malignant, as the sampler draws them): "
+        "figures that need an example of benign will be missing",
+    ),
+    "wrong": (
+        "DataLoader(TensorDataset(features[:50], labels[:50]), batch_size=16)",
+        "FAIL  train set: 64 examples (27 benign, 23 malignant)\n"
+        "      the loader gives 50: load_data counts otherwise than it loads",
+    ),
+}
+PREDICT = "def predict(net, loader):\n    return [], []\n"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_good_data_of_any_form_passes_and_a_wrong_count_does_not(tmp_path, case):
+    loader, told = CASES[case]
+    changed = LOAD_DATA.replace(
+        "DataLoader(TensorDataset(features, labels), batch_size=16)", loader
+    )
+    assert loader in changed
+    site = lay_out_site(tmp_path / "data", 1)
+    federation = lay_out(
+        tmp_path / "repository",
+        {"north": site},
+        "labels: [benign, malignant]\n",
+        load_data=changed,
+        test=PREDICT + "\n" + TEST if case in ("dict", "names") else TEST,
+    )
+    app = convert(federation, tmp_path / "build").app
+    assert said(site, app)[0] == told
+
+
+def test_a_last_batch_of_one_is_foreseen_where_batchnorm_cannot_train_on_it(tmp_path):
+    site = lay_out_site(tmp_path / "data", 1, size=33)
+    normed = MODEL.replace("nn.ReLU()", "nn.BatchNorm1d(WIDTH)")
+    federation = lay_out(tmp_path / "repository", {"north": site}, model=normed)
+    app = convert(federation, tmp_path / "build").app
+    assert "FAIL  a round of training would fail at this site" in said(site, app)[-1]
+    assert "drop_last=True" in said(site, app)[-1]
+    assert len(said(lay_out_site(tmp_path / "more", 1, size=34), app)) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -18,8 +18,14 @@ def test_each_reason_has_words_and_is_read_as_it_was_written(reason):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[", "{}", "7", '{"reason": "Jane"}', '{"reason": ["labels"]}'),
-        *('{"reason": "labels", "x": 1}', '{"reason": "labels", "count": "many"}'),
+        "",
+        "[",
+        "{}",
+        "7",
+        '{"reason": "Jane"}',
+        '{"reason": ["labels"]}',
+        '{"reason": "labels", "x": 1}',
+        '{"reason": "labels", "count": "many"}',
         '{"reason": "labels", "shape": 7}',
     ],
 )
@@ -29,7 +35,6 @@ def test_what_is_no_failure_is_read_as_unknown(text):
 
 def test_what_was_found_is_told_beside_what_is_needed():
     told = str(Failure("width", shape=(8, 2), count=3))
-    assert told.startswith("the model's output has 2 columns, the federation file names 3 labels")
-    assert "1 columns" not in told
+    assert told.startswith("the model's output has 2 column(s), the federation file names 3 labels")
     assert "float32 of shape (8,)" in str(Failure("scores", dtype="float32", shape=(8,), count=3))
     assert json.loads(Failure("width", shape=(8, 2)).write())["shape"] == [8, 2]

@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 
 from federator.runtime.instructions import Instruction
+from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Failure
-from federator.runtime.task import Labels, Task, take
+from federator.runtime.state import take
+from federator.runtime.targets import Labels
+from federator.runtime.task import Task
 
-CONFIG = {"labels": "healthy,ill", "positive": "ill", "rounds": 1, "local-epochs": 1, "seed": 0}
+CONFIG = {
+    "labels": "healthy,ill",
+    "positive": "ill",
+    "rounds": 1,
+    "local-epochs": 1,
+    "seed": 0,
+    "metrics": "dice",
+}
 BODY = """\
 import torch
 from torch import nn
@@ -173,23 +183,14 @@ def test_scores_follow_the_positive_label(make):
         ),
         (
             "load_data",
-            "def load_data(p):\n    return loader(8), loader(4), 0, dict(SIZES, testset=0)",
-            "data-empty",
-        ),
-        (
-            "load_data",
-            "def load_data(p):\n    return loader(8, 1), loader(4), loader(4), SIZES",
-            "single-class",
-        ),
-        (
-            "load_data",
             "def load_data(p):\n    return loader(8, 3), loader(4), loader(4), SIZES",
             "labels",
         ),
         ("load_data", "def load_data(p):\n    raise KeyError('Jane')", "exception"),
-        ("test", "def test(net, testloader):\n    return None", "contract"),
-        ("test", "def test(net, testloader):\n    return {'dice': 1.0}", "contract"),
-        ("test", "def test(net, testloader):\n    return ()", "contract"),
+        ("test", "def test(net, testloader):\n    return None", "test"),
+        ("test", "def test(net, testloader):\n    return {'dice': 1.0}", "test"),
+        ("test", "def test(net, testloader):\n    return ()", "test"),
+        ("test", "def test(net, testloader):\n    return float('nan'), 0.5", "loss"),
         ("train", "def train(net, trainloader, valloader, epochs):\n    exit()", "exception"),
     ],
 )
@@ -283,3 +284,215 @@ def test_more_than_two_labels_are_predicted_by_the_largest_score(make):
     assert evaluation["val"].counts == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
     assert evaluation["val"].scores is None
     assert np.isfinite(evaluation["val"].loss)
+
+
+def loads(loader: str) -> dict[str, str]:
+    """Return a ``load_data`` whose three loaders are made by an expression in n, x and y."""
+    return {
+        "load_data": f"""\
+        def load_data(data_path):
+            def made(n):
+                x, y = torch.linspace(-1, 1, n * 2).reshape(n, 2), torch.arange(n) % 2
+                return {loader}
+            return made(8), made(4), made(4), SIZES
+        """
+    }
+
+
+BATCHED = "DataLoader(TensorDataset(x, {}), batch_size=3)"
+
+
+@pytest.mark.parametrize(
+    ("loader", "told"),
+    [
+        (
+            BATCHED.format("torch.eye(2)[y]"),
+            "the labels of the training set are float32 of shape (3, 2), several columns (one-hot",
+        ),
+        (
+            BATCHED.format("(torch.rand(n, 3) > 0.5).float()"),
+            "the labels of the training set are float32 of shape (3, 3), several columns",
+        ),
+        (
+            BATCHED.format("torch.zeros(n, 8, 8, dtype=torch.int64)"),
+            "the labels of the training set are int64 of shape (3, 8, 8), a mask for each",
+        ),
+        (
+            BATCHED.format("torch.linspace(50, 70.5, n)"),
+            "the labels of the training set are float32 of shape (3,), real numbers, as of a",
+        ),
+        (BATCHED.format("torch.arange(n) + 60"), "the training set has labels outside 0..1"),
+        (BATCHED.format("y, y"), "a batch of the training set is a list of 3, not a pair"),
+        ("[(x, y)] if n == 8 else [(x, y, y)]", "a batch of the validation set is a tuple of 3"),
+        (
+            "DataLoader([{'x': a, 'y': b} for a, b in zip(x, y)])",
+            "a batch of the training set is a dictionary, not a pair (inputs, labels): write "
+            "`def predict(net, loader): ... return labels, scores`",
+        ),
+        (
+            "DataLoader([((a, a), b) for a, b in zip(x, y)])",
+            "the inputs in a batch of the validation set are a list of 2, not a tensor: write",
+        ),
+        ("iter([(x, y)])", "the loader of the training set can be read only once"),
+        (
+            "DataLoader(TensorDataset(x, y), batch_size=16, drop_last=True)",
+            "the loader of the training set gives no batch: 8 examples, and drop_last with batches",
+        ),
+    ],
+)
+def test_what_is_no_classification_is_refused_when_the_site_joins(make, loader, told):
+    with pytest.raises(Failure) as caught:
+        make(**loads(loader)).follow(order("join"), None)
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        (
+            "class Model(nn.Linear):\n    def __init__(self): super().__init__(2, 3)",
+            "the model's output has 3 column(s), the federation file names 2 labels: set CLASSES",
+        ),
+        (
+            "class Model(nn.Linear):\n    def __init__(self): super().__init__(2, 2)\n"
+            "    def forward(self, x): return {'logits': x}",
+            "the model returns a dictionary, not a tensor: write `def predict(net, loader)",
+        ),
+        (
+            "class Model(nn.Linear):\n    def __init__(self): super().__init__(2, 2)\n"
+            "    def forward(self, x): return x[None]",
+            "the model's outputs are float32 of shape (1, 2, 2), not (N, 2) for 2 labels",
+        ),
+        (
+            "class Model(nn.Linear):\n    def __init__(self): super().__init__(7, 2)",
+            "RuntimeError in Model, outside the notebook's own lines (within torch)",
+        ),
+        (
+            "class Model(nn.Linear):\n    def __init__(self): super().__init__(2, 2)\n"
+            "    def forward(self, x): raise KeyError('Jane')",
+            "KeyError in task.py, line",
+        ),
+    ],
+)
+def test_outputs_that_do_not_fit_are_refused_when_the_site_joins(make, added, told):
+    with pytest.raises(Failure) as caught:
+        make(added).follow(order("join"), None)
+    assert str(caught.value).startswith(told)
+    assert "predict" not in told or "write `def predict" in str(caught.value)
+
+
+PREDICT = """\
+def predict(net, loader):
+    batches = [(b["x"], b["y"]) if isinstance(b, dict) else (b[0], b[-1]) for b in loader]
+    labels = torch.cat([labels for _, labels in batches])
+    return labels, torch.cat([net(x).softmax(1).detach() for x, _ in batches])
+"""
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        "DataLoader([{'x': a, 'y': b} for a, b in zip(x, y)], batch_size=3)",
+        "DataLoader([(a, 'MRN 1', b) for a, b in zip(x, y)], batch_size=3)",
+        "DataLoader([(a, 4711, b) for a, b in zip(x, y)], batch_size=3)",
+    ],
+)
+def test_where_predict_says_what_the_labels_are_batches_may_have_any_form(make, loader):
+    task = make(PREDICT, **loads(loader))
+    assert task.follow(order("join"), None)[0].warnings == ()
+    outcome = task.follow(order("evaluate", sets=("val",)), weights_of(task))[0]
+    assert [sum(row) for row in outcome.evaluations["val"].counts] == [2, 2]
+    assert task.drawn()["train"].counts is None
+
+
+def test_a_look_ahead_changes_nothing_of_what_follows(make):
+    looked, straight = make(), make()
+    looked.follow(order("join"), None)
+    first = weights_of(straight)
+    assert all(np.array_equal(first[name], a) for name, a in weights_of(looked).items())
+    (one, trained), (other, also) = (
+        task.follow(order(sets=("val",)), first) for task in (looked, straight)
+    )
+    assert one == other
+    assert all(np.array_equal(trained[name], also[name]) for name in trained)
+
+
+def test_one_label_only_and_empty_sets_are_warnings(make):
+    task = make(
+        load_data="""\
+        def load_data(data_path):
+            return loader(8, 1), [], loader(4), dict(SIZES, valset=0)
+        """
+    )
+    joined, _ = task.follow(order("join"), None)
+    assert joined.examples == {"trainset": 8, "valset": 0, "testset": 4}
+    assert set(joined.warnings) == {Notice("single-label", "train"), Notice("no-examples", "val")}
+    outcome, trained = task.follow(order(sets=("val", "test")), weights_of(task))
+    assert set(outcome.evaluations) == {"test"}
+    assert trained is not None
+
+
+@pytest.mark.parametrize(
+    ("train", "warned"),
+    [
+        ("def train(net, trainloader, valloader, epochs):\n    pass", True),
+        (
+            "def train(net, trainloader, valloader, epochs):\n    import copy\n"
+            "    net = copy.deepcopy(net)\n    net.layers[0].weight.data += 1",
+            True,
+        ),
+        (
+            "def train(net, trainloader, valloader, epochs):\n"
+            "    net.layers[0].bias.data[0] += 1e-6",
+            False,
+        ),
+    ],
+)
+def test_a_train_that_changed_nothing_is_warned_of(make, train, warned):
+    task = make(train=train)
+    outcome, _ = task.follow(order(), weights_of(task))
+    assert (Notice("unchanged") in outcome.warnings) is warned
+
+
+def test_the_accuracy_that_test_returns_is_compared_with_that_of_the_counts(make):
+    added = "def predict(net, loader):\n    return [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8]\n"
+    task = make(added, test="def test(net, testloader):\n    return 0.25, torch.tensor(0.0)")
+    outcome, _ = task.follow(order("evaluate", sets=("val",)), weights_of(task))
+    missing = Notice("metric-missing", "val", "dice")
+    assert outcome.warnings == (missing, Notice("accuracy", "val", "", 0.0, 1.0))
+    task = make(added, test="def test(net, testloader):\n    return {'loss': 1, 'acc': 100}")
+    outcome, _ = task.follow(order("evaluate", sets=("val",)), weights_of(task))
+    assert outcome.warnings == (missing,)
+
+
+def test_a_metric_that_is_not_finite_costs_nothing_but_itself(make):
+    task = make(test="def test(net, testloader):\n    return dict(loss=1.0, dice=float('nan'))")
+    outcome, trained = task.follow(order(sets=("val",)), weights_of(task))
+    assert outcome.evaluations["val"].metrics == {}
+    assert outcome.warnings == (Notice("metric-not-finite", "val", "dice"),)
+    assert trained is not None
+
+
+def test_weights_in_bfloat16_are_trained(make):
+    task = make(
+        "class Model(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layers = nn.Linear(2, 2).bfloat16()\n\n"
+        "    def forward(self, x):\n"
+        "        return self.layers(x.bfloat16())\n"
+    )
+    outcome, trained = task.follow(order(sets=("val",)), weights_of(task))
+    assert {array.dtype.name for array in trained.values()} == {"float32"}
+    assert outcome.evaluations["val"].examples == 4
+    assert Notice("unchanged") not in outcome.warnings
+
+
+def test_a_model_whose_outputs_turn_infinite_is_told_with_the_round(make):
+    task = make()
+    weights = {name: array * np.float32(1e38) for name, array in weights_of(task).items()}
+    with pytest.raises(Failure) as caught:
+        task.follow(order("evaluate", sets=("val",)), weights)
+    assert str(caught.value) == (
+        "the model's outputs are not finite numbers, for the validation set in round 1"
+    )
