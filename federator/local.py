@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -44,6 +44,7 @@ from federator.runtime.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
 from federator.supervision import ServerParts
+from federator.tracebacks import Exceptions, last_exception
 
 _START_PATIENCE = 60.0
 # A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
@@ -113,7 +114,9 @@ class Rehearsal:
                 raise
             except FederatorError as error:
                 processes.stop()
-                self._end(self._has_ended(), "failed", str(error))
+                # Without the hints: the report, which is made of it, may be sent around.
+                reason = "\n".join(str(replace(one, hint=None)) for one in error.problems)
+                self._end(self._has_ended(), "failed", reason)
                 raise
             finally:
                 shutil.rmtree(self._store, ignore_errors=True)
@@ -157,8 +160,11 @@ class Rehearsal:
         link, follower = Control(superlink, None), Follower(self.folder)
         parts = ServerParts(processes)
         follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
+        exceptions = Exceptions(self.folder / "logs", [site.name for site in self.federation.sites])
         while not follower.ended:
-            yield from follower.news()
+            for event in follower.news():
+                yield event
+                yield from exceptions.news()
             self._look_after(processes)
             parts.check()
             follower.check(link)
@@ -204,14 +210,18 @@ class Rehearsal:
             time.sleep(0.05)
         if status == 0:
             return path
-        said = processes.tail("initial", 1)
+        *above, said = processes.tail("initial", 1_000).splitlines() or [""]
         if status == 2:
             raise InputError(Problem(said, self.federation.where("initial_weights")))
         if status == 1 and said.startswith("{"):
             failure = Failure.read(said)
             where = self.components.source_map.locate(failure.file, failure.line)
             said = f"{failure} ({where})" if where else str(failure)
-        raise RunError(f"the first model could not be built: {said}")
+        message = f"the first model could not be built: {said}"
+        raise RunError(Problem(message, hint=_in_full("\n".join(above), self._log("initial"))))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
         return [
@@ -283,6 +293,11 @@ def last_folder(results: Path) -> Path:
     if not (runs := folders(results)):
         raise RunError(f"no run to go on from in {results}: start one without --resume")
     return runs[-1]
+
+
+def _in_full(said: str, log: Path) -> str:
+    """Return the last exception in a log, with where all of it stands."""
+    return "\n    ".join([*(last_exception(said) or "").splitlines(), f"full text: {log}"])
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -36,13 +36,14 @@ class RunProgress:
         self._positive: int | None = None
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
-        self._held: list[tuple[str, str]] = []
+        self._held: list[tuple[str | None, str]] = []
         self._show: dict[str, Callable[[Event], None]] = {
             "start": self._start,
             "site": self._site,
             "round": self._round,
             "validation": self._validation,
             "waiting": self._waiting,
+            "exception": self._exception,
         }
 
     def __enter__(self) -> "RunProgress":
@@ -63,8 +64,13 @@ class RunProgress:
         """Show one event of the journal."""
         if event["event"] == "end" and event["state"] == "failed":
             # Where a round's failures end the run, its reason has them: once is enough.
-            self._held = [held for held in self._held if held[0] not in event["reason"]]
-        self._tell_held()
+            self._held = [
+                (reason, line)
+                for reason, line in self._held
+                if reason is None or reason not in event["reason"]
+            ]
+        if event["event"] != "exception":
+            self._tell_held()
         self._bar.update(self._task, note="")
         self._show.get(event["event"], _ignore)(event)
 
@@ -116,6 +122,15 @@ class RunProgress:
         told += until.strftime("%Y-%m-%d %H:%M %Z" if whole else "%H:%M %Z")
         self._bar.update(self._task, note=told)
         _say(self._console, told)
+
+    def _exception(self, event: Event) -> None:
+        """Show what stays at a site, except in a rehearsal: an exception's own words."""
+        first, *others = event["text"].splitlines()
+        lines = [f"    site {event['site']}: {first}", *(f"    {line}" for line in others)]
+        told = "\n".join([*lines, f"    full text: {event['log']}"]).expandtabs(4)
+        self._held.append((None, told))
+        if len(self._held) == 1:  # else after the failures that it explains
+            self._tell_held()
 
     def _begin(self, description: str, total: int) -> None:
         """Show another part of the run."""

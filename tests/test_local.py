@@ -135,6 +135,15 @@ def test_a_run_goes_on_without_the_sites_that_fail_until_all_do(tmp_path):
     assert events(run.folder, "end")[-1]["state"] == "failed"
     assert any(e.get("state") == "restarted" and e["site"] == "faulty" for e in seen)
 
+    shown = [event for event in seen if event["event"] == "exception"]
+    assert [event["text"] for event in shown[:3]] == [
+        f"KeyError: '{SECRET}'",
+        f"ValueError: {SECRET}",
+        "OSError: [Errno 30] Read-only file system: 'features.npy'",
+    ], "the data are the author's own; each is shown once"
+    assert SECRET in Path(shown[1]["log"]).read_text()
+    assert [event["site"] for event in shown[:3]] == ["unreadable", "faulty", "faulty"]
+
     log = (run.folder / "logs" / "good.worker.log").read_text()
     assert log.count("data loaded") == 1, "the data is loaded once per run"
     assert SECRET in (run.folder / "logs" / "faulty.worker.log").read_text()
@@ -215,6 +224,10 @@ def test_a_model_that_cannot_be_built_is_told_before_anything_starts(tmp_path):
     assert result.exit_code == 1
     told = r"the first model could not be built: ZeroDivisionError in task\.py, line \d+ "
     assert re.search(told + r"\(tumour\.ipynb: cell 6, line 3\)", result.stderr)
+    (log,) = tmp_path.glob("results/tumours/*/logs/initial.log")
+    assert f"    ZeroDivisionError: division by zero\n    full text: {log}\n" in result.stderr
+    page = (log.parent.parent / "rounds.jsonl").read_text()
+    assert "cell 6, line 3" in page and "division by zero" not in page
 
 
 def test_weights_of_another_model_are_a_mistake_in_the_federation_file(tmp_path):

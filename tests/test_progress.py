@@ -48,6 +48,44 @@ def test_without_a_terminal_it_is_plain_lines(events):
     assert "\x1b" not in console.file.getvalue()
 
 
+def failed(event, reason):
+    """Return a round's event in which a site failed, and the exception behind that."""
+    exception = {
+        "event": "exception",
+        "site": "alder",
+        "text": "RuntimeError: two\n\tlines [of it]",
+        "log": "/results/logs/alder.worker.log",
+    }
+    return {**event, "sites": {"alder": {"ok": False, "reason": reason}}}, exception
+
+
+EXPLAINED = [
+    "    site alder: RuntimeError: two",
+    "        lines [of it]",
+    "    full text: /results/logs/alder.worker.log",
+]
+
+
+def test_an_exception_is_shown_after_the_failure_that_it_explains(events):
+    console = Console(file=io.StringIO(), width=80)
+    round_, exception = failed(next(e for e in events if e["event"] == "round"), "it broke")
+    with RunProgress(console) as shown:
+        shown.show(round_)
+        shown.show(exception)
+    lines = console.file.getvalue().splitlines()
+    assert lines == ["round 1, site alder: failed (it broke)", *EXPLAINED]
+
+
+def test_an_exception_is_shown_even_if_the_failure_is_told_as_the_runs_end(events):
+    console = Console(file=io.StringIO(), width=80)
+    round_, exception = failed(next(e for e in events if e["event"] == "round"), "it broke")
+    with RunProgress(console) as shown:
+        for event in (round_, exception):
+            shown.show(event)
+        shown.show({"event": "end", "state": "failed", "reason": "alder: it broke"})
+    assert console.file.getvalue().splitlines() == EXPLAINED
+
+
 def bars(events, clock, *, round_takes, start_takes=0.0):
     """Return what stands beside the bar after each event."""
     console = Console(file=io.StringIO(), force_terminal=True, width=80)

@@ -21,6 +21,8 @@ log = logging.getLogger("federator")
 
 # What torch says of BatchNorm and a batch of one example.
 LONE_EXAMPLE = "Expected more than 1 value per channel when training"
+FAILED = "the author's code failed"
+"""What stands in a log before an exception of the author's in full."""
 
 
 def import_task(folder: Path | None) -> ModuleType:
@@ -90,7 +92,7 @@ def telling(reason: str = "exception", part: str = "") -> Iterator[None]:
     except (Failure, KeyboardInterrupt):
         raise
     except BaseException as error:
-        log.exception("the author's code failed")
+        log.exception(FAILED)
         if LONE_EXAMPLE in str(error):
             reason = "last-batch"
         frames = traceback.extract_tb(error.__traceback__)
