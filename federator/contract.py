@@ -5,11 +5,10 @@ to the sites; the optional ``strategy`` and ``config`` with all they need go to 
 """
 
 import ast
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from federator import legacy, strategy, unfilled
+from federator import legacy, model_part, parameters, strategy, suggestions, unfilled
 from federator.errors import NotebookError, Problem, Where
 from federator.names import calls_left_behind, explain, is_supplied, place, rebound
 from federator.notebook import Notebook
@@ -24,7 +23,6 @@ from federator.signatures import (
 )
 from federator.slicing import SHORT_NAMES, Component, Program, Undefined, component, star_imports
 from federator.statements import Step, Unreadable, own_nodes
-from federator.strategy import literal
 
 _NAMES = tuple(part.name for part in PARTS)
 _AGGREGATION = ("strategy", "config")
@@ -65,15 +63,15 @@ def take_apart(notebook: Notebook) -> Parts:
     problems = sorted(dict.fromkeys(draft.problems()), key=_place_of)
     if problems:
         raise NotebookError(*problems)
-    parameters = dict(_parameters(draft.steps))
+    values = dict(parameters.read(draft.steps))
     return Parts(
         task=component(draft.task, draft.supplied(draft.task)),
         aggregation=component(draft.aggregation, draft.supplied(draft.aggregation)),
-        parameters=parameters,
+        parameters=values,
         rounds=draft.findings.rounds,
         strategy=draft.findings.name,
         warnings=tuple(sorted(dict.fromkeys(draft.warnings()), key=_place_of)),
-        cells=tuple(cell_reports(draft.program, draft.task, draft.aggregation, parameters)),
+        cells=tuple(cell_reports(draft.program, draft.task, draft.aggregation, values)),
     )
 
 
@@ -137,6 +135,10 @@ class _Draft:
         yield from self.program.notebook.warnings
         yield from self.translation.warnings
         yield from self.findings.warnings
+        train = self.program.bindings("train")
+        yield from strategy.unheard(
+            self.findings, lambda name: bool(train) and takes("train", name, train[-1])
+        )
         for cell in self.program.unreadable:
             message = f"the cell is left out: {cell.problem.message}"
             yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
@@ -153,6 +155,7 @@ class _Draft:
             message = "`load_data` asks for no folder; it is called inside the site's data folder"
             hint = "Better: def load_data(data_path): ..."
             yield Problem(message, load_data[-1].where(), hint)
+        yield from parameters.warnings(self.steps)
         yield from rebound(self.program, self.steps)
         yield from calls_left_behind(self.program, self.steps)
         imports = component(self.aggregation).imports
@@ -179,8 +182,13 @@ class _Draft:
 
     def _part_problems(self, part: Part) -> Iterator[Problem]:
         bindings = self.program.bindings(part.name)
-        if len(bindings) == 1:
-            yield from check(part, bindings[0], self.known)
+        last = bindings[-1:]
+        # `train = timed(train)` wraps what stands above.
+        if len(bindings) == 1 or (last and part.name in last[0].now):
+            if part.name == "Model":
+                yield from model_part.check(self.program, bindings[-1])
+            else:
+                yield from check(part, bindings[-1], self.known)
         elif bindings:
             yield from _twice(part.name, self.program)
         elif part.required and part.name not in self.hidden:
@@ -191,21 +199,9 @@ class _Draft:
                 return
             message = f"the notebook defines no `{part.name}`"
             where = Where(self.program.notebook.name)
-            yield Problem(message, where, f"{self._near(part.name)}Write: {part.spelling}")
-
-    def _near(self, name: str) -> str:
-        """Return a pointer to what may be meant by a missing part, with its place."""
-        known = {bound: step for step in self.program.steps for bound in step.binds}
-        near = difflib.get_close_matches(name, known, 1, 0.7)
-        if name == "Model" and not near:
-            defined = definitions(self.program.steps).values()
-            classes = (node for node in defined if isinstance(node, ast.ClassDef))
-            near = [c.name for c in classes if "Module" in map(_last_word, c.bases)][-1:]
-        return f"Is it `{near[0]}` ({place(known[near[0]])})? " if near else ""
-
-
-def _last_word(node: ast.expr) -> str:
-    return ast.unparse(node).split(".")[-1]
+            yield Problem(
+                message, where, f"{suggestions.near(self.program, part.name)}Write: {part.spelling}"
+            )
 
 
 def _place_of(problem: Problem) -> tuple[int, int]:
@@ -223,6 +219,12 @@ def _tag_problems(notebook: Notebook) -> Iterator[Problem]:
 
 def _twice(name: str, program: Program) -> Iterator[Problem]:
     bindings = program.bindings(name)
+    data = [step for step in bindings if suggestions.is_data(program, name, step)]
+    if data and len(data) < len(bindings):
+        for step in data:
+            message = f"`{name}` is data here, and a function elsewhere"
+            yield Problem(message, step.where(), f"Rename it, for example to {name}_set.")
+        return
     for other in bindings[1:]:
         message = f"`{name}` is defined in {place(bindings[0])}, and again here"
         hint = "Keep one of them; rename the other, or tag its cell `local`."
@@ -248,14 +250,3 @@ def _statement_problems(step: Step) -> Iterator[Problem]:
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
             message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"
             yield Problem(message, step.where(node), "Take what is needed out of the `if`.")
-
-
-def _parameters(steps: list[Step]) -> Iterator[tuple[str, bool | int | float | str]]:
-    for step in steps:
-        node = step.nodes[0]
-        if "parameters" not in step.cell.tags or len(step.nodes) > 1:
-            continue
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            value = literal(node.value)
-            if len(node.targets) == 1 and isinstance(value, bool | int | float | str):
-                yield node.targets[0].id, value

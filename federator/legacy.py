@@ -173,8 +173,7 @@ class _Translator(ast.NodeTransformer):
             for argument, default in _OLD_DEFAULTS.get(name, {}).items():
                 if argument not in given:
                     node.keywords.append(ast.keyword(argument, ast.Constant(default)))
-            nameless = len(node.args) > _BY_PLACE and not name.startswith("DifferentialPrivacy")
-            if nameless or any(keyword.arg is None for keyword in node.keywords):
+            if len(node.args) > _BY_PLACE or any(keyword.arg is None for keyword in node.keywords):
                 message = f"the arguments of `{name}` cannot be read from the text"
                 hint = "Write each one as name=value."
                 self._result.problems.append(Problem(message, self._step.where(node), hint))

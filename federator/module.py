@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from federator.errors import NotebookError, Problem, Where
+from federator.parameters import assigned
 from federator.slicing import Component, Statement
 from federator.sourcemap import Span
 
@@ -43,7 +44,7 @@ def write(component: Component, parameters: Mapping[str, Value], notebook: str) 
     Args:
         component: the statements, in order; imports from ``__future__`` are the first.
         parameters: the literals of the cell tagged ``parameters``. The statement that assigns
-            one becomes ``NAME = parameter("NAME", literal)``.
+            one becomes ``NAME = parameter("NAME", literal)``, and ``A = B = 3`` two of those.
         notebook: the notebook's file name, for error messages.
 
     Raises:
@@ -81,18 +82,28 @@ def _settable(source: str, waiting: dict[str, Value]) -> str:
         lines[line - 1] = lines[line - 1][:column] + text.encode() + lines[line - 1][column:]
 
     for node in reversed(ast.parse(source).body):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                pass
-            case _:
-                continue
-        if name in waiting and ast.unparse(value) == ast.unparse(ast.Constant(waiting[name])):
+        given = [(name, value) for name, value in assigned(node) if _is(value, waiting.get(name))]
+        if isinstance(node, ast.Assign) and len(node.targets) > 1:  # A = B = 3
+            names = [ast.unparse(target) for target in node.targets]
+            if [name for name, _ in given] == names and node.lineno == node.end_lineno:
+                line = lines[node.lineno - 1]
+                text = "; ".join(
+                    f'{name} = parameter("{name}", {ast.unparse(value)})' for name, value in given
+                )
+                head, tail = line[: node.col_offset], line[node.end_col_offset :]
+                lines[node.lineno - 1] = head + text.encode() + tail
+                for name in names:
+                    del waiting[name]
+            continue
+        for name, value in reversed(given):
             del waiting[name]
             insert(")", value.end_lineno, value.end_col_offset)
             insert(f'parameter("{name}", ', value.lineno, value.col_offset)
     return b"\n".join(lines).decode()
+
+
+def _is(node: ast.expr, value: Value | None) -> bool:
+    return value is not None and ast.unparse(node) == ast.unparse(ast.Constant(value))
 
 
 def _kind(source: str) -> str:

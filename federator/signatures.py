@@ -66,20 +66,18 @@ def definitions(steps: Iterable[Step]) -> Definitions:
 
 
 def check(part: Part, step: Step, known: Definitions) -> Iterator[Problem]:
-    """Yield what is wrong with the step that binds a part.
+    """Yield what is wrong with the step that binds a part other than ``Model``.
 
     Args:
         part: what is looked for.
         step: where it is bound.
-        known: what the notebook defines, to follow ``Model = Net`` and base classes.
+        known: what the notebook defines, to follow ``train = fit``.
     """
-    node = _definition(part.name, step)
+    node = definition(part.name, step)
     if isinstance(node, ast.Name):
         node = known.get(node.id, node)
     where = step.where(node)
-    if part.name == "Model":
-        yield from _check_model(node, step, known)
-    elif isinstance(node, ast.AsyncFunctionDef):
+    if isinstance(node, ast.AsyncFunctionDef):
         hint = f"Write it without async: {part.spelling}"
         yield Problem(f"`{part.name}` is an async function", where, hint)
     elif isinstance(node, ast.FunctionDef | ast.Lambda):
@@ -92,7 +90,7 @@ def check(part: Part, step: Step, known: Definitions) -> Iterator[Problem]:
 
 def takes(name: str, argument: str, step: Step) -> bool:
     """Whether a function takes an argument by name; True where that cannot be seen."""
-    node = _definition(name, step)
+    node = definition(name, step)
     if not isinstance(node, Function):
         return True
     spec = node.args
@@ -102,11 +100,11 @@ def takes(name: str, argument: str, step: Step) -> bool:
 
 def without_folder(step: Step) -> bool:
     """Whether ``load_data`` can be called without a folder, as in the template of 2022."""
-    node = _definition("load_data", step)
-    return isinstance(node, Function) and not (_required(node) or node.args.vararg)
+    node = definition("load_data", step)
+    return isinstance(node, Function) and not (required(node) or node.args.vararg)
 
 
-def _definition(name: str, step: Step) -> ast.AST:
+def definition(name: str, step: Step) -> ast.AST:
     """Return the node that binds a name: its definition, the assigned value, or the statement."""
     found: ast.AST = step.nodes[0]
     for node in own_nodes(step.nodes):
@@ -130,32 +128,6 @@ def _may_be_callable(node: ast.AST) -> bool:
     )
 
 
-def _check_model(node: ast.AST, step: Step, known: Definitions) -> Iterator[Problem]:
-    where, hint = step.where(node), f"Write: {SPELLING['Model']}"
-    if not isinstance(node, ast.ClassDef):
-        if isinstance(node, Function) or not _may_be_callable(node):
-            yield Problem("`Model` is not a class", where, hint)
-        return
-    if not node.bases:
-        yield Problem("`Model` inherits from nothing, so it has no weights", where, hint)
-    init = _initialiser(node, known)
-    needed = [*_required(init)[1:], *_required_by_name(init)] if init else []
-    if needed:
-        message = f"`Model()` needs {_listed(needed)}, but it is built without arguments"
-        fixed = ", ".join(f"{name}=..." for name in needed)
-        yield Problem(message, where, f"Give defaults: def __init__(self, {fixed})")
-
-
-def _initialiser(node: ast.ClassDef, known: Definitions) -> ast.FunctionDef | None:
-    """Return the ``__init__`` of a class, or of the notebook's class that it inherits it from."""
-    for method in node.body:
-        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
-            return method
-    base = node.bases[0] if node.bases else None
-    parent = known.get(base.id) if isinstance(base, ast.Name) and base.id != node.name else None
-    return _initialiser(parent, known) if isinstance(parent, ast.ClassDef) else None
-
-
 def _check_arguments(
     part: Part, node: ast.FunctionDef | ast.Lambda, step: Step
 ) -> Iterator[Problem]:
@@ -165,12 +137,12 @@ def _check_arguments(
     call = f"{part.name}({', '.join(part.arguments)})"
     zero_is_fine = part.name == "load_data" and not positional
     if len(positional) < given and not node.args.vararg and not zero_is_fine:
-        takes = f"takes {_listed(positional)}" if positional else "takes nothing"
+        takes = f"takes {listed(positional)}" if positional else "takes nothing"
         yield Problem(f"`{part.name}` {takes}, but is called as {call}", where, hint)
         return
-    extra = [*_required(node)[given:], *_required_by_name(node)]
+    extra = [*required(node)[given:], *required_by_name(node)]
     if extra:
-        message = f"`{part.name}` needs {_listed(extra)} too, but is called as {call}"
+        message = f"`{part.name}` needs {listed(extra)} too, but is called as {call}"
         yield Problem(message, where, "Give every further argument a default.")
     for place, name in enumerate(positional):
         if name in part.arguments and part.arguments.index(name) != place:
@@ -199,16 +171,18 @@ def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -
             yield Problem(message, step.where(statement), hint)
 
 
-def _required(node: Function) -> list[str]:
+def required(node: Function) -> list[str]:
     """Return the arguments without default that are taken by position."""
     names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
     return names[: len(names) - len(node.args.defaults)]
 
 
-def _required_by_name(node: Function) -> list[str]:
+def required_by_name(node: Function) -> list[str]:
+    """Return the arguments without default that are taken by name only."""
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     return [argument.arg for argument, default in pairs if default is None]
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Return names for a sentence."""
     return ", ".join(f"`{name}`" for name in names)

@@ -1,7 +1,7 @@
 """The ``strategy`` and ``config`` of a notebook, read from their text."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from federator.errors import Problem
@@ -10,13 +10,11 @@ from federator.statements import Step, own_nodes
 
 MODULE = "flwr.serverapp.strategy"
 
-# Flower 1.42's, without its two for XGBoost, which have no weights to fold, and without the two
-# that have the sites clip. A list, since importing Flower takes seconds; a test compares it.
+# Flower 1.42's, without its two for XGBoost, which have no weights to fold, and without those
+# for differential privacy. A list, since importing Flower takes seconds; a test compares it.
 STRATEGIES = frozenset(
     {
         "Bulyan",
-        "DifferentialPrivacyServerSideAdaptiveClipping",
-        "DifferentialPrivacyServerSideFixedClipping",
         "FedAdagrad",
         "FedAdam",
         "FedAvg",
@@ -30,7 +28,9 @@ STRATEGIES = frozenset(
         "QFedAvg",
     }
 )
-_CLIPS_AT_SITES = "DifferentialPrivacyClientSide"
+_PRIVATE = "DifferentialPrivacy"
+# What a run sends to `train` anyway, or uses itself.
+_SENT_ANYWAY = frozenset({"server-round", "proximal-mu", "proximal_mu"})
 _BY_PLACE = (
     "fraction_train",
     "fraction_evaluate",
@@ -52,11 +52,14 @@ class Findings:
         name: class name of the strategy.
         proximal: it relies on a proximal term in ``train``, as FedProx does.
         rounds: ``config["num_rounds"]`` where the text gives it.
+        sent: what its ``configure_train`` writes into the configuration that goes to the sites:
+            the step, the name (None if it cannot be read), and the node that writes it.
     """
 
     name: str = "FedAvg"
     proximal: bool = False
     rounds: int | None = None
+    sent: list[tuple[Step, str | None, ast.AST]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -69,7 +72,11 @@ def examine(program: Program, steps: list[Step]) -> Findings:
         for node in (n for top in step.nodes for n in ast.walk(top)):
             if isinstance(node, ast.ClassDef):
                 classes.add(node.name)
-                found.proximal |= any(_flowers(program, b) == "FedProx" for b in node.bases)
+                bases = [_flowers(program, base) or "" for base in node.bases]
+                found.proximal |= "FedProx" in bases
+                private = (base for base in bases if base.startswith(_PRIVATE))
+                found.problems += [unusable(base, step, node) for base in private]
+                found.sent += [(step, *entry) for entry in _entries_sent(node)]
             elif isinstance(node, ast.Call) and (name := _flowers(program, node.func)):
                 found.proximal |= name == "FedProx" or "proximal_mu" in _arguments(node)
                 if name not in STRATEGIES and name != "Strategy":
@@ -82,11 +89,58 @@ def examine(program: Program, steps: list[Step]) -> Findings:
     return found
 
 
+def unheard(found: Findings, takes: Callable[[str], bool]) -> Iterator[Problem]:
+    """Yield a warning for all that a strategy sends to the sites, and that ``train`` never gets.
+
+    Args:
+        found: what the text says about the strategy.
+        takes: whether ``train`` takes an argument of a name.
+    """
+    for step, name, node in found.sent:
+        if name is None:
+            message = "what `configure_train` writes into its configuration cannot be read here"
+            hint = "Only numbers, texts, True and False that `train` takes by name reach it."
+            yield Problem(message, step.where(node), hint)
+        elif name not in _SENT_ANYWAY and not takes(name):
+            message = (
+                f"`{name}`, which `configure_train` sends, reaches no site: `train` takes none"
+            )
+            named = name if name.isidentifier() else "name"
+            hint = f"Write: def train(net, trainloader, valloader, epochs, {named}=...): ..."
+            yield Problem(message, step.where(node), hint)
+
+
+def _entries_sent(node: ast.ClassDef) -> Iterator[tuple[str | None, ast.AST]]:
+    """Yield what a strategy's ``configure_train`` writes into a configuration, by key."""
+    methods = [
+        n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "configure_train"
+    ]
+    for inner in (n for method in methods for n in ast.walk(method)):
+        keys: list[ast.expr | None] = []
+        if isinstance(inner, ast.Subscript) and isinstance(inner.ctx, ast.Store):
+            if "config" in ast.unparse(inner.value).lower():
+                keys = [inner.slice]
+        elif isinstance(inner, ast.Call):
+            last = ast.unparse(inner.func).rsplit(".", 1)
+            record = last[-1] == "ConfigRecord"
+            if record or (last[-1] == "update" and "config" in last[0].lower()):
+                dicts = [a for a in inner.args if isinstance(a, ast.Dict)]
+                keys = [key for one in dicts for key in one.keys]
+                keys += [None for a in inner.args if not isinstance(a, ast.Dict | ast.Constant)]
+        for key in keys:
+            name = literal(key)
+            yield (name if isinstance(name, str) else None), inner
+
+
 def unusable(name: str, step: Step, node: ast.AST) -> Problem:
     """Return the error for a class that is none of ``STRATEGIES``, listing those."""
-    if name.startswith(_CLIPS_AT_SITES):
-        message = f"`{name}` needs sites that clip, which these do not: it would protect nobody"
-        return Problem(message, step.where(node), f"Use {name.replace('Client', 'Server')}.")
+    if name.startswith(_PRIVATE):
+        message = (
+            f"`{name}` would protect less than it says: its noise is made for a mean in which "
+            "all sites count the same, and here each counts by its examples"
+        )
+        hint = "Use a strategy without it; train with record-level privacy, such as Opacus's."
+        return Problem(message, step.where(node), hint)
     message = f"Flower has no strategy `{name}` for models with weights"
     hint = f"Available in {MODULE}: {', '.join(sorted(STRATEGIES))}."
     return Problem(message, step.where(node), hint)

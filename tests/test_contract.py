@@ -37,7 +37,7 @@ def test_literals_of_the_tagged_cell_are_parameters_if_they_are_needed():
         parameters=added,
         extra="def predict(net, loader, *, s=SHAPE, l=LAST):\n    return 1, 2",
     )
-    assert dict(made.parameters) == {"RATE": -0.5}
+    assert dict(made.parameters) == {"RATE": -0.5, "WIDTH": 3, "NAME": "a", "LAST": True}
     assert dict(parts().parameters) == {"WIDTH": 8, "RATE": 0.01}
 
 
@@ -156,7 +156,7 @@ def test_short_names_are_supplied_where_they_are_used():
             "    Nothing that is needed seems to be in it.",
         ),
         (
-            {"parameters": "WIDTH = [8]\nRATE = 0.1", "extra": "WIDTH.scramble()\nRATE.real"},
+            {"plot": "WIDTH = [8]", "parameters": "RATE = 0.1", "extra": "WIDTH.mix()\nRATE.real"},
             "cell 10, line 1: this call stays behind, though `WIDTH` goes in\n"
             "    If it changes something that is needed, tag the cell `federate`.",
         ),

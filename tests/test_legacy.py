@@ -3,7 +3,6 @@ import pytest
 from filled import filled, parts, problems, warnings
 
 OLD = "import flwr as fl\nimport flwr.server.strategy as fs\n"
-PRIVATE = "DifferentialPrivacyServerSideFixedClipping"
 
 
 def translated(strategy):
@@ -34,10 +33,6 @@ def translated(strategy):
             "min_evaluate_nodes=1, min_available_nodes=1)",
         ),
         ("fs.FedAvg(fraction_fit=1) or 1", "fs.FedAvg(fraction_train=1) or 1"),
-        (
-            f"fs.{PRIVATE}(fs.FedAvg(fraction_fit=1), 0.1, 1.0, 3)",
-            f"fs.{PRIVATE}(fs.FedAvg(fraction_train=1), 0.1, 1.0, 3)",
-        ),
     ],
 )  # fmt: skip
 def test_the_old_spelling_becomes_the_new_one(old, new):

@@ -34,17 +34,17 @@ CASES = {
     ),
     "train as a function and as data": (
         {"extra": "train, val = [1], [2]"},
-        "cell 10, line 1: `train` is defined in cell 7, line 1, and again here",
+        "cell 10, line 1: `train` is data here, and a function elsewhere\n"
+        "    Rename it, for example to train_set.",
     ),
     "strategy twice": (
         {"extra": STRATEGY.replace("config", "more")},
         "cell 10, line 3: `strategy` is defined in cell 9, line 3, and again here",
     ),
-    "Model is a function": (
-        {"model": "def Model():\n    return nn.Linear(4, 2)"},
-        "cell 6, line 1: `Model` is not a class\n    Write: class Model(nn.Module)",
+    "Model is a number": (
+        {"model": "Model = 3"},
+        "cell 6, line 1: `Model` is neither a class nor a function\n    Write: class Model(nn.Mod",
     ),
-    "Model is a number": ({"model": "Model = 3"}, "cell 6, line 1: `Model` is not a class"),
     "Model inherits from nothing": (
         {"model": "class Model:\n    pass"},
         "cell 6, line 1: `Model` inherits from nothing, so it has no weights",

@@ -13,8 +13,8 @@ def test_the_list_of_strategies_is_flowers():
     theirs = fl.serverapp.strategy
     made = {name for name in theirs.__all__ if issubclass(getattr(theirs, name), theirs.Strategy)}
     for_trees = {"FedXgbBagging", "FedXgbCyclic"}
-    by_sites = {name for name in made if name.startswith("DifferentialPrivacyClientSide")}
-    assert made - {"Strategy"} - for_trees - by_sites == STRATEGIES
+    private = {name for name in made if name.startswith("DifferentialPrivacy")}
+    assert made - {"Strategy"} - for_trees - private == STRATEGIES
 
 
 def test_the_first_arguments_are_flowers():
@@ -37,10 +37,6 @@ def test_the_first_arguments_are_flowers():
         ("chosen = fs.FedMedian()\nstrategy = chosen", "FedMedian"),
         ("strategy: fs.Strategy = fs.FedAvgM()", "FedAvgM"),
         ("class Mine(fs.FedAvg):\n    pass\nstrategy = Mine()", "Mine"),
-        (
-            "strategy = fs.DifferentialPrivacyServerSideFixedClipping(fs.FedAvg(), 0.1, 1.0, 3)",
-            "DifferentialPrivacyServerSideFixedClipping",
-        ),
         ("settings = {}\nstrategy = fs.FedAvg(**settings)", "FedAvg"),
         ("strategy = fs.FedAvg()\nstrategy.min_train_nodes = 3", "FedAvg"),
     ],
@@ -111,12 +107,6 @@ def test_a_proximal_strategy_needs_a_train_that_takes_it():
             "strategy = fs.FedAvg(1.0, -0.5)",
             "cell 9, line 3: `fraction_evaluate` is -0.5; a fraction of the sites lies between",
         ),
-        (
-            "strategy = fs.DifferentialPrivacyClientSideFixedClipping(fs.FedAvg(), 0.1, 1.0, 3)",
-            "cell 9, line 3: `DifferentialPrivacyClientSideFixedClipping` needs sites that clip, "
-            "which these do not: it would protect nobody\n"
-            "    Use DifferentialPrivacyServerSideFixedClipping.",
-        ),
         ("strategy = fs.FedAvg(min_train_nodes=-1)", "cell 9, line 3: `min_train_nodes` is -1"),
     ],
 )
@@ -132,3 +122,54 @@ def test_contradictory_numbers_are_told():
         "cell 9, line 3: `min_evaluate_nodes` is 4, but `min_available_nodes` only 3\n"
         "    How many sites a round needs is min_sites: in the federation file."
     ]
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "strategy = fs.DifferentialPrivacyServerSideFixedClipping(fs.FedAvg(), 0.1, 1.0, 3)",
+        "strategy = fs.DifferentialPrivacyServerSideAdaptiveClipping(fs.FedAvg(), 0.1, 3)",
+        "strategy = fs.DifferentialPrivacyClientSideFixedClipping(fs.FedAvg(), 0.1, 1.0, 3)",
+        "class Mine(fs.DifferentialPrivacyServerSideFixedClipping): pass\nstrategy = Mine(1)",
+    ],
+)
+def test_flowers_differential_privacy_is_refused_with_the_reason(strategy):
+    [told] = problems(filled(strategy=NEW + strategy))
+    assert told.startswith("cell 9, line 3: `DifferentialPrivacy")
+    assert (
+        "would protect less than it says: its noise is made for a mean in which all sites" in told
+    )
+    assert "Opacus" in told
+
+
+CONFIGURES = """\
+class Mine(fs.FedAvg):
+    def configure_train(self, server_round, arrays, config, grid):
+        {}
+        return super().configure_train(server_round, arrays, config, grid)
+strategy = Mine()"""
+UNHEARD = "which `configure_train` sends, reaches no site: `train` takes none"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("config['lr'] = 0.1", [f"cell 9, line 4: `lr`, {UNHEARD}"]),
+        (
+            "config.update({'lr': 1, 'mu': 2})",
+            [f"cell 9, line 4: `{n}`, {UNHEARD}" for n in ("lr", "mu")],
+        ),
+        ("config = ConfigRecord({'lr': 0.1})", [f"cell 9, line 4: `lr`, {UNHEARD}"]),
+        ("config[str(server_round)] = 1", ["cell 9, line 4: what `configure_train` writes into"]),
+        ("config['rate'] = 0.1", []),
+        ("config['server-round'] = server_round", []),
+        ("print(config)", []),
+    ],
+)
+def test_what_a_strategy_sends_and_train_does_not_take_is_told(written, told):
+    strategy = "import flwr.serverapp.strategy as fs; from flwr.app import ConfigRecord\n"
+    strategy += CONFIGURES.format(written)
+    train = PROXIMAL_TRAIN.replace("proximal_mu", "rate")
+    found = warnings(strategy=strategy, train=train)
+    assert len(found) == len(told)
+    assert all(map(str.startswith, found, told))
