@@ -198,7 +198,9 @@ def main(arguments: list[str] | None = None) -> int:
         log.warning("this machine does not let a folder be made read-only: not the data, either")
     settle()
     try:
-        serve(Worker(options.app.resolve(), data, options.site), connect(options.socket, 60))
+        channel = connect(options.socket, 60)
+        log.info("connected to the link")
+        serve(Worker(options.app.resolve(), data, options.site), channel)
     except (HandoverError, WeightsError) as error:
         log.info("ended: %s", error)
     return _LINK_GONE

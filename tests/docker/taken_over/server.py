@@ -25,8 +25,11 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
 
             def again(messages):
                 messages, copies = list(messages), []
-                push(messages)
-                time.sleep(3)  # until each is followed
+                waited_for = list(push(messages))
+                while waited_for:  # until each is followed
+                    heard = {m.metadata.reply_to_message_id for m in grid.pull_messages(waited_for)}
+                    waited_for = [one for one in waited_for if one not in heard]
+                    time.sleep(0.1)
                 for m in messages:
                     about = m.metadata
                     to = (about.dst_node_id, about.message_type)
