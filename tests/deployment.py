@@ -25,12 +25,13 @@ from federator.processes import Processes
 from federator.provision import provision
 from federator.runtime import keys
 from federator.runtime.campaign import Premises
-from federator.runtime.control import environment, program
+from federator.runtime.control import environment
 from federator.runtime.flower import app_hash
 from federator.runtime.parcels import STEPS
 from federator.templates import Templates
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+STOP = 900.0  # seconds after which what never comes ends the test; no machine is that slow
 RUNTIME = [sys.executable, "-m", "federator.runtime"]
 
 
@@ -103,7 +104,7 @@ class Deployment:
         """Start the SuperLink, as the server's compose file does."""
         self.start(
             "superlink",
-            program("flower-superlink"),
+            *(*RUNTIME, "superlink"),
             *("--host", "127.0.0.1", "--port", str(self.inner)),
             *("--ssl-certfile", self.keys / "superlink.crt"),
             *("--ssl-keyfile", self.keys / "superlink.key"),
@@ -188,10 +189,10 @@ class Deployment:
         context = ssl.create_default_context(cafile=self.ca)
         return httpx.Client(base_url=f"https://{self.address}", verify=context, trust_env=False)
 
-    def wait_for(self, log: str, text: str, times: int = 1, seconds: float = 180) -> str:
+    def wait_for(self, log: str, text: str, times: int = 1) -> str:
         """Wait until a part has said something so many times; return all it said."""
         path = self.processes.logs / f"{log}.log"
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + STOP
         while time.monotonic() < deadline:
             if path.exists() and (said := path.read_text()).count(text) >= times:
                 return said
@@ -200,7 +201,7 @@ class Deployment:
 
     def wait_for_health(self) -> None:
         """Wait until the SuperLink answers through the gateway."""
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + STOP
         with self.client() as client:
             while time.monotonic() < deadline:
                 try:

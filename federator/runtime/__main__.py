@@ -13,6 +13,7 @@ _COMMANDS = {
     "doctor": ("doctor", "look for what is in the way at this site"),
     "review": ("review", "show what a new site file changes"),
     "initial": ("initial", "write the first model"),
+    "superlink": ("superlink", "Flower's SuperLink, with the database that it had before"),
     "serve": ("serve", "the server: admit the sites and run what is asked for"),
     "rounds": ("", "start rounds in the running server"),
 }
@@ -21,7 +22,7 @@ _COMMANDS = {
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     if not arguments or arguments[0] not in _COMMANDS:
-        known = "".join(f"  {name:8} {what}\n" for name, (_, what) in _COMMANDS.items())
+        known = "".join(f"  {name:9} {what}\n" for name, (_, what) in _COMMANDS.items())
         asked_for_help = arguments in (["--help"], ["-h"])
         print(f"usage: python -m federator.runtime COMMAND …\n\n{known}", end="",
               file=sys.stdout if asked_for_help else sys.stderr)  # fmt: skip
