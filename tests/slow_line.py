@@ -30,6 +30,7 @@ class Line:
     Attributes:
         prefix: what a command must begin with to run at the far end.
         lost: how many packets were dropped.
+        stands: while it is set, nothing gets through.
     """
 
     def __init__(self, mbit: float, delay: float, loss: float) -> None:
@@ -38,6 +39,7 @@ class Line:
         self.lost = 0
         self._rate, self._delay, self._loss = mbit * 1e6 / 8, delay, loss
         self._random, self._over = random.Random(0), threading.Event()
+        self.stands = threading.Event()
         self._fds = [_tun(f"near{os.getpid()}"), _tun(f"far{os.getpid()}")]
         near, far = f"near{os.getpid()}", f"far{os.getpid()}"
         for command in (
@@ -75,6 +77,9 @@ class Line:
                     continue
                 free[source] = max(free[source], now) + len(packet) / self._rate
                 waiting[source].append((free[source] + self._delay, packet))
+            if self.stands.is_set():
+                time.sleep(0.01)
+                continue
             for source, target in zip(self._fds, reversed(self._fds), strict=True):
                 while waiting[source] and waiting[source][0][0] <= now:
                     os.write(target, waiting[source].popleft()[1])

@@ -1,7 +1,6 @@
 """The images, built by the real engine, pushed to a real registry, and pulled back by digest."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +22,16 @@ SECRET = "correct-horse-battery"
 
 @dataclass(frozen=True)
 class Published:
-    """A federation of the small notebook whose images were pushed, and where it can be changed."""
+    """A federation of the small notebook whose images were pushed, and where it can be changed.
+
+    Attributes:
+        noted: what the build noted of them.
+    """
 
     root: Path
     settings: str
     images: Images
+    noted: dict[str, str]
 
     def converted(self, train: str = TRAIN) -> tuple[Federation, Components]:
         federation = federate(self.root, self.settings, cells(train=train))
@@ -41,10 +45,9 @@ def published(registry, build_settings, tmp_path_factory):
     pip_config = root / "pip.conf"
     pip_config.write_text(f"[global]\n# {SECRET}\n")
     federation = federate(root, settings)
-    started = time.monotonic()
     made = build(federation, convert(federation, root / "build"), True, pip_config)
-    print(f"cold build and push: {time.monotonic() - started:.1f} s")
-    return Published(root, settings, made)
+    noted = json.loads((root / "build/tumours/images.json").read_text())
+    return Published(root, settings, made, noted)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +74,9 @@ def run(engine, image, *command, user="10001:10001"):
 
 
 def test_digests_are_noted(published, registry):
-    written = json.loads((published.root / "build/tumours/images.json").read_text())
-    assert written == {name: str(image) for name, image in published.images.by_name().items()}
-    for image in written.values():
+    images = published.images.by_name()
+    assert published.noted == {name: str(image) for name, image in images.items()}
+    for image in published.noted.values():
         assert image.startswith(f"{registry.host}/acme/")
         assert registry.blob(image.partition("@")[2]).is_file()
     (client, server) = published.images.warnings  # as anybody can pull from this registry
@@ -82,10 +85,8 @@ def test_digests_are_noted(published, registry):
 
 
 def test_a_second_build_builds_and_pushes_nothing(published, registry, capfd):
-    before, started = blobs(registry), time.monotonic()
+    before = blobs(registry)
     again = build(*published.converted(), True)
-    print(f"second build: {time.monotonic() - started:.1f} s")
-    assert time.monotonic() - started < 10
     assert again.by_name() == published.images.by_name()
     assert again.warnings == ()
     assert blobs(registry) == before
@@ -202,16 +203,14 @@ def test_no_login_stays_in_a_layer(engine, pulled, tmp_path):
 
 @pytest.mark.usefixtures("pulled")  # so that nothing but the registry knows the layers below
 def test_a_changed_train_pushes_kilobytes(published, registry):
-    before, started = blobs(registry), time.monotonic()
+    before = blobs(registry)
     changed = build(*published.converted(f"{TRAIN}\n    return None"), True)
-    seconds = time.monotonic() - started
     new = {digest: size for digest, size in blobs(registry).items() if digest not in before}
-    print(f"changed train: {seconds:.1f} s, {sum(new.values()) / 1000:.1f} kB uploaded")
+    print(f"changed train: {sum(new.values()) / 1000:.1f} kB uploaded")
     assert changed.link == published.images.link
     assert changed.client != published.images.client
     assert sum(new.values()) < 200_000
     assert max(new.values()) < 20_000  # of the layers, only that with the code
-    assert seconds < 30
 
 
 def test_a_missing_login_is_told_before_anything_is_built(registry_with_login, tmp_path, capfd):
