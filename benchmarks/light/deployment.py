@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.light import model
 from benchmarks.light.memory import Side, families
+from federator.runtime.buffers import write_buffers
 from federator.runtime.weights import save
 
 HERE = Path(__file__).parent
@@ -35,7 +36,9 @@ def server(root: Path, names: Sequence[str], megabytes: int) -> Iterator[Deploym
     """Run a server with its gateway, for a model of such a size; no site is running."""
     deadlines = "deadlines: {join: 30m, round: 1h}\n"
     with deploy(root, list(names), deadlines, strategy=_STRATEGY) as deployed:
-        save(deployed.premises.runs / "initial.safetensors", model.build(megabytes))
+        first = deployed.premises.runs / "initial.safetensors"
+        write_buffers(first, ())
+        save(first, model.build(megabytes))
         yield deployed
 
 

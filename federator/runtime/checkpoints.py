@@ -8,13 +8,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from federator.runtime.buffers import Buffers, read_buffers, write_buffers
 from federator.runtime.parcels import Table
 from federator.runtime.weightfile import Draft, WeightFile
 from federator.runtime.weights import Tensor, Weights, save, whole
@@ -54,8 +55,9 @@ class RunFolder:
         save(self._weights(round_number), weights)
         return self.load(round_number)
 
-    def begin(self, first: WeightFile) -> Checkpoint:
-        """Keep the first model."""
+    def begin(self, first: WeightFile, buffers: Buffers) -> Checkpoint:
+        """Keep the first model, and which of its tensors are no parameters."""
+        write_buffers(self._weights(0), buffers)
         with whole(self._weights(0)) as out:
             first.pour(out)
         return self.load(0)
@@ -83,6 +85,14 @@ class RunFolder:
         state = path.with_suffix(".state.safetensors")
         found = WeightFile(state) if state.exists() else None
         return Checkpoint(round_number, WeightFile(path, table=table), found)
+
+    def buffers(self, tensors: Collection[str]) -> Buffers:
+        """Return which of the model's tensors are no parameters.
+
+        Raises:
+            RunError: if the run does not know.
+        """
+        return read_buffers(self._weights(0), tensors)
 
     def last(self) -> Checkpoint | None:
         """Return the newest checkpoint, if any."""

@@ -3,13 +3,14 @@
 These are the plain strategies of Flower in the same arithmetic (tested against Flower's own
 classes), with two differences: updates, models and what the strategy remembers stay on disk but
 for the block that is being folded, so that memory depends neither on the number of sites nor on
-the size of the model; and integer tensors (BatchNorm's ``num_batches_tracked``) keep their type,
-as the rounded mean. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et
-al. 2021 (FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al.
-2020 (FedProx: its term is the sites' to add; its fold is FedAvg's).
+the size of the model; and buffers (buffers.py: BatchNorm's statistics) get the mean weighted by
+examples, whatever the strategy does with parameters; integer ones are rounded, and keep their
+type. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021
+(FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020
+(FedProx: its term is the sites' to add; its fold is FedAvg's).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,7 @@ def fold(
     updates: Sequence[WeightFile],
     examples: Sequence[int],
     folder: RunFolder,
+    buffers: Collection[str],
     hashed: bool = True,
 ) -> Checkpoint:
     """Make the next global model, and keep it with what the strategy remembers.
@@ -80,6 +82,7 @@ def fold(
         updates: one per site, with the model's tensors, in the order of the sites' names.
         examples: number of training examples of each.
         folder: where results go.
+        buffers: names of the tensors that are no parameters.
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
     """
     shares = [count / sum(examples) for count in examples]
@@ -88,11 +91,11 @@ def fold(
     state = {
         f"{moment}/{name}": Tensor("float32", tensor.shape)
         for name, tensor in tensors.items()
-        if tensor.is_float
+        if tensor.is_float and name not in buffers
         for moment in moments(strategy)
     }
     with folder.drafts(number, tensors, state) as (model, kept):
-        each = _Fold(strategy, number, before, updates, shares, model, kept)
+        each = _Fold(strategy, number, before, updates, shares, buffers, model, kept)
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
@@ -111,14 +114,16 @@ class _Fold:
     before: Checkpoint
     updates: Sequence[WeightFile]
     shares: Sequence[float]
+    buffers: Collection[str]
     model: Draft
     kept: Draft
 
     def block(self, block: Block) -> None:
         """Fold one block of the model."""
-        combine = _MIDDLES.get(type(self.strategy), _mean)
+        kind = None if block.name in self.buffers else type(self.strategy)
+        combine = _MIDDLES.get(kind, _mean)
         combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)
-        step = _STEPS.get(type(self.strategy))
+        step = _STEPS.get(kind)
         if not self.before.weights.tensors[block.name].is_float:
             combined = np.rint(combined)
         elif step is not None:
@@ -188,11 +193,11 @@ def _trimmed(strategy: strategies.FedAvg, updates: Updates, shares: Sequence[flo
     return np.asarray(ordered.mean(axis=0, dtype=np.float64))
 
 
-_MIDDLES: dict[type, Callable[[strategies.FedAvg, Updates, Sequence[float]], Floats]] = {
+_MIDDLES: dict[type | None, Callable[[strategies.FedAvg, Updates, Sequence[float]], Floats]] = {
     strategies.FedMedian: _median,
     strategies.FedTrimmedAvg: _trimmed,
 }
-_STEPS: dict[type, Callable[[_Fold, Block, Floats, Floats], Floats]] = {
+_STEPS: dict[type | None, Callable[[_Fold, Block, Floats, Floats], Floats]] = {
     strategies.FedAvgM: _Fold.momentum,
     strategies.FedAdam: _Fold.adaptive,
     strategies.FedYogi: _Fold.adaptive,

@@ -1,6 +1,7 @@
 """The first global model, made once on the coordinator's machine: never at a site.
 
-``python -m federator.runtime.initial`` writes it as safetensors, from the author's ``Model()``
+``python -m federator.runtime.initial`` writes it as safetensors, with the names of the tensors
+that are no parameters beside it (buffers.py), from the author's ``Model()``
 (which may fetch pretrained weights here, where there is a network), or from a file of the
 author's own, whose tensors must then be those of ``Model()``.
 """
@@ -8,8 +9,10 @@ author's own, whose tensors must then be those of ``Model()``.
 import logging
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from federator.runtime.authored import import_task, seed_all, telling
+from federator.runtime.buffers import Buffers, find_buffers, write_buffers
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
@@ -28,8 +31,15 @@ from federator.runtime.weights import (
 from federator.runtime.worker import app_config
 
 
-def build(folder: Path | None, seed: int) -> Weights:
-    """Return the weights of the author's ``Model()``, built from a seed; frozen ones first.
+class First(NamedTuple):
+    """The first model: its weights, and which of them are no parameters."""
+
+    weights: Weights
+    buffers: Buffers
+
+
+def build(folder: Path | None, seed: int) -> First:
+    """Return the author's ``Model()``, built from a seed; frozen weights first.
 
     Raises:
         Failure: if the author's code fails.
@@ -45,7 +55,8 @@ def build(folder: Path | None, seed: int) -> Weights:
         weights = take(net)
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     # Side by side, so that the parts that they fill need not travel again (parcels.py).
-    return {name: weights[name] for name in sorted(weights, key=lambda name: name not in frozen)}
+    order = sorted(weights, key=lambda name: name not in frozen)
+    return First({name: weights[name] for name in order}, find_buffers(net))
 
 
 def read(path: Path) -> Weights:
@@ -78,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = app_config(options.app)
     choose(config)
     try:
-        weights = build(options.app.resolve(), int(config["seed"]))
+        weights, buffers = build(options.app.resolve(), int(config["seed"]))
         if options.source is not None:
             given = read(options.source)
             require_same(describe(given), describe(weights))
@@ -93,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(size(weights))
     else:
         options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_buffers(options.out, buffers)
         save(options.out, weights)
     return 0
 

@@ -10,13 +10,14 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from federator.runtime.encoding import ENCODINGS, EXACT
+from federator.runtime.parameters import Setting
 from federator.runtime.parcels import is_capability
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 
@@ -25,6 +26,11 @@ FEDERATION = "federation"
 MOST_TEXT = 2**16
 """The most characters that an instruction takes."""
 _MOST = 2**53
+
+
+MOST_SETTINGS = 32
+"""How many settings of a strategy's own an instruction may carry."""
+_NAME, _LETTERS = 64, 200  # characters of a setting's
 
 
 class InstructionError(ValueError):
@@ -50,6 +56,7 @@ class Instruction:
         proximal_mu: weight of FedProx's proximal term, 0 for none.
         encoding: how weights travel, there and back; one of those in encoding.py.
         sites: to how many sites the server speaks; the more, the more seldom each should ask it.
+        settings: what the strategy writes for ``train``, by the name of a parameter of that.
         bell: the capability of the bell (bell.py) that says when to; empty for none.
     """
 
@@ -63,6 +70,7 @@ class Instruction:
     proximal_mu: float = 0.0
     encoding: str = EXACT
     sites: int = 1
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     bell: str = ""
 
     def write(self) -> str:
@@ -81,8 +89,8 @@ class Instruction:
             if not isinstance(found, dict):
                 raise ValueError("not a mapping")
             instruction = Instruction(**{**found, "sets": _names(found["sets"])})
-            for field in fields(instruction):
-                _require_form(field.name, field.type, getattr(instruction, field.name))
+            for each in fields(instruction):
+                _require_form(each.name, each.type, getattr(instruction, each.name))
         except MALFORMED as error:
             what = printable(f"{type(error).__name__}: {error}", 100)
             raise InstructionError(f"not an instruction: {what}") from None
@@ -91,6 +99,8 @@ class Instruction:
             raise InstructionError(f"unknown instruction {printable(instruction.kind, 40)!r}")
         if instruction.encoding not in ENCODINGS:
             raise InstructionError(f"unknown encoding {printable(instruction.encoding, 40)!r}")
+        if not _are_settings(instruction.settings):
+            raise InstructionError("not settings for train")
         if instruction.bell and not is_capability(instruction.bell):
             raise InstructionError("not a bell's name")
         if instruction.expires < time.time():
@@ -116,6 +126,25 @@ def _require_form(name: str, kind: object, value: object) -> None:
         good = True
     if not good:
         raise ValueError(name)
+
+
+def is_setting(name: object, value: object) -> bool:
+    """Tell whether an entry of a strategy's may travel: an identifier, and a plain short value."""
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > _NAME:
+        return False
+    if isinstance(value, str):
+        return len(value) <= _LETTERS
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**63  # bool, too
+
+
+def _are_settings(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MOST_SETTINGS
+        and all(is_setting(*entry) for entry in value.items())
+    )
 
 
 def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 from federator.errors import RunError
+from federator.runtime.buffers import Buffers
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Conversation
 from federator.runtime.disk import require_space
@@ -61,6 +62,7 @@ class Server:
         plan: the run's.
         strategy: the author's.
         folder: where results go.
+        buffers: names of the model's tensors that are no parameters.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class Server:
         plan: Plan,
         strategy: Strategy,
         folder: RunFolder,
+        buffers: Buffers,
     ) -> None:
         self.conversation, self.settings, self.plan = conversation, settings, plan
-        self.strategy, self.folder = strategy, folder
+        self.strategy, self.folder, self.buffers = strategy, folder, buffers
         self.record = Record(folder, settings.source_map)
 
     # -- the run ----------------------------------------------------------------------------
@@ -85,11 +88,11 @@ class Server:
         """
         self._join()
         if start.round == 0:
-            start = self.folder.begin(start.weights)
+            start = self.folder.begin(start.weights, self.buffers)
         last = self._rounds(start)
         chosen = self._choose(last)
         if chosen.round != last.round:
-            self._test(FEDERATION, chosen, ("test",))
+            self.test(FEDERATION, chosen, ("test",))
         if self.settings.baselines:
             self._baselines(last.round)
         return chosen
@@ -104,7 +107,7 @@ class Server:
 
             start = run_strategy(self, self.strategy, start)
         sets = ("val", "test") if self.plan.select == "last" else ("val",)
-        self._test(FEDERATION, start, sets)
+        self.test(FEDERATION, start, sets)
         return start
 
     def _round(self, number: int, before: Checkpoint) -> Checkpoint:
@@ -112,8 +115,14 @@ class Server:
         started = time.monotonic()
         self.welcome()
         deadline = time.time() + self.settings.round_deadline
-        order = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
-        answers = self.deliver(number, dict.fromkeys(self._sample(number), order), deadline)
+        train = Order(self.instruction("train", number, deadline, sets=("val",)), before.weights)
+        # It travels as for those who train, so that all validate the same model.
+        instruction = self.instruction(
+            "evaluate", number, deadline, sets=("val",), encoding=self.settings.encoding
+        )
+        validate, trains = Order(instruction, before.weights), self._sample(number)
+        orders = {site: train if site in trains else validate for site in self.conversation.nodes}
+        answers = self.deliver(number, orders)
         done = [answer for answer in answers.values() if answer.weights is not None]
         checkpoint = fold(
             self.strategy,
@@ -122,40 +131,46 @@ class Server:
             [answer.weights for answer in done if answer.weights is not None],
             [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
             self.folder,
+            self.buffers,
             hashed=self.settings.encoding == EXACT,
         )
         before.weights.leave_memory()
-        self.record.write_round(FEDERATION, number, answers, time.monotonic() - started)
+        told = {site: answer for site, answer in answers.items() if site in trains}
+        self.record.write_round(FEDERATION, number, told, time.monotonic() - started)
         self.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
         return checkpoint
 
-    def ask(self, orders: Mapping[str, Order], deadline: float) -> dict[str, Answer]:
+    def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
+        deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
         answers = self.conversation.ask(orders, deadline, self.record.write_site)
         self.record.warn(answers)
         return answers
 
-    def deliver(
-        self, number: int, orders: Mapping[str, Order], deadline: float
-    ) -> dict[str, Answer]:
-        """Have sites train; return their answers if enough of them delivered.
+    def deliver(self, number: int, orders: Mapping[str, Order]) -> dict[str, Answer]:
+        """Have sites train, or only validate; return all answers if enough updates came.
 
         Raises:
             RunError: if fewer than the quorum did, with each site's reason.
         """
         self._require_space(orders)
-        answers = self.ask(orders, deadline)
-        delivered = sum(answer.failure is None for answer in answers.values())
-        needed = max(1, min(self.settings.quorum, len(orders)))
+        answers = self.ask(orders)
+        trained = {
+            site: answer
+            for site, answer in answers.items()
+            if orders[site].instruction.kind == "train"
+        }
+        delivered = sum(answer.failure is None for answer in trained.values())
+        needed = max(1, min(self.settings.quorum, len(trained)))
         if delivered < needed:
-            self.record.write_round(FEDERATION, number, answers, 0.0)
+            self.record.write_round(FEDERATION, number, trained, 0.0)
             reasons = "; ".join(
                 f"{site}: {self.record.explain(answer.failure)}"
-                for site, answer in answers.items()
+                for site, answer in trained.items()
                 if answer.failure is not None
             )
             raise RunError(
-                f"round {number}: {delivered} of {len(orders)} sites delivered an update, "
+                f"round {number}: {delivered} of {len(trained)} sites delivered an update, "
                 f"{needed} needed ({reasons})"
             )
         return answers
@@ -196,12 +211,12 @@ class Server:
 
     # -- testing ----------------------------------------------------------------------------
 
-    def _test(self, model: str, checkpoint: Checkpoint, sets: tuple[str, ...]) -> None:
+    def test(self, model: str, checkpoint: Checkpoint, sets: tuple[str, ...]) -> None:
         """Evaluate a model on the sites' validation or test sets."""
         deadline = time.time() + self.settings.round_deadline
         instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
         order = Order(instruction, checkpoint.weights)
-        answers = self.ask(dict.fromkeys(self.conversation.nodes, order), deadline)
+        answers = self.ask(dict.fromkeys(self.conversation.nodes, order))
         if "val" in sets:
             own = answers if model == FEDERATION else {model: answers[model]}
             self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
@@ -221,7 +236,7 @@ class Server:
         best = min(losses, key=lambda number: (losses[number], -number), default=last.round)
         chosen = last if best == last.round else self.folder.load(best)
         if chosen.round == last.round:
-            self._test(FEDERATION, last, ("test",))
+            self.test(FEDERATION, last, ("test",))
         return chosen
 
     def _baselines(self, rounds: int) -> None:
@@ -241,7 +256,7 @@ class Server:
                 if site in self.conversation.nodes
             }
             self._require_space(orders)
-            for site, answer in self.ask(orders, deadline).items():
+            for site, answer in self.ask(orders).items():
                 taken = time.monotonic() - started
                 self.record.write_round(site, number, {site: answer}, taken)
                 self.record.write_evaluation("validation", site, number - 1, {site: answer}, "val")
@@ -252,7 +267,7 @@ class Server:
         for site, weights in models.items():
             if site not in self.conversation.nodes:
                 continue
-            self._test(site, Checkpoint(rounds, weights), ("val", "test"))
+            self.test(site, Checkpoint(rounds, weights), ("val", "test"))
 
     # -- pieces -----------------------------------------------------------------------------
 
@@ -266,8 +281,7 @@ class Server:
         encoding: str = EXACT,
     ) -> Instruction:
         """Return an instruction of this run; what trains travels in the run's encoding anyway."""
-        inner = getattr(self.strategy, "strategy", self.strategy)  # of differential privacy
-        if kind == "train" and isinstance(inner, QFedAvg):
+        if kind == "train" and isinstance(self.strategy, QFedAvg):
             sets = (*sets, "train")  # it weighs the sites by this loss
         return Instruction(
             kind,  # type: ignore[arg-type]
@@ -277,7 +291,7 @@ class Server:
             self.plan.epochs if kind == "train" else 0,
             self.plan.seed,
             sets,
-            float(getattr(inner, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
+            float(getattr(self.strategy, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
             self.settings.encoding if kind == "train" else encoding,
             max(1, len(self.conversation.nodes or self.settings.sites)),
         )
@@ -290,7 +304,8 @@ class Server:
         """
         files = [order.weights for order in orders.values() if order.weights is not None]
         sent = sum({file: file.size for file in files}.values())
-        received = sum(file.size for file in files)
+        trained = [order for order in orders.values() if order.instruction.kind == "train"]
+        received = sum(order.weights.size for order in trained if order.weights is not None)
         if self.settings.encoding != EXACT:
             received *= 2  # as they come, and in the model's own types
         kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))

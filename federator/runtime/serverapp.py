@@ -18,12 +18,14 @@ from flwr.serverapp import Grid, ServerApp
 import federator
 from federator import sourcemap
 from federator.errors import RunError
+from federator.runtime.buffers import Buffers, read_buffers
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Conversation
 from federator.runtime.exchange import Exchange
 from federator.runtime.flower import quicken_grid
 from federator.runtime.options import begin_log
 from federator.runtime.parameters import choose
+from federator.runtime.privacy import refuse_private
 from federator.runtime.rounds import Plan, Server
 from federator.runtime.settings import ServerSettings
 from federator.runtime.store import STORE, Store
@@ -73,9 +75,15 @@ def _run(
     plan = Plan.of(context.run_config)
     choose(context.run_config)
     strategy = importlib.import_module(module).strategy
+    refuse_private(strategy)
     shared = settings.store
     store = Store(Path(shared) if shared else folder.path / STORE)
-    start = folder.last() or Checkpoint(0, _first_weights(settings, plan, store))
+    start = folder.last()
+    if start is not None:
+        buffers = folder.buffers(start.weights.tensors)
+    else:
+        weights, buffers = _first_model(settings, plan, store)
+        start = Checkpoint(0, weights)
     versions = {
         "python": platform.python_version(),
         "flwr": flwr.__version__,
@@ -108,7 +116,7 @@ def _run(
             "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
         ),
     )
-    chosen = Server(conversation, settings, plan, strategy, folder).run(start)
+    chosen = Server(conversation, settings, plan, strategy, folder, buffers).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
 
@@ -135,14 +143,22 @@ def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:
     return key
 
 
-def _first_weights(settings: ServerSettings, plan: Plan, store: Store) -> WeightFile:
-    """Return the first model: from the file that was made for it, or from the author's Model()."""
+def _first_model(settings: ServerSettings, plan: Plan, store: Store) -> tuple[WeightFile, Buffers]:
+    """Return the first model: from the file that was made for it, or from the author's Model().
+
+    With it go the names of its tensors that are no parameters.
+
+    Raises:
+        RunError: if it cannot be built here, or the file has not these names beside it.
+    """
     if settings.initial_weights is not None:
-        return WeightFile(Path(settings.initial_weights))
+        file = WeightFile(path := Path(settings.initial_weights))
+        return file, read_buffers(path, file.tensors)
     from federator.runtime.initial import build
 
     try:
-        return store.keep(build(None, plan.seed))
+        weights, buffers = build(None, plan.seed)
+        return store.keep(weights), buffers
     except ImportError as error:
         raise RunError(
             f"the first model cannot be built here ({error}): give initial_weights"

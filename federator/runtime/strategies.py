@@ -1,7 +1,8 @@
 """Strategies that do not fold block by block: run by Flower's own ``Strategy.start``.
 
-They hold every update in memory at once, take two messages a round, and keep their server state
-to themselves: a resumed run starts it anew. The log says so.
+They get the model's parameters; its buffers are averaged beside them (splitmodel.py). They hold
+every update in memory at once, take two messages a round, and keep their server state to
+themselves: a resumed run starts it anew. The log says so.
 """
 
 import logging
@@ -9,15 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import (
-    DifferentialPrivacyClientSideAdaptiveClipping,
-    DifferentialPrivacyClientSideFixedClipping,
-    Strategy,
-)
+from flwr.serverapp.strategy import Strategy
 from flwr.supercore.run import Run
 
 from federator.errors import RunError
@@ -25,30 +21,23 @@ from federator.runtime import metrics
 from federator.runtime.checkpoints import Checkpoint
 from federator.runtime.exchange import Answer, Order
 from federator.runtime.instructions import FEDERATION
-from federator.runtime.outcomes import Outcome
+from federator.runtime.splitmodel import SplitModel
+from federator.runtime.trainsettings import with_settings
 from federator.runtime.weightfile import WeightFile
-from federator.runtime.weights import Tensor, Weights
+from federator.runtime.weights import Weights, WeightsError
 
 if TYPE_CHECKING:
     from federator.runtime.rounds import Server
 
 log = logging.getLogger("federator")
 
-_CLIPPED_AT_SITES = (
-    DifferentialPrivacyClientSideAdaptiveClipping,
-    DifferentialPrivacyClientSideFixedClipping,
-)
-
 
 def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Checkpoint:
     """Run the planned rounds with any strategy; checkpoint each.
 
     Raises:
-        RunError: if too few sites deliver, or the strategy would not do here what it promises.
+        RunError: if too few sites deliver, or the strategy makes something else than the model.
     """
-    if isinstance(strategy, _CLIPPED_AT_SITES):
-        name = type(strategy).__name__
-        raise RunError(f"{name} needs sites that clip, which these do not: it protects nobody")
     log.warning(
         "%s runs by Flower's own Strategy.start: every update (%d bytes each) is held in memory, "
         "and its server state is not kept in checkpoints",
@@ -56,38 +45,14 @@ def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Che
         start.weights.numbers,
     )
     grid = StrategyGrid(server, start)
-
-    def keep(number: int, arrays: ArrayRecord) -> None:
-        if number > 0:
-            weights = restore(from_arrays(arrays), start.weights.tensors)
-            server.folder.save(start.round + number, weights)
-
     strategy.start(
         grid,
-        to_arrays(start.weights.load()),
+        grid.model.parameters(start.weights),
         server.plan.rounds,
         timeout=server.settings.round_deadline,
-        evaluate_fn=keep,
+        evaluate_fn=grid.keep,
     )
     return server.folder.load(start.round + server.plan.rounds)
-
-
-def to_arrays(weights: Weights) -> ArrayRecord:
-    """Return weights as Flower's strategies know them: an array per tensor."""
-    return ArrayRecord({name: Array(np.asarray(a, order="C")) for name, a in weights.items()})
-
-
-def from_arrays(record: ArrayRecord) -> Weights:
-    """Return the weights in a strategy's record."""
-    return {name: array.numpy() for name, array in record.items()}
-
-
-def restore(weights: Weights, like: Mapping[str, Tensor]) -> Weights:
-    """Give tensors back the types of the model: Flower's average makes floats of integers."""
-    return {
-        name: (array if like[name].is_float else np.rint(array)).astype(like[name].dtype)
-        for name, array in weights.items()
-    }
 
 
 class StrategyGrid(Grid):
@@ -95,6 +60,27 @@ class StrategyGrid(Grid):
 
     def __init__(self, server: "Server", start: Checkpoint) -> None:
         self._server, self._start = server, start
+        self._round = start.round + 1  # the one that is going on
+        self._validated, self._told = set[int](), set[str]()
+        self.model = SplitModel(start.weights, server.buffers)
+
+    def keep(self, number: int, arrays: ArrayRecord) -> None:
+        """Keep the model of a round, and have all sites validate it if they have not.
+
+        Args:
+            number: the round's, counted from 0, the model that this start began with.
+            arrays: the model's parameters.
+
+        Raises:
+            RunError: if they are not the model's.
+        """
+        checkpoint, last = self._start, number == self._server.plan.rounds
+        if number > 0:
+            weights = self._whole(arrays)
+            checkpoint = self._server.folder.save(self._start.round + number, weights)
+        if not (last or checkpoint.round in self._validated):  # the last is tested by the server
+            self._server.test(FEDERATION, checkpoint, ("val",))
+        self._round = checkpoint.round + 1
 
     def set_run(self, run: Run) -> None:
         """Do nothing: the run is the server's."""
@@ -153,57 +139,101 @@ class StrategyGrid(Grid):
             RunError: if fewer sites than the quorum deliver an update.
         """
         del timeout  # the server's own deadline holds
-        started = time.monotonic()
         sites = {node: site for site, node in self._server.conversation.nodes.items()}
         by_site = {sites[message.metadata.dst_node_id]: message for message in messages}
         if not by_site:
             return []
-        deadline = time.time() + self._server.settings.round_deadline
-        kind = next(iter(by_site.values())).metadata.message_type
-        kept: dict[int, WeightFile] = {}
-        orders = {site: self._order(kind, m, deadline, kept) for site, m in by_site.items()}
-        number = next(iter(orders.values())).instruction.round
-        if kind == "evaluate":
-            answers = self._server.ask(orders, deadline)
-            self._server.record.write_evaluation("validation", FEDERATION, number, answers, "val")
-        else:
-            answers = self._server.deliver(number, orders, deadline)
-            taken = time.monotonic() - started
-            self._server.record.write_round(FEDERATION, number, answers, taken)
-        return [
-            Message(_content(answer), reply_to=by_site[site])
+        evaluate = next(iter(by_site.values())).metadata.message_type == "evaluate"
+        answers = self._validate(by_site) if evaluate else self._train(by_site)
+        contents = {
+            site: self._evaluated(answer) if evaluate else self._trained(answer)
             for site, answer in answers.items()
-            if answer.outcome is not None
+            if site in by_site
+        }
+        return [
+            Message(content, reply_to=by_site[site])
+            for site, content in contents.items()
+            if content is not None
         ]
 
-    def _order(
-        self, kind: str, message: Message, deadline: float, kept: dict[int, WeightFile]
-    ) -> Order:
-        config = next(iter(message.content.config_records.values()))
-        number = self._start.round + int(str(config["server-round"]))
+    def _train(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
+        """Have sites train, and average their buffers."""
+        started = time.monotonic()
+        answers = self._server.deliver(self._round, self._orders("train", by_site))
+        self._server.record.write_round(
+            FEDERATION, self._round, answers, time.monotonic() - started
+        )
+        done = [answer for answer in answers.values() if answer.weights is not None]
+        self.model.average(
+            [answer.weights for answer in done if answer.weights is not None],
+            [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
+        )
+        return answers
+
+    def _validate(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
+        """Have sites validate a model: where it is one for all, those that were not asked, too."""
+        orders = self._orders("evaluate", by_site)
+        if len({id(order.weights) for order in orders.values()}) == 1:
+            orders = dict.fromkeys(self._server.conversation.nodes, next(iter(orders.values())))
+        answers = self._server.ask(orders)
+        self._server.record.write_evaluation("validation", FEDERATION, self._round, answers, "val")
+        self._validated.add(self._round)
+        return answers
+
+    def _orders(self, kind: str, by_site: Mapping[str, Message]) -> dict[str, Order]:
+        """Return the orders that say what a strategy's messages do."""
+        deadline = time.time() + self._server.settings.round_deadline
         sets = ("val",) if kind == "evaluate" else ()
         # Tested as it is then trained, so that it travels once.
-        encoding = self._server.settings.encoding
-        instruction = self._server.instruction(kind, number, deadline, FEDERATION, sets, encoding)
-        arrays = next(iter(message.content.array_records.values()))
-        if id(arrays) not in kept:
-            weights = restore(from_arrays(arrays), self._start.weights.tensors)
-            kept[id(arrays)] = self._server.conversation.store.keep(weights)
-        return Order(instruction, kept[id(arrays)])
+        encoding, orders = self._server.settings.encoding, dict[str, Order]()
+        kept: dict[int, WeightFile] = {}
+        for site, message in by_site.items():
+            arrays = next(iter(message.content.array_records.values()))
+            if id(arrays) not in kept:
+                kept[id(arrays)] = self._server.conversation.store.keep(self._whole(arrays))
+            instruction = self._server.instruction(
+                kind, self._round, deadline, FEDERATION, sets, encoding
+            )
+            if kind == "train":
+                config = next(iter(message.content.config_records.values()), ConfigRecord())
+                instruction, left = with_settings(instruction, config)
+                self._tell(left)
+            orders[site] = Order(instruction, kept[id(arrays)])
+        return orders
 
+    def _tell(self, left: Iterable[str]) -> None:
+        """Log, once, which entries of the strategy's do not reach ``train``."""
+        for name in sorted(set(left) - self._told):
+            log.warning("%s: not handed to train: it is no plain number, string or bool", name)
+            self._told.add(name)
 
-def _content(answer: Answer) -> RecordDict:
-    outcome: Outcome | None = answer.outcome
-    assert outcome is not None
-    if answer.weights is not None:
-        numbers = MetricRecord({"num-examples": outcome.examples["trainset"]})
-        if "train" in outcome.evaluations:
-            numbers["train_loss"] = outcome.evaluations["train"].loss
-        return RecordDict({"arrays": to_arrays(answer.weights.load()), "metrics": numbers})
-    evaluation = outcome.evaluations["val"]
-    accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0
-    return RecordDict({
-        "metrics": MetricRecord({
-            "num-examples": evaluation.examples, "loss": evaluation.loss, "accuracy": accuracy,
-        })
-    })  # fmt: skip
+    def _whole(self, arrays: ArrayRecord) -> Weights:
+        try:
+            return self.model.whole(arrays)
+        except WeightsError as error:
+            who = type(self._server.strategy).__name__
+            raise RunError(f"{who} made something else than the model: {error}") from None
+
+    def _trained(self, answer: Answer) -> RecordDict | None:
+        """Return what a strategy is told of an update; nothing where there is none."""
+        if answer.outcome is None or answer.weights is None:
+            return None
+        numbers = MetricRecord({"num-examples": answer.outcome.examples["trainset"]})
+        if (evaluation := answer.outcome.evaluations.get("train")) is not None:
+            if evaluation.loss is None:
+                log.warning("site %s: its training loss is unknown: left out", answer.site)
+                return None
+            numbers["train_loss"] = evaluation.loss
+        return RecordDict({"arrays": self.model.parameters(answer.weights), "metrics": numbers})
+
+    def _evaluated(self, answer: Answer) -> RecordDict | None:
+        """Return what a strategy is told of a validation; nothing where there is no loss."""
+        evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
+        if evaluation is None or evaluation.loss is None:
+            return None
+        accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0
+        return RecordDict({
+            "metrics": MetricRecord({
+                "num-examples": evaluation.examples, "loss": evaluation.loss, "accuracy": accuracy,
+            })
+        })  # fmt: skip

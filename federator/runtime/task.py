@@ -27,6 +27,7 @@ from federator.runtime.parameters import Setting, choose
 from federator.runtime.scratch import Workspace
 from federator.runtime.state import fill, has_changed, take
 from federator.runtime.targets import Labels
+from federator.runtime.trainsettings import split_settings
 from federator.runtime.weights import Weights, describe
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Task:
     def __init__(
         self, folder: Path | None, config: Mapping[str, Setting], data: Path, site: str
     ) -> None:
-        self.loads = 0
+        self.loads, self._told = 0, False
         self._folder, self._data, self._site = folder, data, site
         if not data.is_dir():
             raise Failure("data-missing")
@@ -220,7 +221,11 @@ class Task:
 
     def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
         accepted = inspect.signature(self._module.train).parameters
-        extra: dict[str, object] = {}
+        given, left = split_settings(self._module.train, instruction.settings)
+        if left and not self._told:
+            log.warning("train takes no %s, which the strategy writes for it", ", ".join(left))
+            self._told = True
+        extra: dict[str, object] = {**given}
         if "proximal_mu" in accepted:
             extra["proximal_mu"] = instruction.proximal_mu
         if "global_weights" in accepted:

@@ -40,8 +40,8 @@ class Nodes:
 class Folding:
     """A strategy's fold, from arrays to arrays over files."""
 
-    def __init__(self, strategy, root, state=None):
-        self.strategy, self.root, self.state = strategy, root, state
+    def __init__(self, strategy, root, state=None, buffers=()):
+        self.strategy, self.root, self.state, self.buffers = strategy, root, state, buffers
 
     def fold(self, number, model, updates, examples):
         folder = RunFolder(self.root)
@@ -49,7 +49,7 @@ class Folding:
             save(self.root / name, weights)
         files = [WeightFile(self.root / f"u{i}") for i in range(len(updates))]
         before = Checkpoint(number - 1, WeightFile(self.root / "model"), self.state)
-        made = folding.fold(self.strategy, number, before, files, examples, folder)
+        made = folding.fold(self.strategy, number, before, files, examples, folder, self.buffers)
         self.state = made.state
         return made.weights.load()
 
@@ -118,6 +118,69 @@ def test_integer_tensors_keep_their_type(name, tmp_path):
     assert folded["flag"].tolist() == [True, False]
 
 
+BATCHNORM = ("running_mean", "running_var", "num_batches_tracked")
+# Those that moved a variance below 0 when the server's step was taken for buffers, too.
+EAGER = {
+    "FedAvgM": lambda: flower.FedAvgM(server_learning_rate=2.0, server_momentum=0.9),
+    "FedAdam": lambda: flower.FedAdam(),
+    "FedYogi": lambda: flower.FedYogi(eta=0.1),
+    "FedAdagrad": lambda: flower.FedAdagrad(eta=1.5),
+}
+
+
+def after_batches(model, variance, batches):
+    """Train a model's only weight a little; its statistics as four batches of BatchNorm do."""
+    found = {"weight": model["weight"] + np.float32(0.01)}
+    for name, seen in (("running_mean", 0.5), ("running_var", variance)):
+        value = model[name].astype(np.float64)
+        for _ in range(batches):
+            value = 0.9 * value + 0.1 * seen
+        found[name] = value.astype(np.float32)
+    return found | {"num_batches_tracked": model["num_batches_tracked"] + batches}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
+    """BatchNorm's statistics, whose variance shrinks from 1 to that of small inputs."""
+    model = {
+        "weight": np.zeros(4, np.float32),
+        "running_mean": np.zeros(4, np.float32),
+        "running_var": np.ones(4, np.float32),
+        "num_batches_tracked": np.array(0),
+    }
+    folds = Folding((STRATEGIES | EAGER)[name](), tmp_path, buffers=BATCHNORM)
+    weights = np.array(EXAMPLES) / sum(EXAMPLES)
+    for number in range(1, 31):
+        updates = [
+            after_batches(model, 0.05 * (1 + site), 4 + site) for site in range(len(EXAMPLES))
+        ]
+        model = folds.fold(number, model, updates, EXAMPLES)
+        for buffer in BATCHNORM[:2]:
+            mean = np.average([u[buffer] for u in updates], axis=0, weights=weights)
+            np.testing.assert_allclose(model[buffer], mean, rtol=1e-6)
+        counted = np.average([u["num_batches_tracked"] for u in updates], weights=weights)
+        assert model["num_batches_tracked"] == np.rint(counted)
+        assert model["num_batches_tracked"].dtype == np.int64
+        assert (model["running_var"] > 0).all()
+    assert folds.state is None or list(folds.state.tensors) in (
+        ["m/weight"],
+        ["m/weight", "v/weight"],
+    )
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_a_step_for_parameters_would_make_a_variance_negative(name, tmp_path):
+    """Else the test above could not fail."""
+    model = {"weight": np.zeros(4, np.float32), "running_var": np.ones(4, np.float32)}
+    folds, number = Folding(EAGER[name](), tmp_path), 0
+    while model["running_var"].min() >= 0:
+        number += 1
+        assert number <= 30
+        full = {**model, "running_mean": model["weight"], "num_batches_tracked": np.array(0)}
+        update = after_batches(full, 0.05, 4)
+        model = folds.fold(number, model, [{n: update[n] for n in model}] * 2, [1, 1])
+
+
 @pytest.mark.parametrize("name", ["FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"])
 def test_a_fold_goes_on_from_its_saved_state(name, tmp_path):
     rng = np.random.default_rng(2)
@@ -154,7 +217,8 @@ def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tm
         before = Checkpoint(0, WeightFile(tmp_path / "model"))
         updates = [WeightFile(tmp_path / "update")] * sites
         tracemalloc.start()
-        folding.fold(STRATEGIES[name](), 1, before, updates, [1] * sites, RunFolder(tmp_path))
+        folder = RunFolder(tmp_path)
+        folding.fold(STRATEGIES[name](), 1, before, updates, [1] * sites, folder, ())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -170,7 +234,8 @@ def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
     save(tmp_path / "model", {"a": np.ones(3, np.float32)})
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     with pytest.raises(KeyError):
-        folding.fold(flower.FedAdam(), 1, Checkpoint(0, model), [update], [1], RunFolder(tmp_path))
+        before, folder = Checkpoint(0, model), RunFolder(tmp_path)
+        folding.fold(flower.FedAdam(), 1, before, [update], [1], folder, ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "update"]
 
 
@@ -182,7 +247,7 @@ def fold_of_one(tmp_path):
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     folder = RunFolder(tmp_path / "run")
     before = Checkpoint(0, model)
-    return lambda **how: folding.fold(flower.FedAvg(), 1, before, [update], [1], folder, **how)
+    return lambda **how: folding.fold(flower.FedAvg(), 1, before, [update], [1], folder, (), **how)
 
 
 def test_the_next_model_comes_with_the_table_of_its_parts(fold_of_one, tmp_path):

@@ -64,7 +64,7 @@ def test_a_model_that_cannot_travel_is_told_by_the_tensors_name(monkeypatch, mod
 def test_weights_in_bfloat16_are_built_and_read_as_float32(monkeypatch, tmp_path):
     use(monkeypatch, lambda: torch.nn.Linear(2, 2).bfloat16())
     built = build(None, 0)
-    assert {array.dtype.name for array in built.values()} == {"float32"}
+    assert {array.dtype.name for array in built.weights.values()} == {"float32"}
     torch.save(torch.nn.Linear(2, 2).bfloat16().state_dict(), tmp_path / "own.pt")
     assert read(tmp_path / "own.pt")["weight"].dtype == "float32"
 
@@ -76,6 +76,6 @@ def test_frozen_tensors_stand_side_by_side(monkeypatch):
         return net
 
     use(monkeypatch, model)
-    assert list(build(None, 0)) == [
+    assert list(build(None, 0).weights) == [
         "1.weight", "1.bias", "0.weight", "0.bias", "2.weight", "2.bias",
     ]  # fmt: skip
