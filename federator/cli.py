@@ -11,6 +11,7 @@ import typer
 import federator
 from federator import job
 from federator.errors import FederatorError, InputError, Problem
+from federator.usage import AUTHOR, COORDINATOR, INSIDE, Command, Group
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="federator",
+    cls=Group,
     help="From a Jupyter notebook to a federation of hospitals.",
     no_args_is_help=True,
     add_completion=False,
@@ -60,11 +62,15 @@ def _warn(problems: "Iterable[Problem]") -> None:
 
 
 def _watch(
-    run: "Generator[Event, None, None]", folder: Path, settings: "ServerSettings | None" = None
+    run: "Generator[Event, None, None]",
+    folder: Path,
+    settings: "ServerSettings | None" = None,
+    fetch: str = "",
 ) -> None:
     """Show a run as it goes on, and write its report at its end, whatever that is.
 
-    With a server's settings, no more is shown than they let be published.
+    With a server's settings, no more is shown than they let be published. ``fetch`` is the command
+    that brings the results to where a person can open them.
     """
     from rich.console import Console
 
@@ -85,6 +91,14 @@ def _watch(
     told = publication.redacted(folder, settings) if settings else journal.read(folder)
     console.print(report.table2(told))
     typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
+    if fetch:
+        typer.echo(f"these are in the container; to fetch them, outside:\n    {fetch}")
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path as it is written in the present folder, if it is below that."""
+    here = Path.cwd()
+    return path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path
 
 
 @app.callback(invoke_without_command=True)
@@ -96,7 +110,7 @@ def _main(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=AUTHOR)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="NAME", help="the folder to make")] = Path(),
     federation: Annotated[str | None, typer.Option(help="name of its first federation")] = None,
@@ -106,7 +120,7 @@ def init(
     server: Annotated[str | None, typer.Option(help="the server as the sites reach it")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
 ) -> None:
-    """Make a repository of one's own; in a terminal, what no option tells is asked."""
+    """Make a repository of your own; in a terminal you are asked for what no option tells."""
     from federator import answers, repository
 
     with _explained():
@@ -120,7 +134,7 @@ def init(
         typer.echo(repository.next_steps(folder, told))
 
 
-@app.command("update")
+@app.command("update", cls=Command, rich_help_panel=AUTHOR)
 def update_repository(
     folder: Annotated[Path, typer.Argument(help="the repository")] = Path(),
     take: Annotated[
@@ -148,7 +162,7 @@ def _update(
         found.apply()
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=AUTHOR)
 def check(
     notebooks: Annotated[
         list[Path], typer.Argument(metavar="NOTEBOOK...", help="the notebooks to look at")
@@ -165,7 +179,7 @@ def check(
             _warn(dict.fromkeys(read.warnings + parts.warnings))
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=AUTHOR)
 def convert(path: FederationPath) -> None:
     """Write the components: a Flower App, its requirements and a source map."""
     from federator import federation
@@ -178,7 +192,7 @@ def convert(path: FederationPath) -> None:
         typer.echo(components.app)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=COORDINATOR)
 def build(
     path: FederationPath,
     push: Annotated[bool, typer.Option("--push", help="push, and note the digests")] = False,
@@ -199,7 +213,7 @@ def build(
             typer.echo(f"{name}: {image}")
 
 
-@app.command("compose")
+@app.command("compose", cls=Command, rich_help_panel=COORDINATOR)
 def write_compose(path: FederationPath) -> None:
     """Write the compose files of the server and of each site, for the images that were pushed."""
     from federator import compose, federation
@@ -219,7 +233,7 @@ def write_compose(path: FederationPath) -> None:
             typer.echo(f"fingerprint of {site.name}.yaml: {fingerprint(content)}")
 
 
-@app.command("fingerprint")
+@app.command("fingerprint", cls=Command, rich_help_panel=COORDINATOR)
 def print_fingerprint(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="such as a site's file")],
 ) -> None:
@@ -234,7 +248,7 @@ def print_fingerprint(
                 raise InputError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-@app.command("bundle")
+@app.command("bundle", cls=Command, rich_help_panel=COORDINATOR)
 def write_bundle(
     path: FederationPath,
     name: Annotated[str, typer.Argument(metavar="SITE", help="the site's name")],
@@ -248,7 +262,7 @@ def write_bundle(
         typer.echo(f"{made.path}\nfingerprint of its checksums: {made.fingerprint}")
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=AUTHOR)
 def run(
     path: FederationPath,
     rounds: Annotated[int | None, typer.Option(min=1, max=10_000, help="rounds to run now")] = None,
@@ -272,7 +286,7 @@ def run(
         _watch(rehearsal.events(), rehearsal.folder)
 
 
-@app.command("rounds")
+@app.command("rounds", cls=Command, rich_help_panel=INSIDE)
 def start_rounds(
     rounds: Annotated[int | None, typer.Option(min=1, max=10_000, help="rounds to run now")] = None,
     epochs: Annotated[
@@ -304,10 +318,11 @@ def start_rounds(
             asked = campaign.plan(place, rounds, epochs, fresh, baselines)
         if asked is not None:
             settings = place.settings if public else None
-            _watch(asked.events(place), place.runs / asked.run, settings)
+            fetch = "" if public else place.fetching(asked.run)
+            _watch(asked.events(place), place.runs / asked.run, settings, fetch)
 
 
-@app.command("publish")
+@app.command("publish", cls=Command, rich_help_panel=INSIDE)
 def publish_run() -> None:
     """Write what of the last run may be published to standard output: a tar."""
     from federator import publication
@@ -318,7 +333,7 @@ def publish_run() -> None:
         publication.stream(publication.latest(place.runs), place.settings)
 
 
-@app.command("dispatch")
+@app.command("dispatch", cls=Command, rich_help_panel=AUTHOR)
 def dispatch_rounds(
     path: Annotated[Path, typer.Argument(metavar="FEDERATION", help="its name or folder")],
     rounds: Annotated[int | None, typer.Option(min=1, help="rounds to run now")] = None,
@@ -346,7 +361,7 @@ def dispatch_rounds(
             watch(order.events(rounds, epochs, fresh, ref, follow), Console())
 
 
-@app.command("provision")
+@app.command("provision", cls=Command, rich_help_panel=COORDINATOR)
 def provision_server(
     path: FederationPath,
     renew: Annotated[
@@ -364,19 +379,22 @@ def provision_server(
     with _explained():
         made = provision(federation.read(path), renew, certificate, key)
         for file in made.written:
-            typer.echo(file)
+            typer.echo(_from_here(file))
         typer.echo(f"the server's certificate is valid until {made.expires:%Y-%m-%d}")
         if made.renew_soon:
             _warn([Problem("it expires soon", hint="give a new one: --certificate and --key")])
-        typer.echo(f"keep {made.keys} on this machine; commit {made.public}")
+        if not made.written:
+            typer.echo("all was there: nothing has been changed")
+        keys, public = _from_here(made.keys), _from_here(made.public)
+        typer.echo(f"keep {keys} on this machine; commit {public}")
 
 
-site = typer.Typer(help="Say which sites are let in.", no_args_is_help=True)
-app.add_typer(site, name="site")
+site = typer.Typer(cls=Group, help="Say which sites are let in.", no_args_is_help=True)
+app.add_typer(site, name="site", rich_help_panel=COORDINATOR)
 SiteName = Annotated[str, typer.Argument(help="the site's name in federation.yaml")]
 
 
-@site.command("add")
+@site.command("add", cls=Command)
 def add_site(
     path: FederationPath,
     name: SiteName,
@@ -393,7 +411,7 @@ def add_site(
             typer.echo(f"no key yet: {', '.join(missing)}")
 
 
-@site.command("remove")
+@site.command("remove", cls=Command)
 def remove_site(path: FederationPath, name: SiteName) -> None:
     """Lock a site out: for good with its present key."""
     from federator import federation, sites
@@ -405,7 +423,7 @@ def remove_site(path: FederationPath, name: SiteName) -> None:
             typer.echo(f"that was the last key: {mark} says that no site is let in; commit it, too")
 
 
-@app.command("report")
+@app.command("report", cls=Command, rich_help_panel=AUTHOR)
 def write_report(
     folder: Annotated[Path, typer.Argument(help="folder of a run, under results/")],
 ) -> None:
@@ -420,11 +438,13 @@ def write_report(
         typer.echo(f"report: {page}")
 
 
-pipeline = typer.Typer(help="What the workflow federate.yml is made of.", no_args_is_help=True)
-app.add_typer(pipeline, name="pipeline")
+pipeline = typer.Typer(
+    cls=Group, help="What the workflow federate.yml is made of.", no_args_is_help=True
+)
+app.add_typer(pipeline, name="pipeline", hidden=True)
 
 
-@pipeline.command("plan")
+@pipeline.command("plan", cls=Command)
 def plan_pipeline(
     since: Annotated[str, typer.Option(help="the commit before the push; if unknown, all")] = "",
 ) -> None:
@@ -440,7 +460,7 @@ def plan_pipeline(
         typer.echo(json.dumps(made.build))
 
 
-@pipeline.command("login")
+@pipeline.command("login", cls=Command)
 def log_in(registry: Annotated[str, typer.Argument(help="such as docker.io")]) -> None:
     """Log Docker in at a registry, as DOCKERHUB_USERNAME with DOCKERHUB_TOKEN."""
     from federator import login
@@ -449,7 +469,7 @@ def log_in(registry: Annotated[str, typer.Argument(help="such as docker.io")]) -
         login.log_in(registry)
 
 
-@pipeline.command("summary")
+@pipeline.command("summary", cls=Command)
 def summarise_build(path: FederationPath) -> None:
     """Tell what was built for a federation, and what each site has to do."""
     from federator import federation, summary
@@ -462,7 +482,7 @@ def summarise_build(path: FederationPath) -> None:
         job.summarise(summary.built(read, images, Registry()))
 
 
-@pipeline.command("deliver")
+@pipeline.command("deliver", cls=Command)
 def deliver_files(
     made: Annotated[Path, typer.Argument(help="folder with a folder compose-NAME for each")],
     branch: Annotated[str, typer.Option(help="where the files are to be")],

@@ -359,7 +359,7 @@ def read(path: Path) -> Federation:
         federation, problems = document.load(folder / FILE, Federation, _PATTERNS)
     except OSError as error:
         others = [file.parent.name for file in folder.parent.glob(f"*/{FILE}")]
-        hint = did_you_mean(folder.name, others) or f"give a folder in which there is a {FILE}"
+        hint = did_you_mean(folder.name, others) or _nearby(folder)
         message = f"cannot read {folder / FILE}: {error.strerror}"
         raise FederationFileError(Problem(message, hint=hint)) from None
     if phrase := misnamed(folder.name):
@@ -368,6 +368,17 @@ def read(path: Path) -> Federation:
     if federation is None or problems:
         raise FederationFileError(*problems)
     return federation
+
+
+def _nearby(folder: Path) -> str:
+    """Return which federations there are around a wrong place, and how to name one."""
+    here = folder if folder.is_dir() else folder.parent
+    roots = [here, *here.parents[:3]]
+    found = next((all_ for root in roots if (all_ := sorted(root.glob(f"compose/*/{FILE}")))), [])
+    if not found:
+        return f"give a folder in which there is a {FILE}, such as compose/NAME"
+    names = ", ".join(str(file.parent) for file in found[:5])
+    return f"give the folder of a federation: {names}"
 
 
 def misnamed(name: str) -> str | None:

@@ -39,7 +39,14 @@ from federator.runtime.checkpoints import RunFolder
 from federator.runtime.control import Control
 from federator.runtime.flower import app_hash
 from federator.runtime.outcomes import Failure
-from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_to_go
+from federator.runtime.runs import (
+    Event,
+    Follower,
+    folders,
+    had_baselines,
+    new_folder,
+    rounds_to_go,
+)
 from federator.runtime.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.store import STORE
 from federator.runtime.worker import app_config
@@ -269,18 +276,20 @@ def prepare(
 ) -> Rehearsal:
     """Return the run that the command line asks for.
 
-    A resumed run finishes what it had planned, or, if it had, starts as many rounds again.
+    A resumed run finishes what it had planned, or, if it had, starts as many rounds again; it
+    trains each site alone if it did before.
 
     Raises:
         RunError: if there is nothing to go on from.
         FederationFileError: if a site has no data.
     """
-    sitedata.require(federation)
     results = federation.root / "results" / federation.name
-    folder = last_folder(results) if resume else new_folder(results)
+    earlier = last_folder(results) if resume else None
+    sitedata.require(federation)
+    folder = earlier or new_folder(results)
     if rounds is None:
         rounds = rounds_to_go(folder, int(app_config(components.app)["rounds"]))
-    wanted = federation.baselines if baselines is None else baselines
+    wanted = federation.baselines or had_baselines(folder) if baselines is None else baselines
     return Rehearsal(federation, components, folder, rounds, wanted)
 
 

@@ -190,3 +190,37 @@ def test_a_file_without_a_fingerprint_is_named(tmp_path):
     result = call("fingerprint", tmp_path / "absent.yaml")
     assert result.exit_code == 2
     assert "absent.yaml: cannot be read" in result.stderr
+
+
+def test_the_help_tells_everything_of_everything():
+    for command in ([], ["site"], ["init"], ["run"], ["bundle"], ["fingerprint"], ["dispatch"]):
+        said = call(*command, "--help").stdout
+        assert "\\" not in said, "as Rich would want it"
+        assert "..." not in said.replace("...\n", "\n").replace("FILE...", ""), "cut"
+    assert "[NAME]  the folder to make  [default: .]" in call("init", "--help").stdout
+    (path,) = [line for line in call("run", "--help").stdout.splitlines() if "  PATH  " in line]
+    assert path == "  PATH  folder of the federation, or its federation.yaml  [required]"
+
+
+def test_commands_stand_with_who_types_them():
+    author, _, rest = call("--help").stdout.partition("For the coordinator:")
+    coordinator, _, inside = rest.partition("Called in the server's container:")
+    assert "  check " in author.partition("For the author:")[2]
+    assert "  bundle " in coordinator and "  site " in coordinator
+    assert "  rounds " in inside
+    assert "pipeline" not in author + rest
+    assert call("pipeline", "--help").exit_code == 0
+
+
+def test_a_misspelt_command_is_told_once():
+    said = call("chek").stderr
+    assert said.count("Did you mean 'check'?") == 1
+
+
+def test_a_wrong_folder_is_told_where_the_federations_are(tmp_path):
+    federation = federate(tmp_path)
+    for wrong in (tmp_path, tmp_path / "notebooks", federation.notebook, tmp_path / "compose"):
+        result = call("convert", wrong)
+        assert result.exit_code == 2
+        assert f"give the folder of a federation: {federation.folder}" in result.stderr
+    assert "such as compose/NAME" in call("convert", tmp_path.parent).stderr

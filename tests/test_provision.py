@@ -231,11 +231,15 @@ def test_what_a_certificate_covers(name, host, covered):
     assert covers(issue((name,), 1).certificate, host) is covered
 
 
-def test_the_command_says_what_to_keep_and_what_to_commit(tmp_path):
+def test_the_command_says_what_to_keep_and_what_to_commit(tmp_path, monkeypatch):
     federation = federate(tmp_path, "server: fl.example.org\n")
+    monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.app, ["provision", str(federation.folder)])
     assert done.exit_code == 0
-    assert f"keep {federation.folder / 'keys'} on this machine; commit" in done.output
+    assert "keep compose/tumours/keys on this machine; commit compose/tumours/public" in done.output
+    assert str(tmp_path) not in done.output
+    again = CliRunner().invoke(cli.app, ["provision", str(federation.folder)])
+    assert "nothing has been changed" in again.output
     assert "valid until 20" in done.output
     done = CliRunner().invoke(cli.app, ["provision", str(federation.folder), "--key", "x"])
     assert done.exit_code == 2

@@ -20,7 +20,14 @@ from federator.runtime.checkpoints import RunFolder
 from federator.runtime.control import Control
 from federator.runtime.options import PREFIX, Parser, file
 from federator.runtime.parameters import Setting
-from federator.runtime.runs import Event, Follower, folders, new_folder, rounds_to_go
+from federator.runtime.runs import (
+    Event,
+    Follower,
+    folders,
+    had_baselines,
+    new_folder,
+    rounds_to_go,
+)
 from federator.runtime.settings import ServerSettings
 from federator.runtime.worker import app_config
 
@@ -78,6 +85,11 @@ class Premises:
     def order(self) -> Path:
         """The note of what was asked for and is not done."""
         return self.runs / "unfinished.json"
+
+    def fetching(self, run: str) -> str:
+        """Return the command that copies a run out of this container, for the repository's root."""
+        name = self.settings.federation
+        return f"docker compose -f compose/{name}/server.yaml cp server:{self.runs / run} {run}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -169,7 +181,8 @@ def plan(
 ) -> Campaign:
     """Return what the command line asks for: a new run, or more rounds of the last one.
 
-    Without ``rounds``, those of the app: to finish them, or as many again.
+    Without ``rounds``, those of the app: to finish them, or as many again. Without ``baselines``,
+    what the federation file says, or what the run that is gone on with had.
 
     Raises:
         RunError: if other rounds are running.
@@ -180,7 +193,7 @@ def plan(
     if rounds is None:
         rounds = rounds_to_go(folder, int(app_config(place.app)["rounds"]))
     last = RunFolder(folder).last()
-    wanted = place.settings.baselines if baselines is None else baselines
+    wanted = place.settings.baselines or had_baselines(folder) if baselines is None else baselines
     return Campaign(folder.name, rounds + (last.round if last else 0), epochs, wanted)
 
 

@@ -56,6 +56,14 @@ def rounds_to_go(folder: Path, planned: int) -> int:
     return planned - done if done < planned else planned
 
 
+def had_baselines(folder: Path) -> bool:
+    """Return whether a run was last started so that each site is also trained alone."""
+    if not (folder / "rounds.jsonl").exists():
+        return False
+    starts = RunFolder(folder).events("start")
+    return bool(starts and starts[-1].get("baselines"))
+
+
 class Follower:
     """Reads the journal of a run as the server writes it, from where it now ends.
 

@@ -10,7 +10,7 @@ from federator.errors import RunError
 from federator.runtime import runs
 from federator.runtime.checkpoints import RunFolder
 from federator.runtime.control import RunState
-from federator.runtime.runs import Follower
+from federator.runtime.runs import Follower, had_baselines
 
 
 @pytest.fixture
@@ -79,3 +79,11 @@ def test_a_run_that_ended_without_a_word_is_told(follower, monkeypatch, status):
 def test_what_the_superlink_knows_of_its_end_is_told(follower, monkeypatch):
     with pytest.raises(RunError, match="without a word: no heartbeat: see the logs"):
         asked(follower, monkeypatch, "finished", 60, "no heartbeat")
+
+
+def test_a_run_that_is_gone_on_with_keeps_its_baselines(tmp_path):
+    assert not had_baselines(tmp_path)
+    folder = RunFolder(tmp_path)
+    for wanted in (False, True):
+        folder.record("start", baselines=wanted)
+        assert had_baselines(tmp_path) is wanted
