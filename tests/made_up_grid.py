@@ -5,7 +5,7 @@ import time
 from flwr.proto.node_pb2 import NodeInfo
 from made_up_update import left
 
-from federator.runtime import messages
+from federator.runtime import messages, replies
 from federator.runtime.disclosure import SETS
 from federator.runtime.outcomes import Outcome
 from federator.runtime.transfer import Carrier, Folder
@@ -50,7 +50,7 @@ class Trained(Silent):
         parcel = messages.Received.of(order).parcel
         way = Carrier(Folder(self.store.folder))
         table = way.send(parcel, left(self.update), time.time() + 60)
-        said = messages.site_record("north", True, table, 0, 0)
+        said = replies.site_record("north", True, table, 0, 0)
         order.metadata.__dict__["_message_id"] = "to 42"
         outcome = Outcome(dict.fromkeys(SETS, 3))
-        return [messages.outcome_reply(order, said, outcome)]
+        return [replies.outcome_reply(order, said, outcome)]

@@ -55,6 +55,7 @@ class Conversation:
         self._awaited: set[str] = set()  # greetings for whose answers nobody has waited yet
         self._since: dict[int, str] = {}
         self._names: dict[int, str] = {}
+        self._sizes: dict[str, Mapping[str, int]] = {}  # of the sets, as each site joined
         self.nodes: dict[str, int] = {}
 
     def join(
@@ -184,7 +185,20 @@ class Conversation:
                 most = _SELDOM if seldom else _SLOW
                 pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
         self.store.withdraw()
-        return {site: answers[site] for site in sorted(orders)}
+        return {site: self._known_sizes(site, answers[site]) for site in sorted(orders)}
+
+    def _known_sizes(self, site: str, answer: Answer) -> Answer:
+        """Return a site's answer, or its failure if its sets have another size than it joined with.
+
+        Its share in the model follows from that size: so it joins again, which is written down.
+        """
+        found = answer.outcome.examples if answer.outcome is not None else None
+        if found is not None and found != self._sizes.get(site, found):
+            failed = replace(answer, outcome=None, weights=None, failure=Failure("sizes"))
+            return self._known_sizes(site, failed)
+        if answer.failure is not None and answer.failure.reason == "sizes" and site in self.nodes:
+            self.forget(site)
+        return answer
 
     def _wait(self, sent: Mapping[str, Sent], pause: float, tick: float) -> bool:
         """Wait; hash meanwhile what has come of the updates. Return at once, and True, for one."""
@@ -216,6 +230,8 @@ class Conversation:
             failure = Failure("refused", "another node has joined under this name")
         elif failure is None:
             self.nodes[site] = node
+            if answer.outcome is not None:
+                self._sizes[site] = answer.outcome.examples
             if answer.files and self._may_take_files(site):
                 self._by_files.add(node)
         return Answer(site, answer.seconds, answer.outcome, failure=failure)

@@ -3,6 +3,7 @@
 Weights travel beside the messages as files where both sides can, else within them.
 """
 
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from federator.errors import RunError
-from federator.runtime import messages
+from federator.runtime import messages, replies
+from federator.runtime.disclosure import Policy
 from federator.runtime.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.inbox import Inbox
 from federator.runtime.instructions import MOST_TEXT, Instruction, sign
@@ -21,6 +23,8 @@ from federator.runtime.parcels import Parcel, Table, sha256, travelled
 from federator.runtime.store import Store
 from federator.runtime.weightfile import Watch, WeightFile
 from federator.runtime.weights import WeightsError, file_size, require_same
+
+log = logging.getLogger("federator")
 
 # Flower announces all messages that are sent together before it sends what is in the first one,
 # for which its site asks again and again. (What they share, such as weights, is sent once.)
@@ -91,12 +95,19 @@ class Exchange:
         run_id: the Flower run's.
         key: with which instructions are signed; None where no link checks.
         store: where weights are on their way.
+        policy: what sites may say: the federation's labels and metrics.
     """
 
     def __init__(
-        self, grid: Grid, run_id: int, key: Ed25519PrivateKey | None, store: Store
+        self,
+        grid: Grid,
+        run_id: int,
+        key: Ed25519PrivateKey | None,
+        store: Store,
+        policy: Policy,
     ) -> None:
         self._grid, self._run_id, self._key, self.store = grid, run_id, key, store
+        self._policy = policy
         self._bells: dict[int, str] = {}
 
     def send(
@@ -200,23 +211,31 @@ class Exchange:
                 yield item.node, self._read(reply, item)
 
     def _read(self, reply: Message, item: Sent) -> Answer:
+        """Return what a reply says; whatever it holds, it costs at most that site's part."""
+        seconds = time.monotonic() - item.at
+        try:
+            return self._answer(reply, item, seconds)
+        except Exception as error:
+            log.error("a reply cannot be read: %s", type(error).__name__)
+            return Answer("", seconds, failure=Failure("rejected", "it is not of the form of one"))
+
+    def _answer(self, reply: Message, item: Sent, seconds: float) -> Answer:
         """Return what a reply says; an update that is not the model's, or not finite, is a failure.
 
         Where weights travelled as files, the reply has come after them.
         """
-        seconds = time.monotonic() - item.at
         down = whole = 0 if item.carried is None else item.carried.size
         if reply.has_error():
-            site, failure = messages.read_failure(reply.error)
+            site, failure = replies.read_failure(reply.error)
             carried = 0 if item.parcel else whole  # of files it does not say how much came
             return Answer(site, seconds, failure=failure, bytes_down=carried)
         content = reply.content
-        site, files = messages.site_name(content), messages.takes_files(content)
-        forged = messages.forged_in(content)
+        site, files = replies.site_name(content), replies.takes_files(content)
+        forged = replies.forged_in(content)
         if item.parcel is not None:
-            down = min(whole, messages.fetched_in(content))
+            down = min(whole, replies.fetched_in(content))
         try:
-            outcome = messages.outcome_in(content)
+            outcome = replies.outcome_in(content, item.order.instruction.sets, self._policy)
             trains = item.order.instruction.kind == "train"
             update, size, up = self._update(content, item) if trains else (None, 0, 0)
         except WeightsError as error:
@@ -240,7 +259,7 @@ class Exchange:
         form = update_form(given.tensors, encoding)
         watch = item.watch or Watch(form)
         if item.parcel is not None and item.inbox is not None:
-            table = messages.table_in(content) or ()
+            table = replies.table_in(content) or ()
             update = item.inbox.close(table, given, item.parcel.table)
             size, up = update.size, travelled(table, item.parcel.table)
         else:

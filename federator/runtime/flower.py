@@ -9,7 +9,7 @@ import functools
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    inflate_object_from_contents,
     pull_and_inflate_object_from_tree,
     pull_objects,
     push_objects,
@@ -45,6 +47,7 @@ from federator.errors import InputError
 from federator.runtime.admission import Client, ConnectionRefused, note
 from federator.runtime.keys import read_private
 from federator.runtime.parameters import Setting
+from federator.runtime.replies import NO_MESSAGE
 
 FLWR_VERSION = "1.42.0"
 if flwr.__version__ != FLWR_VERSION:
@@ -71,11 +74,33 @@ def app_hash(app: Path) -> str:
     return hashlib.sha256(build_fab_from_disk(app)).hexdigest()
 
 
-def quicken_grid() -> None:
-    """Let the server's grid ask again after milliseconds for a reply that is still arriving."""
+def prepare_grid() -> None:
+    """Let the server's grid ask soon for what is arriving, and take what is no message for lost.
+
+    Flower's own grid fails as a whole, with all replies that came together, if one of them cannot
+    be taken apart; an object that cannot be pulled is the only failure of a single one that it
+    knows.
+    """
     from flwr.superlink.grid import http_grid  # likewise
 
-    setattr(http_grid, "pull_objects", _patient_pull)  # noqa: B010  # not exported by name
+    def pull(object_ids: list[str], pull_object_fn: Callable[[str], bytes]) -> dict[str, Message]:
+        found, whole = _patient_pull(object_ids, pull_object_fn), object_ids[-1]
+        try:
+            message = inflate_object_from_contents(whole, found)
+            if not isinstance(message, Message):
+                raise TypeError
+        except Exception:
+            raise ObjectPullError(whole, NO_MESSAGE) from None
+        return {whole: message}
+
+    def inflate(_: str, found: dict[str, Message]) -> Message:
+        (message,) = found.values()
+        return message
+
+    for name, changed in (("pull_objects", pull), ("inflate_object_from_contents", inflate)):
+        if not hasattr(http_grid, name):
+            raise ImportError(f"flwr's grid has no {name}")
+        setattr(http_grid, name, changed)
 
 
 @dataclass(frozen=True)

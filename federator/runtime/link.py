@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import Message
 
 from federator.errors import InputError
-from federator.runtime import flower, messages
+from federator.runtime import flower, messages, replies
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
@@ -91,6 +91,7 @@ class Link:
     worker_patience: float = 60.0
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _done: set[bytes] = field(default_factory=set)
+    _sizes: tuple[int, Mapping[str, int]] | None = None  # a run, and the sets as it joined that
 
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
         """Return the reply to a message, whatever comes: nothing that it holds ends the link."""
@@ -102,20 +103,20 @@ class Link:
         except (InstructionError, ParcelError, WeightsError) as error:
             self._forged += isinstance(error, Forged)
             log.warning("refused: %s", error)
-            return messages.failure_reply(Failure("refused", str(error)), message, self.site)
+            return replies.failure_reply(Failure("refused", str(error)), message, self.site)
         except Failure as failure:
             log.warning("%s", failure)
-            return messages.failure_reply(failure, message, self.site)
+            return replies.failure_reply(failure, message, self.site)
         except Exception:
             log.exception("the answer broke down")
-            return messages.failure_reply(self._given_up("unknown"), message, self.site)
+            return replies.failure_reply(self._given_up("unknown"), message, self.site)
 
     def refuse(self, head: Message | None) -> Message | None:
         """Count a message whose content could not be received; return the reply, if one can be."""
         self._forged += 1
         log.warning("refused: %s", _FORMLESS)
         failure = Failure("refused", _FORMLESS)
-        return None if head is None else messages.failure_reply(failure, head, self.site)
+        return None if head is None else replies.failure_reply(failure, head, self.site)
 
     def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Errand:
         """Return what is to be done.
@@ -197,11 +198,23 @@ class Link:
         if isinstance(failure, Mapping):
             raise vet_failure(failure)
         outcome = vet_outcome(answer, instruction.sets, self.policy)
+        self._require_sizes(outcome, instruction, run)
         # Where nothing was written stands the model, whose head may be just what it should be.
         if update is not None and not (answer.get("update") is True and update.has_head):
             log.warning("withheld: there is no update, or it is not written as the model is")
             raise Failure("withheld", "weights")
         return outcome, update
+
+    def _require_sizes(self, outcome: Outcome, instruction: Instruction, run: flower.Run) -> None:
+        """Check that the sets are as large as the site said when it joined the run.
+
+        Raises:
+            Failure: ``sizes``, if they are not; it joins again then.
+        """
+        if instruction.kind == "join" or self._sizes is None or self._sizes[0] != run.run_id:
+            self._sizes = run.run_id, outcome.examples
+        elif self._sizes[1] != outcome.examples:
+            raise Failure("sizes")
 
     def _given_up(self, reason: str) -> Failure:
         """Hang up on the worker, let go of what it may still write to, and return the failure."""
@@ -231,16 +244,16 @@ class Link:
         Raises:
             Failure: if it cannot be handed in.
         """
-        forged, self._forged = self._forged, 0
-        if forged:
-            log.info("leaves: that %d instruction(s) were not signed", forged)
         table: Table = ()
         fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
         if update is not None and self.carrier and errand.parcel:
             table = self.carrier.send(errand.parcel, update, errand.instruction.expires)
-        said = messages.site_record(self.site, self.carrier is not None, table, forged, fetched)
+        forged, self._forged = self._forged, 0
+        if forged:
+            log.info("leaves: that %d instruction(s) were not signed", forged)
+        said = replies.site_record(self.site, self.carrier is not None, table, forged, fetched)
         weights = update.weights if update is not None and not table else None
-        return messages.outcome_reply(message, said, outcome, weights)
+        return replies.outcome_reply(message, said, outcome, weights)
 
     def _report(self, outcome: Outcome, update: Update | None) -> None:
         """Log what leaves, for the site's own record."""
@@ -251,10 +264,7 @@ class Link:
             "leaves: %d tensors of %d bytes; %s",
             len(weights),
             size(weights),
-            ", ".join(
-                f"{name} {value}" if not name.endswith(".scores") else f"{name} (histogram)"
-                for name, value in messages.numbers(outcome).items()
-            ),
+            ", ".join(f"{name} {value}" for name, value in replies.numbers(outcome).items()),
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypedDict
 
 from federator.runtime.notices import SET_NAMES, Notice
+from federator.runtime.untrusted import MALFORMED, read_json
 
 
 class Scores(TypedDict):
@@ -100,13 +101,20 @@ REASONS = {
     "no-worker": "no worker is connected to the link",
     "worker-died": "the worker ended while it worked (killed: out of memory is the usual cause)",
     "late": "the deadline passed",
+    "sizes": "the site has another number of examples than when it joined: it has to join again",
     "outdated": "the site takes part in another version of the app ({type}): it has to take its "
     "new compose file",
     "refused": "the site refused the instruction: {type}",
-    "rejected": "the server rejected the update: {type}",
+    "rejected": "the server rejected what the site sent: {type}",
     "lost": "the connection to the site was lost",
     "unknown": "the site failed in a way it does not tell",
 }
+# What a link says and never its worker, and what the server says and never a site.
+OF_LINKS = frozenset({
+    "withheld", "no-worker", "worker-died", "late", "sizes", "outdated", "refused",
+})  # fmt: skip
+OF_SERVERS = frozenset({"rejected", "lost"})
+_MOST_TEXT = 2**14  # characters of a failure that is written down
 PARTS = ("load_data", "Model", "train", "test", "predict")
 # A file that is none of the app's is told by the library that it is of.
 LIBRARIES = frozenset({
@@ -178,9 +186,19 @@ class Failure(Exception):
     def read(text: str) -> "Failure":
         """Return the failure written in JSON; ``unknown`` for anything else."""
         try:
-            failure = Failure(**json.loads(text))
+            found = read_json(text, _MOST_TEXT)
+            failure = Failure(**found)  # type: ignore[arg-type]
             failure.shape = tuple(failure.shape)
-            str(failure)
-            return failure if failure.reason in REASONS else Failure("unknown")
-        except (ValueError, TypeError, LookupError):
-            return Failure("unknown")
+            if failure.reason in REASONS and failure._is_well_formed():
+                str(failure)
+                return failure
+        except MALFORMED:
+            pass
+        return Failure("unknown")
+
+    def _is_well_formed(self) -> bool:
+        texts = (self.reason, self.type, self.file, self.part, self.set, self.dtype)
+        numbers = (self.line, self.count, *self.shape)
+        return all(isinstance(text, str) for text in texts) and all(
+            type(number) is int and number >= 0 for number in numbers
+        )

@@ -16,6 +16,7 @@ from federator.errors import RunError
 from federator.runtime.buffers import Buffers
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Conversation
+from federator.runtime.disclosure import Policy
 from federator.runtime.disk import require_space
 from federator.runtime.encoding import EXACT
 from federator.runtime.exchange import Answer, Order
@@ -38,6 +39,7 @@ class Plan:
     labels: tuple[str, ...]
     positive: str | None
     select: str
+    metrics: tuple[str, ...] = ()
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "Plan":
@@ -50,7 +52,13 @@ class Plan:
             labels=labels,
             positive=str(config["positive"]) if len(labels) == 2 else None,
             select=str(config["select"]),
+            metrics=tuple(filter(None, str(config.get("metrics", "")).split(","))),
         )
+
+    @property
+    def policy(self) -> Policy:
+        """What sites may say; how small a count may be is for each of them to decide."""
+        return Policy(len(self.labels), frozenset(self.metrics), min_cell_count=0)
 
 
 class Server:
@@ -151,7 +159,7 @@ class Server:
         """Have sites train, or only validate; return all answers if enough updates came.
 
         Raises:
-            RunError: if fewer than the quorum did, with each site's reason.
+            RunError: if fewer than the quorum did, with each site's reason, or none has an example.
         """
         self._require_space(orders)
         answers = self.ask(orders)
@@ -173,6 +181,13 @@ class Server:
                 f"round {number}: {delivered} of {len(trained)} sites delivered an update, "
                 f"{needed} needed ({reasons})"
             )
+        if not sum(
+            answer.outcome.examples["trainset"]
+            for answer in trained.values()
+            if answer.outcome is not None and answer.failure is None
+        ):
+            self.record.write_round(FEDERATION, number, trained, 0.0)
+            raise RunError(f"round {number}: no site has an example in its training set")
         return answers
 
     # -- joining ----------------------------------------------------------------------------

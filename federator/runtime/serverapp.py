@@ -22,7 +22,7 @@ from federator.runtime.buffers import Buffers, read_buffers
 from federator.runtime.checkpoints import Checkpoint, RunFolder
 from federator.runtime.conversation import Conversation
 from federator.runtime.exchange import Exchange
-from federator.runtime.flower import quicken_grid
+from federator.runtime.flower import prepare_grid
 from federator.runtime.options import begin_log
 from federator.runtime.parameters import choose
 from federator.runtime.privacy import refuse_private
@@ -42,7 +42,7 @@ def server_app(module: str) -> ServerApp:
     def main(grid: Grid, context: Context) -> None:
         begin_log()
         gc.freeze()  # what was imported stays; looking it through again takes longer than a fold
-        quicken_grid()
+        prepare_grid()
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)
         folder = RunFolder(Path(settings.run))
@@ -109,7 +109,7 @@ def _run(
     key = _signing_key(settings)
     conversation = Conversation(
         grid,
-        Exchange(grid, context.run_id, key, store),
+        Exchange(grid, context.run_id, key, store, plan.policy),
         believe=settings.local_only,
         by_files=lambda site: shared is not None and site not in settings.messages,
         tell=lambda sites, until: folder.record(

@@ -145,7 +145,7 @@ def client_app(module: str) -> "ClientApp":
     from flwr.app import Context, Message
     from flwr.clientapp import ClientApp
 
-    from federator.runtime import messages
+    from federator.runtime import messages, replies
 
     if module != "task":
         raise ValueError("the author's code is in the module 'task'")
@@ -162,7 +162,7 @@ def client_app(module: str) -> "ClientApp":
                 outcome, trained = task.follow(instruction, received.weights)
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
-        return messages.outcome_reply(message, messages.site_record(site), outcome, trained)
+        return replies.outcome_reply(message, replies.site_record(site), outcome, trained)
 
     app.train()(follow)
     app.evaluate()(follow)

@@ -9,8 +9,9 @@ from flwr.proto.node_pb2 import NodeInfo
 from made_up_grid import Silent, Trained
 
 from federator.runtime import conversation as conversation_module
-from federator.runtime import messages
+from federator.runtime import messages, replies
 from federator.runtime.conversation import Conversation
+from federator.runtime.disclosure import Policy
 from federator.runtime.exchange import Exchange, Order
 from federator.runtime.instructions import Instruction
 from federator.runtime.outcomes import Failure, Outcome
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("in_a_run")
 
 
 def conversing(grid, store):
-    return Conversation(grid, Exchange(grid, 7, None, store), True, lambda _: True)
+    return Conversation(grid, Exchange(grid, 7, None, store, Policy(2)), True, lambda _: True)
 
 
 def test_a_site_that_is_late_is_told_so(tmp_path):
@@ -45,7 +46,13 @@ class Returned(Silent):
         heard = [one for one in self.sent if time.time() > one.metadata.created_at + self.after]
         for greeting in heard:
             greeting.metadata.__dict__["_message_id"] = "to 42"
-        return [messages.failure_reply(Failure("no-worker"), one, "north") for one in heard]
+        return [replies.failure_reply(Failure("no-worker"), one, "north") for one in heard]
+
+        (greeting,) = self.sent
+        if time.time() < greeting.metadata.created_at + self.after:
+            return []
+        greeting.metadata.__dict__["_message_id"] = "to 42"
+        return [replies.failure_reply(Failure("no-worker"), greeting, "north")]
 
 
 @pytest.mark.parametrize(("after", "heard"), [(0.0, ["north"]), (0.3, ["north"]), (60.0, [])])
@@ -84,7 +91,7 @@ class Crowded(Silent):
         heard = [one for one in greetings if time.time() > one.metadata.created_at + 0.7]
         for greeting in heard:
             greeting.metadata.__dict__["_message_id"] = "to 43"
-        return [messages.failure_reply(Failure("no-worker"), one, "south") for one in heard]
+        return [replies.failure_reply(Failure("no-worker"), one, "south") for one in heard]
 
 
 @pytest.mark.parametrize("seconds", [3.5, 2.4], ids=["before the round ends", "after it"])
@@ -118,12 +125,12 @@ class Starting(Silent):
         for message in self.sent:
             message.metadata.__dict__["_message_id"] = f"to {message.metadata.dst_node_id}"
         if "to 43" in ids and len(greetings) == 1:
-            return [messages.failure_reply(Failure("no-worker"), greetings[0], "south")]
+            return [replies.failure_reply(Failure("no-worker"), greetings[0], "south")]
         if "to 43" in ids:
-            said = messages.site_record("south")
-            return [messages.outcome_reply(greetings[1], said, Outcome(SIZES))]
+            said = replies.site_record("south")
+            return [replies.outcome_reply(greetings[1], said, Outcome(SIZES))]
         if len(greetings) == 2:
-            return [messages.failure_reply(Failure("data-empty"), self.sent[0], "north")]
+            return [replies.failure_reply(Failure("data-empty"), self.sent[0], "north")]
         return []
 
 
@@ -194,3 +201,36 @@ def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_pa
     np.testing.assert_array_equal(answer.weights.load()["w"], update)
     assert len([at for at in grid.asked if at < grid.handed_in]) < 14
     assert grid.asked[-1] - grid.handed_in < 0.5
+
+
+class Growing(Silent):
+    """A grid with a site that says each time that it has one example more."""
+
+    examples = 20
+
+    def pull_messages(self, _):
+        replied, self.sent = self.sent, []
+        for order in replied:
+            order.metadata.__dict__["_message_id"] = "to 42"
+            self.examples += 1
+        said = replies.site_record("north")
+        outcome = Outcome({"trainset": self.examples, "valset": 1, "testset": 1})
+        return [replies.outcome_reply(order, said, outcome) for order in replied]
+
+
+def test_a_site_whose_sets_have_another_size_than_it_joined_with_has_to_join_again(tmp_path):
+    """Its share in the model follows from what it says."""
+    grid = Growing()
+    conversation = conversing(grid, Store(tmp_path))
+    until = time.time() + 60
+    greeting = Order(Instruction("join", 0, until))
+    (joined,) = conversation.welcome(greeting, frozenset(), 5.0)
+    assert joined.outcome.examples["trainset"] == 21
+    answer = conversation.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
+    assert answer.failure.reason == "sizes" and answer.outcome is None
+    assert conversation.nodes == {}
+    (again,) = conversation.welcome(greeting, frozenset(), 5.0)
+    assert again.outcome.examples["trainset"] == 23
+    grid.examples -= 1
+    answer = conversation.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
+    assert answer.failure is None and answer.outcome.examples["trainset"] == 23

@@ -6,8 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome, vet_scores
-from federator.runtime.notices import Notice
-from federator.runtime.outcomes import Failure
+from federator.runtime.outcomes import OF_LINKS, OF_SERVERS, Failure
 from federator.runtime.targets import COLUMNS
 
 EXAMPLES = {"trainset": 10, "valset": 4, "testset": 4}
@@ -53,6 +52,8 @@ def test_what_is_added_to_an_answer_stays_behind():
         {"loss": [0.1, 0.2]},
         {"loss": float("nan")},
         {"loss": 10**400},
+        {"loss": -1e31},
+        {"scores": "Jane Doe"},
         {"metrics": {"dice": [1.0, 2.0]}},
     ],
 )
@@ -69,37 +70,55 @@ def test_set_sizes_are_counts(examples):
         vet_outcome({"examples": examples, "evaluations": {}}, (), POLICY)
 
 
+COUNTS = [[6, 0], [0, 7]]
+
+
 def test_scores_are_made_as_coarse_as_the_site_wants():
     scores = {"bins": 4, "counts": [[5, 1, 0, 0], [0, 0, 1, 6]]}
-    assert vet_scores(scores, POLICY) == scores
+    assert vet_scores(scores, COUNTS, POLICY) == scores
     five = Policy(labels=2, min_cell_count=5)
-    assert vet_scores(scores, five) == {"bins": 2, "counts": [[6, 0], [0, 7]]}
+    assert vet_scores(scores, COUNTS, five) == {"bins": 2, "counts": [[6, 0], [0, 7]]}
     nine = Policy(labels=2, min_cell_count=9)
-    assert vet_scores(scores, nine) is None
+    assert vet_scores(scores, COUNTS, nine) is None
+
+
+def test_no_scores_are_none():
+    assert vet_scores(None, COUNTS, POLICY) is None
+    assert vet_scores({"bins": 2, "counts": COUNTS}, COUNTS, Policy(labels=3)) is None
 
 
 @pytest.mark.parametrize(
-    "scores", [None, "Jane", {"bins": 3, "counts": [[1, 1, 1]] * 2}, {"bins": 0, "counts": []}]
+    "scores",
+    [
+        "Jane",
+        {"bins": 3, "counts": [[6, 0, 0], [0, 0, 7]]},
+        {"bins": 0, "counts": []},
+        {"bins": 2.0, "counts": COUNTS},
+        {"bins": [2], "counts": COUNTS},
+        {"bins": 128, "counts": [[6, *[0] * 127], [7, *[0] * 127]]},
+        {"bins": 2, "counts": [[6, 1], [0, 7]]},
+        {"bins": 2, "counts": [[7, 0], [0, 6]]},
+        {"bins": 2, "counts": [[2**53, 2**53], [2**53, 2**53]]},
+    ],
+    ids=lambda scores: str(scores)[:40],
 )
-def test_scores_of_another_form_do_not_leave(scores):
-    assert vet_scores(scores, POLICY) is None
+def test_scores_that_are_not_a_histogram_of_the_same_examples_do_not_leave(scores):
+    with pytest.raises(Failure) as caught:
+        vet_scores(scores, COUNTS, POLICY)
+    assert caught.value.reason == "withheld"
 
 
-def test_warnings_of_the_fixed_table_leave_and_each_once():
-    good = {"code": "accuracy", "set": "val", "name": "", "value": 0.95833, "other": 0.04}
-    told = [good, good, {**good, "code": "Jane Doe"}, {**good, "name": "jane"}, "Jane Doe"]
-    outcome = vet_outcome({**answer(), "warnings": told}, ("val",), POLICY)
-    assert outcome.warnings == (Notice("accuracy", "val", "", 0.958, 0.04),)
-    many = [{**good, "value": float(n)} for n in range(10_000)]
-    assert len(vet_outcome({**answer(), "warnings": many}, ("val",), POLICY).warnings) < 100
-    assert vet_outcome({**answer(), "warnings": "Jane Doe"}, ("val",), POLICY).warnings == ()
+def test_counts_of_more_examples_than_the_set_has_do_not_leave():
+    """Else a hostile notebook could write in each cell what it likes."""
+    assert vet_outcome(answer(counts=[[2, 0], [1, 0]]), ("val",), POLICY)
+    with pytest.raises(Failure, match="more examples than the set has"):
+        vet_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
 
 
-def test_a_set_without_examples_has_no_evaluation():
-    told = {"examples": {**EXAMPLES, "valset": 0}, "evaluations": {}}
-    assert vet_outcome(told, ("val",), POLICY).evaluations == {}
-    with pytest.raises(Failure, match="evaluation"):
-        vet_outcome(told, ("val", "test"), POLICY)
+@pytest.mark.parametrize("reason", [*OF_LINKS, *OF_SERVERS])
+def test_a_worker_has_no_words_of_the_link_s_or_the_server_s(reason):
+    told = {"reason": reason, "type": "KeyError", "file": "task.py", "line": 1}
+    assert vet_failure(told).reason == "unknown"
 
 
 def test_of_a_failure_only_kind_type_file_and_line_leave():

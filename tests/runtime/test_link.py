@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from federator.runtime import messages
+from federator.runtime import messages, replies
 from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run, Unreadable
@@ -80,7 +80,7 @@ def written(text, signed, arrays=None, **further):
 
 
 def refusal(link, message, run=OURS):
-    return messages.read_failure(link.answer(message, run, NODE).error)
+    return replies.read_failure(link.answer(message, run, NODE).error)
 
 
 def test_what_the_coordinator_signed_is_done(link, worker):
@@ -124,7 +124,7 @@ def test_the_coordinator_is_told_once_how_many_instructions_were_forged(link, ca
     for _ in range(2):
         refusal(link, order(key=Ed25519PrivateKey.generate()))
     refusal(link, order(model="south"))  # which the coordinator has signed
-    told = [messages.forged_in(link.answer(order(epochs=e), OURS, NODE).content) for e in (1, 2)]
+    told = [replies.forged_in(link.answer(order(epochs=e), OURS, NODE).content) for e in (1, 2)]
     assert told == [2, 0]
     assert caplog.text.count("leaves: that 2 instruction(s) were not signed") == 1
 
@@ -183,7 +183,8 @@ def test_weights_of_any_form_are_not_taken_apart_before_their_signature_holds(
     with monkeypatch.context() as patch:
         patch.setattr("federator.runtime.weights.json", None)
         patch.setattr("federator.runtime.untrusted.json", None)
-        assert "has not signed" in str(refusal(link, unsigned)[1])
+        reply = link.answer(unsigned, OURS, NODE)
+    assert "has not signed" in str(replies.read_failure(reply.error)[1])
     assert link._forged == 1
     hashed = messages.Received(text, arrays=data).digest
     signed = written(text, sign(COORDINATOR, text, RUN, NODE, hashed), packed(data))
@@ -267,6 +268,18 @@ def test_an_instruction_is_followed_once(link, worker):
     assert worker.asked == 1
 
 
+def test_a_site_with_another_number_of_examples_has_to_join_again(link, worker, monkeypatch):
+    """So a worker cannot tell something in each answer by the sizes of its sets."""
+    assert not link.answer(order(), OURS, NODE).has_error()
+    sizes = {**SIZES, "trainset": 4711}
+    said = {"examples": sizes, "evaluations": {}, "update": True}
+    monkeypatch.setattr(worker, "answer", lambda _: said)
+    assert refusal(link, order(epochs=2))[1].reason == "sizes"
+    joined = link.answer(order("join", epochs=0), OURS, NODE)
+    assert replies.outcome_in(joined.content, (), Policy(2)).examples == sizes
+    assert not link.answer(order(epochs=3), OURS, NODE).has_error()
+
+
 def test_a_setting_that_the_site_does_not_allow_is_named(link, worker):
     run = Run(RUN, "a" * 64, {"rounds": 3, "parameters.path": "/"})
     assert "parameters.path" in str(refusal(link, order(), run)[1])
@@ -348,8 +361,8 @@ def test_what_cannot_be_received_is_counted_and_told_and_the_next_is_answered(li
     with pytest.raises(Away):
         serve(link, fleet)
     refused, done = fleet.replies
-    assert "no known form" in str(messages.read_failure(refused.error)[1])
-    assert messages.forged_in(done.content) == 2
+    assert "no known form" in str(replies.read_failure(refused.error)[1])
+    assert replies.forged_in(done.content) == 2
 
 
 def test_the_coordinator_says_how_many_sites_there_are(link):

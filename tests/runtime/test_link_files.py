@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Message, RecordDict
 
-from federator.runtime import messages
+from federator.runtime import messages, replies
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run
 from federator.runtime.handover import Channel, Counter, HandoverError, connect
@@ -88,7 +88,7 @@ def site(tmp_path):
 
 
 def refusal(reply):
-    return str(messages.read_failure(reply.error)[1])
+    return str(replies.read_failure(reply.error)[1])
 
 
 def equal(left, right):
@@ -100,16 +100,16 @@ def test_weights_travel_as_files_where_the_message_says_so(site):
     reply = site.answer(site.order(parcel))
     assert equal(site.received[0], MODEL)
     assert messages.weights_in(reply.content) is None
-    update = site.inbox.close(messages.table_in(reply.content))
+    update = site.inbox.close(replies.table_in(reply.content))
     assert equal(update.load(), TRAINED)
-    assert messages.takes_files(reply.content)
+    assert replies.takes_files(reply.content)
 
 
 def test_weights_travel_in_messages_where_they_came_so(site):
     reply = site.answer(site.order(weights=MODEL))
     assert equal(site.received[0], MODEL)
     assert equal(messages.weights_in(reply.content), TRAINED)
-    assert messages.table_in(reply.content) is None
+    assert replies.table_in(reply.content) is None
 
 
 def test_other_files_than_were_signed_are_not_fetched(site):
@@ -175,7 +175,7 @@ def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, mon
 
     monkeypatch.setattr(Link, "_report", report)
     reply = site.answer(site.order(site.parcel()))
-    assert equal(site.inbox.close(messages.table_in(reply.content)).load(), TRAINED)
+    assert equal(site.inbox.close(replies.table_in(reply.content)).load(), TRAINED)
     reply = site.answer(site.order(weights=MODEL))
     assert equal(messages.weights_in(reply.content), TRAINED)
 
@@ -219,7 +219,7 @@ def test_a_worker_that_fails_costs_no_second_download(site):
     assert "ValueError" in refusal(site.answer(site.order(site.parcel())))
     site.said, site.write = {**ANSWER, "update": True}, lambda memory: memory.fill(TRAINED)
     reply = site.answer(site.order(site.parcel()))
-    assert messages.fetched_in(reply.content) == 0
+    assert replies.fetched_in(reply.content) == 0
     assert equal(site.received[-1], MODEL)
 
 
@@ -232,7 +232,7 @@ def test_an_update_whose_model_is_written_in_another_way_stands_beside_it(site):
     file = WeightFile(path)
     inbox = site.store.accept(file_size(describe(MODEL)))
     reply = site.answer(site.order(Parcel(*site.store.publish(file), inbox.capability)))
-    assert equal(inbox.close(messages.table_in(reply.content)).load(), TRAINED)
+    assert equal(inbox.close(replies.table_in(reply.content)).load(), TRAINED)
     assert equal(site.memories[-1][0].weights, MODEL)
 
 

@@ -17,18 +17,15 @@ def test_each_reason_has_words_and_is_read_as_it_was_written(reason):
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "",
-        "[",
-        "{}",
-        "7",
-        '{"reason": "Jane"}',
-        '{"reason": ["labels"]}',
-        '{"reason": "labels", "x": 1}',
-        '{"reason": "labels", "count": "many"}',
-        '{"reason": "labels", "shape": 7}',
-    ],
-)
+    ["", "[", "{}", "7", "null", '{"reason": "Jane"}', '{"reason": ["labels"]}', "[" * 10_000,
+     '{"reason": "labels", "x": 1}', '{"reason": "labels", "count": "many"}', "9" * 10_000,
+     '{"reason": "labels", "shape": 7}', '{"reason": "labels", "shape": [1.5]}',
+     '{"reason": "labels", "shape": ["7"]}', '{"reason": "exception", "line": [1]}',
+     '{"reason": "exception", "line": "1"}', '{"reason": "exception", "line": -1}',
+     '{"reason": "exception", "file": 5}', '{"reason": "exception", "line": true}',
+     '{"reason": "labels", "type": "' + "x" * 20_000 + '"}'],
+    ids=lambda text: text[:40],
+)  # fmt: skip
 def test_what_is_no_failure_is_read_as_unknown(text):
     assert Failure.read(text).reason == "unknown"
 
