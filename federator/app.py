@@ -1,11 +1,13 @@
 """The Flower App of a federation: five short files, written from the parts of a notebook.
 
+Beside them stand, to the letter, the modules and small files beside the notebook that it needs.
+
 What does not change the model does not change the app. It holds no cell number, no version of
 what is installed, and nothing about the sites.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from federator import module
@@ -14,6 +16,7 @@ from federator.document import did_you_mean, shown
 from federator.errors import FederationFileError, InputError, NotebookError, Problem, Where
 from federator.federation import Federation
 from federator.module import Module, Value
+from federator.runtime import appfiles
 from federator.sourcemap import SourceMap, Span
 from federator.templates import Templates, place
 
@@ -42,7 +45,8 @@ def render(notebook: str, parts: Parts, federation: Federation | None = None) ->
     Raises:
         FederationFileError: if the federation file sets a parameter that there is not, or one to
             a value of another type.
-        NotebookError: if the author's statements together are no valid Python.
+        NotebookError: if the author's statements together are no valid Python, or a module is
+            called as Flower leaves it out.
         InputError: if the repository's own copy of a template is wrong.
     """
     modules = {
@@ -67,8 +71,27 @@ def render(notebook: str, parts: Parts, federation: Federation | None = None) ->
             notebook=notebook,
             config=_config(federation, parts),
             parameters=_parameters(federation, defaults),
+            assets={file.path: appfiles.digest(file.text) for file in parts.beside.assets},
         )
+    files |= {file.path: file.text for file in parts.beside.modules}
+    files |= {f"{appfiles.ASSETS}/{file.path}": file.text for file in parts.beside.assets}
+    _require_bundled([file.path for file in parts.beside.modules], notebook)
     return App(files, source_map)
+
+
+def _require_bundled(modules: Sequence[str], notebook: str) -> None:
+    """See that Flower takes all modules into an app: its hash and the server's copy lack others."""
+    if not modules:
+        return
+    from federator.runtime.flower import left_out  # slow to import, and seldom needed
+
+    hint = "Rename it: Flower takes no test_*.py, no *_test.py and no folder such as lib or build."
+    problems = [
+        Problem(f"{name} beside the notebook cannot be in a Flower App", Where(notebook), hint)
+        for name in left_out(modules)
+    ]
+    if problems:
+        raise NotebookError(*problems)
 
 
 def _config(federation: Federation, parts: Parts) -> dict[str, Value]:

@@ -22,6 +22,7 @@ from federator import engine, limits
 from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
 from federator.federation import FILE, Federation, Site
 from federator.images import Images
+from federator.runtime import appfiles
 from federator.runtime.flower import app_hash
 from federator.runtime.parcels import STEPS
 from federator.runtime.review import APP
@@ -194,7 +195,8 @@ class _Files:
     def code(self) -> Mapping[str, str]:
         """The app's files, the one that runs beside the data first."""
         names = ["task.py", "client_app.py", "aggregation.py", "server_app.py", "pyproject.toml"]
-        return {name: (self.app / name).read_text(encoding="utf-8") for name in names}
+        files = appfiles.read(self.app)
+        return {name: files[name] for name in names} | files
 
     @cached_property
     def limits(self) -> Mapping[str, str]:

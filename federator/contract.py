@@ -5,10 +5,11 @@ to the sites; the optional ``strategy`` and ``config`` with all they need go to 
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from federator import legacy, model_part, parameters, strategy, suggestions, unfilled
+from federator.beside import Beside, gather
 from federator.errors import NotebookError, Problem, Where
 from federator.names import calls_left_behind, explain, is_supplied, place, rebound
 from federator.notebook import Notebook
@@ -42,6 +43,7 @@ class Parts:
         strategy: class name of the strategy, FedAvg if the notebook has none.
         warnings: what a person should know; nothing of it stops the conversion.
         cells: what becomes of each code cell.
+        beside: files beside the notebook that travel with the app.
     """
 
     task: Component
@@ -51,6 +53,7 @@ class Parts:
     strategy: str
     warnings: tuple[Problem, ...]
     cells: tuple[CellReport, ...]
+    beside: Beside
 
 
 def take_apart(notebook: Notebook) -> Parts:
@@ -64,14 +67,21 @@ def take_apart(notebook: Notebook) -> Parts:
     if problems:
         raise NotebookError(*problems)
     values = dict(parameters.read(draft.steps))
+    beside, task, aggregation = gather(
+        notebook,
+        component(draft.task, draft.supplied(draft.task)),
+        component(draft.aggregation, draft.supplied(draft.aggregation)),
+    )
+    warnings = [*draft.warnings(beside.cells), *beside.warnings]
     return Parts(
-        task=component(draft.task, draft.supplied(draft.task)),
-        aggregation=component(draft.aggregation, draft.supplied(draft.aggregation)),
+        task=task,
+        aggregation=aggregation,
         parameters=values,
         rounds=draft.findings.rounds,
         strategy=draft.findings.name,
-        warnings=tuple(sorted(dict.fromkeys(draft.warnings()), key=_place_of)),
+        warnings=tuple(sorted(dict.fromkeys(warnings), key=_place_of)),
         cells=tuple(cell_reports(draft.program, draft.task, draft.aggregation, values)),
+        beside=beside,
     )
 
 
@@ -130,8 +140,11 @@ class _Draft:
             hint = "Write: def train(net, trainloader, valloader, epochs, proximal_mu=0.0): ..."
             yield Problem(message, train[-1].where(), hint)
 
-    def warnings(self) -> Iterator[Problem]:
-        """Yield what a person should know about a notebook that can be converted."""
+    def warnings(self, written: Collection[int] = ()) -> Iterator[Problem]:
+        """Yield what a person should know about a notebook that can be converted.
+
+        ``written`` are the cells that write a file which goes in.
+        """
         yield from self.program.notebook.warnings
         yield from self.translation.warnings
         yield from self.findings.warnings
@@ -140,6 +153,8 @@ class _Draft:
             self.findings, lambda name: bool(train) and takes("train", name, train[-1])
         )
         for cell in self.program.unreadable:
+            if cell.cell.number in written:
+                continue
             message = f"the cell is left out: {cell.problem.message}"
             yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
         for missing in (*self.supplied(self.task), *self.supplied(self.aggregation)):

@@ -10,10 +10,18 @@ from pathlib import Path
 from federator import app, contract, notebook, requirements
 from federator.contract import Parts
 from federator.distributions import Installed
-from federator.errors import FederatorError, InputError, Problem, RequirementError, Where
+from federator.errors import (
+    FederatorError,
+    InputError,
+    NotebookError,
+    Problem,
+    RequirementError,
+    Where,
+)
 from federator.federation import Federation
 from federator.folder import renewed
 from federator.requirements import Pins
+from federator.runtime import appfiles
 from federator.sourcemap import SourceMap
 
 APP = "app"
@@ -73,7 +81,7 @@ def converted(federation: Federation, build: Path) -> Components:
     components, rendered = _render(federation, build)
     for name, text in rendered.files.items():
         path = components.app / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_bytes() != text.encode():
             message = "the notebook or the federation file has changed since the images were built"
             raise InputError(Problem(message, hint="run `federator build --push` first"))
     return components
@@ -81,6 +89,7 @@ def converted(federation: Federation, build: Path) -> Components:
 
 def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
     parts = contract.take_apart(notebook.read(federation.notebook))
+    _require_no_data(parts, federation)
     rendered = app.render(federation.notebook.name, parts, federation)
     client, server = _requirements(parts, federation)
     folder = build / federation.name
@@ -93,6 +102,23 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
         warnings=tuple(dict.fromkeys(parts.warnings + client.warnings + server.warnings)),
     )
     return components, rendered
+
+
+def _require_no_data(parts: Parts, federation: Federation) -> None:
+    """See that no file goes into the app that lies in a site's data folder."""
+    problems = [
+        Problem(
+            f"`{file.path}` lies in the data folder of {site.name}, and data do not travel",
+            Where(federation.notebook.name),
+            "read it from data_path",
+        )
+        for file in (*parts.beside.modules, *parts.beside.assets)
+        for site in federation.sites
+        if site.data
+        and (federation.notebook.parent / file.path).resolve().is_relative_to(site.data)
+    ]
+    if problems:
+        raise NotebookError(*problems)
 
 
 def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
@@ -127,8 +153,7 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
 def _write(components: Components, rendered: app.App) -> None:
     with renewed(components.folder) as new:
         (new / APP).mkdir()
-        for name, text in rendered.files.items():
-            _write_text(new / APP / name, text)
+        appfiles.write(new / APP, rendered.files)
         components.source_map.write(new / SOURCE_MAP)
         _write_text(new / CLIENT_REQUIREMENTS, _lines(components.client_requirements))
         _write_text(new / SERVER_REQUIREMENTS, _lines(components.server_requirements))

@@ -73,7 +73,8 @@ class FederatorExporter(Exporter):
         name = f"{resources['metadata']['name']}.ipynb"
         try:
             chosen = read_federation(Path(self.federation)) if self.federation else None
-            parts = contract.take_apart(notebook.from_node(nb, name))
+            lies_in = Path(resources["metadata"].get("path") or ".")
+            parts = contract.take_apart(notebook.from_node(nb, name, lies_in))
             rendered = app.render(name, parts, chosen)
         except FederatorError as error:
             self._refuse(error)

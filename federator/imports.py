@@ -99,6 +99,8 @@ def _under_condition(node: ast.If, where: Callable[[ast.AST], Where]) -> Iterato
     first = found(then, where)
     if _last_word(test) == "TYPE_CHECKING":
         first = _as(first, "typing")
+    elif any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(test)):
+        first = iter(())  # of a script: what imports it as a module does not come here
     elif any(isinstance(n, ast.Call) and _last_word(n.func) == "find_spec" for n in ast.walk(test)):
         first = _as(first, "optional")
     yield from first

@@ -41,11 +41,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """The code cells of a notebook, in order, and what was left out of them."""
+    """The code cells of a notebook, in order, and what was left out of them.
+
+    ``folder`` is where the notebook lies, if it is known: its modules and small files are there.
+    """
 
     name: str
     cells: tuple[Cell, ...]
     warnings: tuple[Problem, ...] = ()
+    folder: Path | None = None
 
 
 def read(path: Path) -> Notebook:
@@ -78,10 +82,12 @@ def read(path: Path) -> Notebook:
         raise NotebookError(Problem(message, Where(path.name, line=error.lineno), hint)) from None
     except RecursionError:
         raise _refusal(path.name, "this is not a notebook: the JSON is nested too deeply") from None
-    return from_node(node, path.name)
+    return from_node(node, path.name, path.parent)
 
 
-def from_node(node: "NotebookNode | Mapping[str, object]", name: str) -> Notebook:
+def from_node(
+    node: "NotebookNode | Mapping[str, object]", name: str, folder: Path | None = None
+) -> Notebook:
     """Take the cells out of a notebook that is already in memory; ``name`` is its file's.
 
     Raises:
@@ -115,7 +121,7 @@ def from_node(node: "NotebookNode | Mapping[str, object]", name: str) -> Noteboo
         raise NotebookError(*problems)
     if not any(cell.source.strip() for cell in cells):
         raise _refusal(name, "the notebook has no code cells", "Start from template.ipynb.")
-    return Notebook(name, tuple(cells), tuple(warnings))
+    return Notebook(name, tuple(cells), tuple(warnings), folder)
 
 
 def _refusal(name: str, message: str, hint: str | None = None) -> NotebookError:

@@ -85,6 +85,8 @@ def render(parts: "Parts", notebook: Notebook) -> str:
     rounds = "as the federation file says" if parts.rounds is None else str(parts.rounds)
     lines += [f"strategy: {parts.strategy}", f"rounds: {rounds}"]
     lines += [f"parameter: {name} = {value!r}" for name, value in parts.parameters.items()]
+    for heading, files in (("module", parts.beside.modules), ("file", parts.beside.assets)):
+        lines += [f"{heading} beside it: {file.path} ({file.size:,} bytes)" for file in files]
     return "\n".join(lines)
 
 

@@ -89,7 +89,8 @@ def write(federation: Federation, components: Components) -> list[Recipe]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             path.chmod(0o644)  # whatever the umask: the user in the container is another
-            path.parent.chmod(0o755)
+            for above in path.relative_to(components.folder / FOLDER).parents:
+                (components.folder / FOLDER / above).chmod(0o755)
     bake = {"target": dict(_targets(recipes))}
     (components.folder / BAKE_FILE).write_text(json.dumps(bake, indent=2) + "\n")
     return recipes

@@ -188,11 +188,11 @@ def versions(requirements: Iterable[str]) -> tuple[str, ...]:
     pip takes them as constraints. What a requirement names itself is left out: it says which.
     """
     asked = list(requirements)
-    brought = sorted(_closure(asked) - {name_of(requirement) for requirement in asked})
-    return tuple(f"{name}=={version}" for name in brought if (version := _version(name)))
+    others = sorted(brought(asked) - {name_of(requirement) for requirement in asked})
+    return tuple(f"{name}=={version}" for name in others if (version := _version(name)))
 
 
-def _closure(requirements: Iterable[str]) -> set[str]:
+def brought(requirements: Iterable[str]) -> set[str]:
     """Return the names of the distributions that installing these requirements installs."""
     waiting = [Requirement(line) for line in requirements]
     seen: set[tuple[str, str]] = set()

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ from flwr.supercore.run import RunNotRunningException
 
 from federator.errors import InputError
 from federator.runtime.admission import Client, ConnectionRefused, note
+from federator.runtime.appfiles import require_listed
 from federator.runtime.keys import read_private
 from federator.runtime.parameters import Setting
 from federator.runtime.replies import NO_MESSAGE
@@ -68,10 +69,24 @@ log = logging.getLogger("federator")
 
 
 def app_hash(app: Path) -> str:
-    """Return the SHA-256 (hex) of a Flower App's folder, as Flower names it (its FAB hash)."""
+    """Return the SHA-256 (hex) of a Flower App's folder, as Flower names it (its FAB hash).
+
+    Raises:
+        InputError: if an asset is not the one that the app lists, so that the hash is not its own.
+    """
     from flwr.cli.build import build_fab_from_disk  # slow to import, and no link needs it
 
+    require_listed(app)
     return hashlib.sha256(build_fab_from_disk(app)).hexdigest()
+
+
+def left_out(files: Iterable[str]) -> list[str]:
+    """Return those of an app's files, by path, that Flower would not take into its bundle."""
+    from flwr.cli.build import get_filtered_fab_paths
+    from flwr.cli.utils import filter_paths_for_publish
+
+    named = dict.fromkeys(files, b"")
+    return sorted(named.keys() - get_filtered_fab_paths(filter_paths_for_publish(named), {}))
 
 
 def prepare_grid() -> None:

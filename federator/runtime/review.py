@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]  # comes with flwr
 
 from federator.errors import InputError, Problem
+from federator.runtime import appfiles
 from federator.runtime.fingerprint import fingerprint
 
 APP = "x-app"
@@ -25,7 +26,6 @@ APP = "x-app"
 
 _IMAGE = re.compile(r"services\.[\w-]+\.image")
 _HASH = re.compile(r"services\.[\w-]+\.environment\.FEDERATOR_APP_HASH: (\w+)")
-_FILE = re.compile(r"\w[\w.-]*\.(py|toml)")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SiteFile:
         if not isinstance(data, dict) or "services" not in data:
             raise InputError(f"{name}: is not a compose file")
         app = data.pop(APP, {})
-        if not isinstance(app, dict) or not all(map(_FILE.fullmatch, app)):
+        if not isinstance(app, dict) or not all(map(appfiles.is_name, app)):
             raise InputError(f"{name}: {APP} is not a list of an app's files")
         texts = {file: str(text).replace("$$", "$") for file, text in app.items()}
         return cls(name, content, tuple(_flat(data)), texts)
@@ -83,7 +83,13 @@ class SiteFile:
         named = {found[1] for line in self.settings if (found := _HASH.fullmatch(line))}
         if not self.app:
             yield "it does not show the code that runs beside the data"
-        elif named != {_hash(self.app)}:
+            return
+        try:
+            shown = _hash(self.app)
+        except (InputError, ValueError) as error:
+            yield f"the code that it shows is no app: {error}"
+            return
+        if named != {shown}:
             yield "the code that it shows is not the app whose hash it names"
 
 
@@ -120,6 +126,8 @@ def _changed(old: list[str], new: list[str]) -> list[str]:
 def _code(old: dict[str, str], new: dict[str, str]) -> Iterator[list[str]]:
     for name in sorted({*old, *new}):
         before, after = (app.get(name, "").splitlines() for app in (old, new))
+        if not before and not after and (name in old) != (name in new):
+            yield [f"{'+' if name in new else '-'}++ {name}, which is empty"]
         yield list(difflib.unified_diff(before, after, name, name, "before", "after", lineterm=""))
 
 
@@ -139,8 +147,7 @@ def _hash(app: dict[str, str]) -> str:
     from federator.runtime.flower import app_hash  # slow to import
 
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in app.items():
-            Path(folder, name).write_text(text, encoding="utf-8", newline="")
+        appfiles.write(Path(folder), app)
         return app_hash(Path(folder))
 
 
