@@ -11,6 +11,8 @@ from federator.errors import FederatorError, Problem, Where
 from federator.folder import renewed
 
 _FILES = 1000
+# What zipfile makes of damaged ones; with a password RuntimeError, of an empty name IndexError.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError)
 _NAME = re.compile(r"(?![. ])[\w .()+=@,-]+(/(?![. ])[\w .()+=@,-]+)*", re.ASCII)
 
 
@@ -32,7 +34,7 @@ def unpack(file: IO[bytes], folder: Path, limit: int) -> tuple[str, ...]:
                     # Never more bytes than the entry states; and a link becomes a file.
                     with archive.open(entry) as source, path.open("xb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):  # the last: a password
+    except _DAMAGED:
         raise FederatorError("what was downloaded is no whole zip: nothing was written") from None
     except OSError as error:
         where = Where(str(error.filename or folder))

@@ -35,6 +35,7 @@ from federator.requirement_line import requirement_line
 FILE = "federation.yaml"
 
 _NAME = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+_LONGEST_DURATION = 72 * 3600
 _APP_NAME = "^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"  # what Flower takes for an app's name
 _LABEL = r"^[^,\s]([^,\n]*[^,\s])?$"  # no commas: a run's configuration joins labels by them
 _VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -91,10 +92,15 @@ def _notebook(value: object, info: ValidationInfo) -> Path:
 
 
 def _seconds(value: object) -> int:
-    if type(value) is int and value > 0:
-        return value
-    if isinstance(value, str) and re.fullmatch(_DURATION, value):
-        return int(value[:-1]) * {"s": 1, "m": 60, "h": 3600}[value[-1]]
+    seconds = 0
+    if type(value) is int:
+        seconds = value
+    elif isinstance(value, str) and re.fullmatch(_DURATION, value):
+        seconds = int(value[:-1]) * {"s": 1, "m": 60, "h": 3600}[value[-1]]
+    if seconds > _LONGEST_DURATION:  # both together hold for less than a site takes
+        raise wrong(f"must be at most 72h, not {shown(value)}")
+    if seconds > 0:
+        return seconds
     raise wrong(f"must be a duration such as 90s, 30m or 2h, not {shown(value)}")
 
 

@@ -238,6 +238,7 @@ class Rehearsal:
             *("--store", str(self._store)),
             *("--socket", str(scratch / site.name), "--labels", str(len(self.federation.labels))),
             *("--min-cell-count", str(site.min_cell_count)),
+            *("--followed", str(scratch / f"{site.name}.followed")),
             *("--metrics", *self.federation.metrics),
             *(["--baselines"] if site.baselines else []),
         ]

@@ -80,9 +80,11 @@ def lying(content):
         (zipped({"bomb": "0" * 10_000}), "10000 bytes, more than"),
         (zipped({f"f{i}": "" for i in range(1001)}), "1001 files"),
         (lying("0" * 10_000), "no whole zip"),
+        (zipped({"abc": "d"}).replace(b"abc", b"\0bc"), "no whole zip"),
+        (zipped({"abc": "d"}).replace(b"abc", b"\0\0\0"), "no whole zip"),
         (zipped({"a": "file", "a/b": "in a file"}), "cannot be written"),
     ],
-    ids=["html", "cut", "bomb", "many", "lying", "clash"],
+    ids=["html", "cut", "bomb", "many", "lying", "NUL", "NULs", "clash"],
 )
 def test_what_is_no_good_leaves_nothing(tmp_path, content, words):
     with pytest.raises(FederatorError, match=words):

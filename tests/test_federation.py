@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from federator.errors import FederationFileError
 from federator.federation import Deadlines, Federation, Site, read, schema
 from federator.runtime.encoding import ENCODINGS
+from federator.runtime.followed import LONGEST
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -321,6 +322,15 @@ def test_a_missing_file_is_named(folder: Path) -> None:
         read(folder.parent / "demmo")
     with pytest.raises(FederationFileError, match=f"cannot read {folder.parent}/federation.yaml"):
         read(folder.parent)
+
+
+@pytest.mark.parametrize("value", ["73h", "999999h", str(72 * 3600 + 1)])
+def test_a_deadline_is_shorter_than_an_instruction_that_a_site_takes(value: str, tmp_path) -> None:
+    text = f"notebook: a.ipynb\nsites: [{{name: a}}]\ndeadlines: {{round: {value}}}\n"
+    (tmp_path / "federation.yaml").write_text(text)
+    with pytest.raises(FederationFileError, match=r"deadlines\.round must be at most 72h"):
+        read(tmp_path)
+    assert LONGEST > 2 * 72 * 3600
 
 
 def test_the_committed_schema_is_that_of_the_model() -> None:

@@ -20,12 +20,13 @@ from types import FrameType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import Message
 
-from federator.errors import InputError
+from federator.errors import InputError, Problem, Where
 from federator.runtime import flower, messages, replies
 from federator.runtime.admission import ConnectionRefused
 from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
 from federator.runtime.encoding import EXACT, update_form
+from federator.runtime.followed import Followed
 from federator.runtime.handover import Counter, HandoverError
 from federator.runtime.instructions import (
     FEDERATION,
@@ -75,6 +76,7 @@ class Link:
         counter: where the worker connects.
         carrier: how weights travel as files; None if they have to go in messages.
         bell: says when to ask the server.
+        followed: remembers which instructions were followed.
         pace: how often to listen to it, and to ask.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
@@ -87,10 +89,10 @@ class Link:
     counter: Counter
     carrier: Carrier | None = None
     bell: Bell = field(default_factory=Bell)
+    followed: Followed = field(default_factory=Followed)
     pace: Pace = field(default_factory=Pace)
     worker_patience: float = 60.0
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
-    _done: set[bytes] = field(default_factory=set)
     _sizes: tuple[int, Mapping[str, int]] | None = None  # a run, and the sets as it joined that
 
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
@@ -132,9 +134,7 @@ class Link:
         received = self._signed(message, run, node_id)
         instruction = Instruction.read(received.instruction)
         if self.coordinator is not None:
-            if received.signature in self._done:
-                raise InstructionError("this instruction was followed before")
-            self._done.add(received.signature)
+            self.followed.note(received.signature, instruction.expires)
         self.pace.sites = instruction.sites
         self.bell.hang(instruction.bell)
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
@@ -322,6 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
         Counter(options.socket),
         carrier,
         bell,
+        _followed(options.followed or (options.key and options.key.with_suffix(".followed"))),
     )
     pause = 1.0
     while True:
@@ -346,6 +347,20 @@ def main(arguments: list[str] | None = None) -> int:
             pause = min(2 * pause, 60.0)
 
 
+def _followed(file: Path | None) -> Followed:
+    """Return what remembers instructions in a file.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    try:
+        return Followed(file)
+    except OSError as error:
+        what = f"what was followed cannot be noted: {error.strerror}"
+        hint = "the folder of the site's key must be writable"
+        raise InputError(Problem(what, Where(str(file)), hint)) from None
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="federator-link", description=__doc__)
     add = parser.add_argument
@@ -355,6 +370,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--insecure", action="store_true", help="no encryption, on one machine only")
     add("--store", type=Path, help="the server's store of weights, on one machine only")
     add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
+    add("--followed", type=Path, help="where to note what was followed; without: beside the key")
     add("--site", required=True, help="the site's name")
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")
     add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")

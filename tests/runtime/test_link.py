@@ -11,12 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
+from federator.errors import InputError
 from federator.runtime import messages, replies
 from federator.runtime.bell import Bell
 from federator.runtime.disclosure import Policy
 from federator.runtime.flower import Run, Unreadable
+from federator.runtime.followed import Followed
 from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link, serve
+from federator.runtime.link import Link, main, serve
 from federator.runtime.store import Store
 from federator.runtime.transfer import Folder
 
@@ -266,6 +268,22 @@ def test_an_instruction_is_followed_once(link, worker):
     assert not link.answer(message, OURS, NODE).has_error()
     assert "was followed before" in str(refusal(link, message)[1])
     assert worker.asked == 1
+
+
+def test_an_instruction_is_not_followed_again_by_a_link_that_was_started_again(worker, tmp_path):
+    file, message = tmp_path / "site.followed", order()
+    for first in (True, False, False):
+        key = COORDINATOR.public_key()
+        link = Link("north", "a" * 64, key, Policy(2), False, worker, followed=Followed(file))
+        assert link.answer(message, OURS, NODE).has_error() is not first
+    assert worker.asked == 1
+
+
+def test_a_key_folder_that_cannot_be_written_is_told(tmp_path):
+    options = ["--server", "127.0.0.1:1", "--insecure", "--site", "north", "--labels", "2",
+               "--app-hash", "a", "--socket", str(tmp_path / "s")]  # fmt: skip
+    with pytest.raises(InputError, match="the folder of the site's key must be writable"):
+        main([*options, "--followed", str(tmp_path / "absent" / "site.followed")])
 
 
 def test_a_site_with_another_number_of_examples_has_to_join_again(link, worker, monkeypatch):
