@@ -108,12 +108,10 @@ def _forget(engine: Docker, host: str) -> None:
 
 
 def _wait_until_responsive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(100):
+    while process.poll() is None:
         try:
-            requests.get(url, timeout=1)
+            requests.get(url, timeout=60)
         except requests.ConnectionError:
-            if process.poll() is not None:
-                break
             time.sleep(0.1)
         else:
             return

@@ -1,7 +1,6 @@
 """The server's conversation with the sites: who has come, who is late, whom it asks when."""
 
 import time
-from threading import Timer
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from flwr.proto.node_pb2 import NodeInfo
 from made_up_grid import Silent, Trained
 
 from federator.runtime import conversation as conversation_module
-from federator.runtime import messages, replies
+from federator.runtime import inbox, messages, replies
 from federator.runtime.conversation import Conversation
 from federator.runtime.disclosure import Policy
 from federator.runtime.exchange import Exchange, Order
@@ -22,14 +21,45 @@ SIZES = {"trainset": 3, "valset": 1, "testset": 1}
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
 
+class Clock:
+    """A clock that goes on only while somebody waits, in the place of the module ``time``.
+
+    (And by a microsecond when it is looked at, as no two looks at a real one are the same.)
+    """
+
+    def __init__(self):
+        self.now, self.due = time.time(), []
+
+    def time(self):
+        self.now += 1e-6
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds):
+        self.now += seconds
+        for at, then in list(self.due):
+            if at <= self.now:
+                self.due.remove((at, then))
+                then()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    for module in (conversation_module, inbox):
+        monkeypatch.setattr(module, "time", made)
+    return made
+
+
 def conversing(grid, store):
     return Conversation(grid, Exchange(grid, 7, None, store, Policy(2)), True, lambda _: True)
 
 
-def test_a_site_that_is_late_is_told_so(tmp_path):
+def test_a_site_that_is_late_is_told_so(tmp_path, clock):
     conversation = conversing(Silent(), Store(tmp_path))
     conversation.nodes["north"] = 42
-    deadline = time.time() + 1.2
+    deadline = clock.time() + 1.2
     order = Order(Instruction("evaluate", 1, deadline))
     answer = conversation.ask({"north": order}, deadline)["north"]
     assert answer.failure.reason == "late"
@@ -38,12 +68,12 @@ def test_a_site_that_is_late_is_told_so(tmp_path):
 class Returned(Silent):
     """A grid with a site that has just come back, and answers after so many seconds."""
 
-    def __init__(self, after: float) -> None:
+    def __init__(self, clock: Clock, after: float) -> None:
         super().__init__()
-        self.after = after
+        self.clock, self.from_now_on = clock, clock.now + after
 
     def pull_messages(self, _):
-        heard = [one for one in self.sent if time.time() > one.metadata.created_at + self.after]
+        heard = self.sent if self.clock.now >= self.from_now_on else []
         for greeting in heard:
             greeting.metadata.__dict__["_message_id"] = "to 42"
         return [replies.failure_reply(Failure("no-worker"), one, "north") for one in heard]
@@ -56,22 +86,24 @@ class Returned(Silent):
 
 
 @pytest.mark.parametrize(("after", "heard"), [(0.0, ["north"]), (0.3, ["north"]), (60.0, [])])
-def test_who_has_come_back_is_waited_for_but_not_for_long_and_not_twice(tmp_path, after, heard):
-    conversation = conversing(Returned(after), Store(tmp_path))
-    order = Order(Instruction("join", 0, time.time() + 60))
-    began = time.monotonic()
+def test_who_has_come_back_is_waited_for_but_not_for_long_and_not_twice(
+    tmp_path, clock, after, heard
+):
+    conversation = conversing(Returned(clock, after), Store(tmp_path))
+    order = Order(Instruction("join", 0, clock.now + 60))
+    began = clock.now
     assert [answer.site for answer in conversation.welcome(order, frozenset(), 1.0)] == heard
-    assert time.monotonic() - began == pytest.approx(min(after, 1.0), abs=0.5)
+    assert clock.now - began == pytest.approx(min(after, 1.0), abs=0.1)
     if not heard:
-        began = time.monotonic()
+        began = clock.now
         assert list(conversation.welcome(order, frozenset(), 10.0)) == []
-        assert time.monotonic() - began < 5
+        assert clock.now - began < 0.01
 
 
-def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path):
-    grid = Returned(60.0)
+def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path, clock):
+    grid = Returned(clock, 60.0)
     conversation = conversing(grid, Store(tmp_path))
-    order = Order(Instruction("join", 0, time.time() + 60))
+    order = Order(Instruction("join", 0, clock.now + 60))
     assert list(conversation.welcome(order, frozenset(), 0.0)) == []
     grid.get_nodes = lambda: [NodeInfo(node_id=42, name="north", last_activated_at="later")]
     greeting = grid.sent.pop()
@@ -82,28 +114,34 @@ def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path):
 class Crowded(Silent):
     """A grid whose second node appears while the first one trains, and answers a greeting later."""
 
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock, self.greeted = clock, None
+
     def get_nodes(self):
         here = super().get_nodes()
         return [*here, NodeInfo(node_id=43, name="south")] if self.sent else here
 
     def pull_messages(self, _):
         greetings = [message for message in self.sent if message.metadata.dst_node_id == 43]
-        heard = [one for one in greetings if time.time() > one.metadata.created_at + 0.7]
+        if greetings and self.greeted is None:
+            self.greeted = self.clock.now
+        heard = greetings if greetings and self.clock.now > self.greeted + 0.7 else []
         for greeting in heard:
             greeting.metadata.__dict__["_message_id"] = "to 43"
         return [replies.failure_reply(Failure("no-worker"), one, "south") for one in heard]
 
 
 @pytest.mark.parametrize("seconds", [3.5, 2.4], ids=["before the round ends", "after it"])
-def test_who_comes_during_a_round_is_greeted_in_it(tmp_path, seconds):
+def test_who_comes_during_a_round_is_greeted_in_it(tmp_path, clock, seconds):
     """Its answer is there when the next round begins, or is waited for then."""
-    grid = Crowded()
+    grid = Crowded(clock)
     conversation = conversing(grid, Store(tmp_path))
-    greeting = Order(Instruction("join", 0, time.time() + 60))
+    greeting = Order(Instruction("join", 0, clock.now + 60))
     conversation.nodes["north"] = 42
     assert list(conversation.welcome(greeting, frozenset(), 0.0)) == []
-    order = Order(Instruction("evaluate", 1, time.time() + 60))
-    assert conversation.ask({"north": order}, time.time() + seconds)["north"].failure
+    order = Order(Instruction("evaluate", 1, clock.now + 60))
+    assert conversation.ask({"north": order}, clock.now + seconds)["north"].failure
     assert [message.metadata.dst_node_id for message in grid.sent] == [42, 43]
     patience = 0.0 if seconds == 3.5 else 2.0
     answers = list(conversation.welcome(greeting, frozenset(), patience))
@@ -157,10 +195,10 @@ def test_a_site_whose_worker_is_starting_joins_in_the_round(tmp_path, monkeypatc
     assert greeting.instruction.expires < first < second
 
 
-def test_who_could_not_join_when_a_round_began_is_greeted_again_at_once(tmp_path):
-    grid = Returned(0.0)
+def test_who_could_not_join_when_a_round_began_is_greeted_again_at_once(tmp_path, clock):
+    grid = Returned(clock, 0.0)
     conversation = conversing(grid, Store(tmp_path))
-    order = Order(Instruction("join", 0, time.time() + 60))
+    order = Order(Instruction("join", 0, clock.now + 60))
     assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
     grid.sent.clear()
     assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
@@ -169,35 +207,31 @@ def test_who_could_not_join_when_a_round_began_is_greeted_again_at_once(tmp_path
 class Slow(Trained):
     """A grid with a site that hands in its update after so many seconds."""
 
-    def __init__(self, store, update, after):
+    def __init__(self, store, update, clock, after):
         super().__init__(store, update)
-        self.asked, self.handed_in = [], None
-        self.timer = Timer(after, self.hand_in)
-
-    def push_messages(self, messages):
-        self.timer.start()
-        return super().push_messages(messages)
+        self.asked, self.handed_in, self.clock = [], None, clock
+        clock.due.append((clock.now + after, self.hand_in))
 
     def hand_in(self):
         self.replies = super().pull_messages(None)
-        self.handed_in = time.monotonic()
+        self.handed_in = self.clock.now
 
     def pull_messages(self, _):
-        self.asked.append(time.monotonic())
+        self.asked.append(self.clock.now)
         return self.replies if self.handed_in else []
 
 
 @pytest.mark.parametrize("changed", [slice(None), slice(0, 1)], ids=["all parts", "one part"])
-def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_path, changed):
+def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_path, clock, changed):
     store, model = Store(tmp_path), np.ones(700_000, np.float32)
     update = model.copy()
     update[changed] = 2.0
-    grid = Slow(store, {"w": update}, 3.0)
+    grid = Slow(store, {"w": update}, clock, 3.0)
     conversation = conversing(grid, store)
     conversation.nodes["north"], conversation._since[42] = 42, ""
     conversation._by_files.add(42)
-    order = Order(Instruction("train", 1, time.time() + 60), store.keep({"w": model}))
-    answer = conversation.ask({"north": order}, time.time() + 60)["north"]
+    order = Order(Instruction("train", 1, clock.now + 60), store.keep({"w": model}))
+    answer = conversation.ask({"north": order}, clock.now + 60)["north"]
     np.testing.assert_array_equal(answer.weights.load()["w"], update)
     assert len([at for at in grid.asked if at < grid.handed_in]) < 14
     assert grid.asked[-1] - grid.handed_in < 0.5
