@@ -5,10 +5,19 @@ to the sites; the optional ``strategy`` and ``config`` with all they need go to 
 """
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from federator import legacy, model_part, parameters, strategy, suggestions, unfilled
+from federator import (
+    legacy,
+    model_part,
+    module_settings,
+    parameters,
+    portability,
+    strategy,
+    suggestions,
+    unfilled,
+)
 from federator.beside import Beside, gather
 from federator.errors import NotebookError, Problem, Where
 from federator.names import calls_left_behind, explain, is_supplied, place, rebound
@@ -72,7 +81,7 @@ def take_apart(notebook: Notebook) -> Parts:
         component(draft.task, draft.supplied(draft.task)),
         component(draft.aggregation, draft.supplied(draft.aggregation)),
     )
-    warnings = [*draft.warnings(beside.cells), *beside.warnings]
+    warnings = [*draft.warnings(beside), *beside.warnings]
     return Parts(
         task=task,
         aggregation=aggregation,
@@ -96,9 +105,9 @@ class _Draft:
             for step in program.steps
             if "federate" in step.cell.tags and not step.binds.keys() & {*_AGGREGATION}
         ]
-        self.task = program.closure(_NAMES, forced)
+        self.task = module_settings.closure(program, _NAMES, forced)
         used = [name for name in _AGGREGATION if program.bindings(name)]
-        self.aggregation = program.closure(used) if used else []
+        self.aggregation = module_settings.closure(program, used) if used else []
         both = {step.index: step for step in (*self.task, *self.aggregation)}
         self.steps = [both[index] for index in sorted(both)]
         self.known = definitions(self.steps)
@@ -133,6 +142,8 @@ class _Draft:
             yield from unfilled.marks(step.cell, step.file)
         yield from self.translation.problems
         yield from legacy.leftovers(self.program, self.aggregation)
+        yield from module_settings.secrets(self.program, self.steps)
+        yield from portability.problems(self.program, self.steps)
         yield from self.findings.problems
         train = self.program.bindings("train")
         if self.findings.proximal and train and not takes("train", "proximal_mu", train[-1]):
@@ -140,11 +151,8 @@ class _Draft:
             hint = "Write: def train(net, trainloader, valloader, epochs, proximal_mu=0.0): ..."
             yield Problem(message, train[-1].where(), hint)
 
-    def warnings(self, written: Collection[int] = ()) -> Iterator[Problem]:
-        """Yield what a person should know about a notebook that can be converted.
-
-        ``written`` are the cells that write a file which goes in.
-        """
+    def warnings(self, beside: Beside) -> Iterator[Problem]:
+        """Yield what a person should know about a notebook that can be converted."""
         yield from self.program.notebook.warnings
         yield from self.translation.warnings
         yield from self.findings.warnings
@@ -153,7 +161,7 @@ class _Draft:
             self.findings, lambda name: bool(train) and takes("train", name, train[-1])
         )
         for cell in self.program.unreadable:
-            if cell.cell.number in written:
+            if cell.cell.number in beside.cells:
                 continue
             message = f"the cell is left out: {cell.problem.message}"
             yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
@@ -171,6 +179,10 @@ class _Draft:
             hint = "Better: def load_data(data_path): ..."
             yield Problem(message, load_data[-1].where(), hint)
         yield from parameters.warnings(self.steps)
+        yield from portability.warnings(
+            self.program, self.steps, {asset.path for asset in beside.assets}
+        )
+        yield from module_settings.left_behind(self.program, self.steps)
         yield from rebound(self.program, self.steps)
         yield from calls_left_behind(self.program, self.steps)
         imports = component(self.aggregation).imports

@@ -26,10 +26,14 @@ class Effects:
     Attributes:
         changes: name → how deep inside its object something is changed.
         doubts: name → the call that may change its object.
+        settings: full name of what is set in an imported module → where.
+        reads: the calls that read files, the network or the keyboard.
     """
 
     changes: dict[str, int] = field(default_factory=dict)
     doubts: dict[str, ast.AST] = field(default_factory=dict)
+    settings: dict[str, ast.AST] = field(default_factory=dict)
+    reads: list[ast.Call] = field(default_factory=list)
 
     def change(self, roots: Mapping[str, int], depth: int) -> None:
         """Note a change of that depth through what may lead to these objects."""
@@ -186,6 +190,9 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             self.effects.change(self._aliases.roots(node.value), 1)
+            inner = node.value if isinstance(node, ast.Subscript) else node
+            if self._of_module(inner):
+                self.effects.settings[self._known.dotted(inner) or ""] = node
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._decorated(node)
@@ -232,6 +239,9 @@ class _Reader(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
         kept = id(node) not in self._dropped
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if known_calls.reads(self._known.dotted(node.func) or "", method):
+            self.effects.reads.append(node)
         if isinstance(node.func, ast.Name) and self._known.is_silent(node.func.id):
             return
         found = self._known.callee(node.func)
@@ -246,6 +256,12 @@ class _Reader(ast.NodeVisitor):
         for keyword in node.keywords:
             if keyword.arg == "out":
                 self.effects.change(self._aliases.roots(keyword.value), 1)
+
+    def _of_module(self, node: ast.expr) -> bool:
+        """Whether an expression is an attribute of something imported."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self._known.imported
 
     def _shadowed(self, function: ast.expr) -> bool:
         return isinstance(function, ast.Name) and self._entering and function.id in self._aliases
@@ -268,6 +284,8 @@ class _Reader(ast.NodeVisitor):
                 self.effects.change(handed.get(name[1:], {}), depth)
             else:
                 self.effects.change({name: 0}, depth)
+        self.effects.settings |= dict.fromkeys(done.settings, call)
+        self.effects.reads += [call] if done.reads else []
         for name in done.doubts:
             roots = handed.get(name[1:], {}) if name.startswith("#") else {name: 0}
             self.effects.doubt(roots, call)
@@ -308,7 +326,10 @@ class _Reader(ast.NodeVisitor):
         if found := self._known.callee(call.args[0]):
             self._run(inner, *found)
         elif isinstance(call.args[0], ast.Name | ast.Attribute):
-            self._library(inner, self._known.dotted(call.args[0]) or "", kept=True)
+            dotted = self._known.dotted(call.args[0]) or ""
+            self._library(inner, dotted, kept=True)
+            if known_calls.reads(dotted, ""):
+                self.effects.reads.append(inner)
 
     def _method(self, call: ast.Call, function: ast.Attribute, kept: bool) -> None:
         roots = self._aliases.roots(function.value)
@@ -320,6 +341,8 @@ class _Reader(ast.NodeVisitor):
             self.effects.doubt(union(*map(self._aliases.roots, call.args)), call)
 
     def _library(self, call: ast.Call, dotted: str, kept: bool) -> None:
+        if known_calls.sets(dotted) and self._of_module(call.func) and not kept:
+            self.effects.settings[dotted] = call
         if known_calls.changes_first(dotted) and call.args:
             self.effects.change(self._aliases.roots(call.args[0]), 1)
         elif known_calls.may_change(dotted, kept):

@@ -6,6 +6,7 @@ arguments; only of calls whose result is dropped is that worth a warning.
 
 import ast
 import builtins
+import re
 
 # Methods that change the object they are called on, whatever built-in container it is.
 CHANGERS = frozenset(
@@ -83,6 +84,49 @@ _IMMUTABLE = frozenset(
     }
 )
 _BUILTINS = frozenset(dir(builtins))
+
+
+# Calls that read what the author's machine has: files, folders, the network, the keyboard.
+_READERS = re.compile(
+    r"""(?: open | input | getpass\.getpass | io\.open | codecs\.open
+    | numpy\.(?: load | loadtxt | genfromtxt | fromfile | memmap )
+    | (?: pandas | polars )\.(?: read | scan )_\w+
+    | torch\.load | torchaudio\.load | safetensors\..*load_file
+    | torchvision\.(?: datasets\.[A-Z]\w+ | io\.read_\w+ ) | .*\.ImageFolder
+    | PIL\.Image\.open | cv2\.imread | imageio(?:\.\w+)?\.imread | skimage\.io\.\w+
+    | os\.(?: listdir | walk | scandir ) | glob\.i?glob | natsort\.\w+
+    | scipy\.io\.loadmat | h5py\.File | zarr\.open\w* | nibabel\.load | pydicom\.(?: dcm )?read\w*
+    | SimpleITK\.ReadImage | tifffile\.imread | openslide\.OpenSlide | joblib\.load
+    | sklearn\.datasets\.fetch_\w+ | datasets\.load_\w+ | medmnist\.[A-Z]\w+
+    | requests\.(?: get | post ) | urllib\.request\.url\w+ | gdown\.\w+ | kagglehub\.\w+ | wget\.\w+
+    | subprocess\.\w+ | os\.(?: system | popen ) | sqlite3\.connect
+    | zipfile\.ZipFile | tarfile\.open
+    )""",
+    re.VERBOSE,
+)
+_READING_METHODS = frozenset(
+    {"read_text", "read_bytes", "iterdir", "glob", "rglob", "extractall", "urlopen"}
+)
+# Functions of a module that set how it works from then on.
+_SETTERS = re.compile(
+    r"(?:set|use|enable|disable|allow|register)(?:_\w+)?|set[A-Z]\w*|\w+_options|pandas"
+    r"|filterwarnings|simplefilter|resetwarnings|putenv|config(?:ure)?|patch_\w+"
+)
+_NO_SETTINGS = re.compile(r".*seed.*|set_determinism|set_rng_state\w*|set_trace", re.IGNORECASE)
+
+
+def reads(dotted: str, method: str) -> bool:
+    """Whether a call reads files, the network or the keyboard, by its full name or method."""
+    return method in _READING_METHODS or _READERS.fullmatch(dotted) is not None
+
+
+def sets(dotted: str) -> bool:
+    """Whether a function of a module does nothing but set how the module works."""
+    last = dotted.rsplit(".", 1)[-1]
+    if _NO_SETTINGS.fullmatch(last):
+        return False
+    changes = last in CHANGERS and dotted.count(".") > 1  # os.environ.update
+    return changes or _SETTERS.fullmatch(last) is not None
 
 
 def changes_first(dotted: str) -> bool:

@@ -145,7 +145,7 @@ class Program:
             }
             if not more or (more <= step.changes and not isinstance(step.nodes[0], _COMPOUND)):
                 continue
-            if not is_definition(step) and self._trains_or_reads(step):
+            if not is_definition(step) and self.trains_or_reads(step):
                 yield step.index, more
                 for name in more & step.changes:
                     self._events[name].remove(step)
@@ -197,10 +197,10 @@ class Program:
             return known_calls.immutable(self.dotted(node.func) or "")
         return isinstance(node, ast.Name) and self.is_fixed(node.id)
 
-    def _trains_or_reads(self, step: Step) -> bool:
-        """Whether a step needs the contract's functions, so that it is the notebook's own run."""
+    def trains_or_reads(self, step: Step) -> bool:
+        """Whether a step needs the contract's functions, or data: the notebook's own run."""
         needed = self.closure((), [step])
-        return any(_FUNCTIONS & one.binds.keys() for one in needed)
+        return any(_FUNCTIONS & one.binds.keys() or self.effects[one.index].reads for one in needed)
 
     def bindings(self, name: str) -> list[Step]:
         """Return the steps that bind a name, in order."""

@@ -123,7 +123,7 @@ def test_a_notebook_of_2022_converts():
 
 
 def test_short_names_are_supplied_where_they_are_used():
-    load = "def load_data(data_path):\n    return F, np, pd, torch"
+    load = "def load_data(data_path):\n    return F(data_path), np, pd, torch"
     train = "def train(net, trainloader, valloader, epochs): print(net)"
     made = contract.take_apart(of(load, PUBLISHED[3], train, PUBLISHED[5]))
     assert [(s.source, s.cell, s.line) for s in made.task.statements[:5]] == [
