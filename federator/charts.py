@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from federator import figures, plots
 from federator.comparison import compare, roc
+from federator.findings import rounds
 from federator.journal import Journal, Result
 from federator.plots import Chart, Point, Series
 from federator.runtime import metrics
@@ -18,6 +19,24 @@ def learning(journal: Journal) -> list[Chart]:
         lines = [_line(journal, FEDERATION, value, site) for site in [*journal.sites, None]]
         charts.append(plots.chart(title, "Round", [line for line in lines if line.points]))
     return [chart for chart in charts if chart]
+
+
+def measured(journal: Journal) -> list[str]:
+    """Say which rounds of the federation's model were not measured at every site."""
+    curve, withheld = journal.curve(FEDERATION), journal.start.sites_withheld
+    everywhere = {name for each in curve for name in (*each.sites, *each.missing)}
+    by_absent: dict[tuple[str, ...], list[int]] = {}
+    for each in curve:
+        # Where sites are withheld, figures are of all that were there, in one.
+        absent = each.missing if withheld else everywhere - set(each.sites)
+        if absent:
+            by_absent.setdefault(tuple(sorted(absent)), []).append(each.round)
+    said = []
+    for names, numbers in by_absent.items():
+        of = f" at {len(everywhere) - len(names)} of {len(everywhere)} sites"
+        when, without = rounds(numbers).capitalize(), ", ".join(names)
+        said.append(f"{when}: measured{'' if withheld else of}, without {without}.")
+    return said
 
 
 def alone(journal: Journal) -> dict[str, list[Chart]]:
@@ -100,8 +119,10 @@ def _line(
             found, part = value(result), ""
             if not site and len(evaluation.sites) < len(everywhere):
                 part = f", {len(evaluation.sites)} of {len(everywhere)} sites"
+            of = frozenset((name, one.examples) for name, one in evaluation.sites.items())
             tip = f"round {evaluation.round}: {figures.number(found)} (n = {result.examples}{part})"
-            points.append(Point(evaluation.round, found, tip, not part))
+            kind = None if site else of
+            points.append(Point(evaluation.round, found, tip, not part, kind))
     number = journal.sites.index(site) if site else None
     dashed = model != FEDERATION
     return Series(figures.model(model) if dashed else site or "all sites", number, points, dashed)

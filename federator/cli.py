@@ -16,6 +16,7 @@ from federator.usage import AUTHOR, COORDINATOR, INSIDE, Command, Group
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable
 
+    from federator.journal import Journal
     from federator.runtime.runs import Event
     from federator.runtime.settings import ServerSettings
 
@@ -61,6 +62,14 @@ def _warn(problems: "Iterable[Problem]") -> None:
         typer.secho(f"warning: {problem}", fg="yellow" if sys.stderr.isatty() else None, err=True)
 
 
+def _tell(told: "Journal") -> None:
+    """Print what there is to know before a run's figures are used."""
+    from federator.findings import findings
+
+    for finding in findings(told):
+        typer.secho(f"warning: {finding}", fg="yellow" if sys.stdout.isatty() else None)
+
+
 def _watch(
     run: "Generator[Event, None, None]",
     folder: Path,
@@ -90,6 +99,7 @@ def _watch(
     page = report.write(folder)
     told = publication.redacted(folder, settings) if settings else journal.read(folder)
     console.print(report.table2(told))
+    _tell(told)
     typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
     if fetch:
         typer.echo(f"these are in the container; to fetch them, outside:\n    {fetch}")
@@ -434,7 +444,9 @@ def write_report(
 
     with _explained():
         page = report.write(folder)
-        Console().print(report.table2(journal.read(folder)))
+        told = journal.read(folder)
+        Console().print(report.table2(told))
+        _tell(told)
         typer.echo(f"report: {page}")
 
 

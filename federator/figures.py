@@ -1,5 +1,7 @@
 """How the report writes names and figures; an unknown figure is a dash."""
 
+from math import isfinite
+
 from federator.runtime.instructions import FEDERATION
 
 
@@ -10,7 +12,7 @@ def model(name: str) -> str:
 
 def number(value: float | None) -> str:
     """Write a number with three decimals."""
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None or not isfinite(value) else f"{value:.3f}"
 
 
 def duration(seconds: float | None) -> str:

@@ -6,6 +6,7 @@ journal is read as it is found: unfinished, with a last line cut in the middle, 
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -102,15 +103,39 @@ class Result(_Line):
     metrics: dict[str, float] = {}
     scores: Histogram | None = None
 
+    def fits(self, labels: int) -> bool:
+        """Whether the counts are a matrix of so many labels."""
+        return self.examples >= 0 and _is_table(self.counts, labels, labels)
+
+    def finite(self, labels: int) -> "Result":
+        """Leave out numbers that are none, and scores that are not counted in whole bins."""
+        good = self.scores is not None and _is_table(self.scores.counts, labels, self.scores.bins)
+        return self.model_copy(
+            update={
+                "loss": self.loss if self.loss is None or isfinite(self.loss) else None,
+                "metrics": {name: one for name, one in self.metrics.items() if isfinite(one)},
+                "scores": self.scores if good and _is_power(self.scores) else None,
+            }
+        )
+
 
 class Evaluation(_Line):
-    """A model on every site's validation sets, or on their test sets."""
+    """A model on every site's validation sets, or on their test sets.
+
+    ``missing`` says why a site that was asked has no figures.
+    """
 
     event: Literal["validation", "test"]
     time: datetime
     model: str
     round: int
     sites: dict[str, Result]
+    missing: dict[str, str] = {}
+
+    def fitting(self, labels: int) -> "Evaluation":
+        """Leave out what is no figure: of a site, or of its result, where the rest is one."""
+        kept = {site: one.finite(labels) for site, one in self.sites.items() if one.fits(labels)}
+        return self.model_copy(update={"sites": kept})
 
     def pooled(self) -> Result | None:
         """Take the sites together, as if their sets were one; None where there are none.
@@ -136,6 +161,17 @@ class Evaluation(_Line):
         )
 
 
+class Chosen(_Line):
+    """Which round ``select: best`` chose: of those compared, at which sites, and why not others."""
+
+    event: Literal["selection"]
+    time: datetime
+    round: int | None = None
+    sites: list[str]
+    compared: list[int]
+    left_out: dict[int, str] = {}
+
+
 class End(_Line):
     """A run ended, in one way or another."""
 
@@ -158,7 +194,7 @@ class Waiting(_Line):
 
 
 Event = Annotated[
-    Start | SiteState | Round | Evaluation | Waiting | End, Field(discriminator="event")
+    Start | SiteState | Round | Evaluation | Chosen | Waiting | End, Field(discriminator="event")
 ]
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -166,7 +202,8 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 class Journal:
     """A run as far as its journal goes; of what was done twice, the later.
 
-    ``rounds`` and ``validations`` are keyed by model and round, ``tests`` by model.
+    ``rounds`` and ``validations`` are keyed by model and round, ``tests`` by model. ``misfits``
+    are sites with figures that are left out, since they are none of this run's labels.
     """
 
     def __init__(self, events: Sequence[Event], unreadable: int = 0) -> None:
@@ -175,9 +212,12 @@ class Journal:
         self.rounds: dict[tuple[str, int], Round] = {}
         self.validations: dict[tuple[str, int], Evaluation] = {}
         self.tests: dict[str, Evaluation] = {}
+        self.selection: Chosen | None = None
         self.ends: list[End] = []
+        self.misfits: set[str] = set()
         self.unreadable = unreadable
         self.last = events[-1].time
+        self._labels = next(len(each.labels) for each in events if isinstance(each, Start))
         for event in events:
             self._take(event)
 
@@ -226,6 +266,7 @@ class Journal:
     def _take(self, event: Event) -> None:
         if isinstance(event, Start):
             self.starts.append(event)
+            self.selection = None
             self._forget(event.first_round)
         elif isinstance(event, SiteState):
             self.states.append(event)
@@ -235,10 +276,18 @@ class Journal:
             self.ends.append(event)
         elif isinstance(event, Waiting):
             pass  # it says what went on, not what came of it
-        elif event.event == "test":
-            self.tests[event.model] = event
+        elif isinstance(event, Chosen):
+            self.selection = event
         else:
-            self.validations[event.model, event.round] = event
+            self._take_figures(event)
+
+    def _take_figures(self, event: Evaluation) -> None:
+        fitting = event.fitting(self._labels)
+        self.misfits |= event.sites.keys() - fitting.sites.keys()
+        if event.event == "test":
+            self.tests[event.model] = fitting
+        else:
+            self.validations[event.model, event.round] = fitting
 
     def _forget(self, first: int) -> None:
         """Drop what an earlier attempt did from round ``first`` on: this start does it again."""
@@ -285,6 +334,17 @@ def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
     total = sum(examples for _, examples in parts)
     values = [value * examples for value, examples in parts if value is not None]
     return sum(values) / total if total and len(values) == len(parts) else None
+
+
+def _is_table(counts: Sequence[Sequence[int]], rows: int, columns: int) -> bool:
+    return len(counts) == rows and all(
+        len(row) == columns and min(row, default=0) >= 0 for row in counts
+    )
+
+
+def _is_power(scores: Histogram | None) -> bool:
+    """Whether the bins can be joined by twos to those of any other such histogram."""
+    return scores is not None and scores.bins > 0 and scores.bins & (scores.bins - 1) == 0
 
 
 def _pooled_scores(parts: Sequence[Histogram | None]) -> Histogram | None:

@@ -3,7 +3,7 @@
 The template draws them; nothing here knows of colours or of markup.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, isfinite, log10
 
@@ -15,12 +15,16 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Point:
-    """A value with what to say about it; ``whole`` is false where only a part of it is known."""
+    """A value with what to say about it; ``whole`` is false where only a part of it is known.
+
+    Only points with the same ``of`` can be compared: no line is drawn from one to another.
+    """
 
     x: float
     y: float | None
     tip: str = ""
     whole: bool = True
+    of: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Line:
-    """A series in the chart's coordinates; ``path`` is an SVG path, broken where a value lacks."""
+    """A series in the chart's coordinates; ``path`` is an SVG path, broken where a value lacks.
+
+    It is broken, too, between points that cannot be compared.
+    """
 
     series: Series
     path: str
@@ -73,9 +80,9 @@ def chart(
     have to start at 0, so the template writes its ends.
     """
     y_range = y_range or span(series)
-    if y_range is None:
-        return None
     columns = [point.x for line in series for point in line.points]
+    if y_range is None or not columns:
+        return None
     left, right = min(columns), max(max(columns), min(columns) + 1)
     bottom, top = y_range
     if top - bottom < 1e-9:
@@ -95,12 +102,8 @@ def chart(
             replace(p, x=across(p.x), y=up(p.y) if p.y is not None and isfinite(p.y) else None)
             for p in line.points
         ]
-        path, pen = "", "M"
-        for point in placed:
-            path += f"{pen}{point.x} {point.y}" if point.y is not None else ""
-            pen = "L" if point.y is not None else "M"
         known = [point for point in placed if point.y is not None]
-        lines.append(Line(line, path, known))
+        lines.append(Line(line, _path(placed), known))
     smallest = 1.0 if all(float(x).is_integer() for x in columns) else 0.0  # no round 2.5
     inside = [(x, label) for x, label in _ticks(left, right, 6, smallest) if left <= x <= right]
     return Chart(
@@ -111,6 +114,17 @@ def chart(
         [(across(x), label) for x, label in inside],
         [(up(y), label) for y, label in rows],
     )
+
+
+def _path(points: Sequence[Point]) -> str:
+    """Draw through points of the same kind, one kind after the other."""
+    path = ""
+    for kind in dict.fromkeys(point.of for point in points):
+        pen = "M"
+        for point in (point for point in points if point.of == kind):
+            path += f"{pen}{point.x} {point.y}" if point.y is not None else ""
+            pen = "L" if point.y is not None else "M"
+    return path
 
 
 def _ticks(

@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from federator import figures
+from federator.journal import Evaluation
 from federator.narration import News
 from federator.runtime import metrics
 from federator.runtime.instructions import FEDERATION
@@ -34,6 +36,8 @@ class RunProgress:
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
         self._positive: int | None = None
+        self._labels = 0
+        self._measured: set[str] = set()
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
         self._held: list[tuple[str | None, str]] = []
@@ -77,6 +81,7 @@ class RunProgress:
     def _start(self, event: Event) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
         labels = event["labels"]
+        self._labels = len(labels)
         self._positive = labels.index(event["positive"]) if event["positive"] else None
         self._begin("federation", self._last - self._first + 1)
         sites = ", ".join(event["sites"])
@@ -144,14 +149,17 @@ class RunProgress:
     def _validation(self, event: Event) -> None:
         if event["model"] != FEDERATION or not event["sites"]:
             return
-        sites = list(event["sites"].values())
-        examples = sum(site["examples"] for site in sites)
-        loss = sum(site["loss"] * site["examples"] for site in sites) / max(examples, 1)
-        summary = metrics.summarise(metrics.add(s["counts"] for s in sites), self._positive)
-        numbers = [f"loss {loss:.3f}"]
+        told = Evaluation.model_validate(event).fitting(self._labels)
+        if (pooled := told.pooled()) is None:
+            return
+        summary = metrics.summarise(pooled.counts, self._positive)
+        numbers = [f"loss {figures.number(pooled.loss)}"]
         for name in ("accuracy", "f1"):
             if (value := getattr(summary, name)) is not None:
                 numbers.append(f"{name} {value:.3f}")
+        self._measured |= told.sites.keys() | told.missing.keys()
+        if absent := sorted(self._measured - told.sites.keys()):
+            numbers.append(f"without {', '.join(absent)}")
         _say(self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
 
 

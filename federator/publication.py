@@ -5,6 +5,7 @@ there are two sites or more: of a single one, "together" would be its own. The m
 """
 
 import json
+import re
 import sys
 import tarfile
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 from federator import figures, journal, report
 from federator.comparison import COLUMNS, compare
 from federator.errors import RunError
+from federator.findings import findings
 from federator.journal import Evaluation, Journal
 from federator.markdown import fenced, page, table
 from federator.runtime import metrics
@@ -25,6 +27,7 @@ from federator.runtime.settings import ServerSettings
 Event = dict[str, Any]
 
 _TOGETHER, _LEAST = "all sites", 2
+_NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
 
 
 def public(event: Event, settings: ServerSettings) -> Event | None:
@@ -37,7 +40,10 @@ def public(event: Event, settings: ServerSettings) -> Event | None:
     if kind == "start":
         return {**event, "sites_withheld": True}
     if kind == "site":
-        return {name: value for name, value in event.items() if name != "examples"}
+        told = {name: value for name, value in event.items() if name != "examples"}
+        if event["state"] == "warned":  # a warning has figures of the site
+            told["reason"] = _NUMBER.sub("…", str(event["reason"]))
+        return told
     if kind == "round":
         told = {
             site: {name: part[name] for name in ("ok", "reason") if name in part}
@@ -45,7 +51,10 @@ def public(event: Event, settings: ServerSettings) -> Event | None:
         }
         return {**event, "sites": told}
     if kind in ("validation", "test"):
-        pooled = Evaluation.model_validate(event).pooled()
+        try:
+            pooled = Evaluation.model_validate(event).pooled()
+        except ValueError:  # something in it is no figure, and the whole no sum
+            return None
         if pooled is None or len(event["sites"]) < _LEAST:
             return None
         return {**event, "sites": {_TOGETHER: pooled.model_dump(exclude_none=True)}}
@@ -107,10 +116,16 @@ def summary(told: Journal) -> str:
         f"## {start.federation}: rounds {start.first_round} to {start.last_round}",
         f"**{ended}{after}.** Run {start.run}, {start.strategy}, {epochs}.",
         fenced(end.reason) if end and end.reason else "",
+        _findings(told),
         _tests(told),
         _curve(told),
         f"Sites that did not join:\n\n{fenced(chr(10).join(absent))}" if absent else "",
     )
+
+
+def _findings(told: Journal) -> str:
+    found = "\n".join(map(str, findings(told)))
+    return f"To know before the figures:\n\n{fenced(found)}" if found else ""
 
 
 def _tests(told: Journal) -> str:

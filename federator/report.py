@@ -16,6 +16,7 @@ import jinja2
 
 from federator import charts, figures, plots
 from federator.comparison import COLUMNS, compare
+from federator.findings import findings
 from federator.journal import Journal, read
 from federator.runtime import metrics
 from federator.runtime.encoding import EXACT
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE = "report.html"
 MANY_SITES = 6  # of more, the page does not test every model at every site
+SHOWN = 8  # findings on the first screen
 SETS = {"trainset": "Training", "valset": "Validation", "testset": "Test"}
 
 
@@ -60,7 +62,9 @@ def write(run: Path) -> Path:
             for site in journal.sites
             if (rows := compare(journal, site, (FEDERATION, site) if many else ()))
         },
+        findings=findings(journal),
         learning=charts.learning(journal),
+        measured=charts.measured(journal),
         alone=charts.alone(journal),
         roc=charts.roc_curves(journal),
         seconds=charts.seconds(journal),
@@ -70,6 +74,7 @@ def write(run: Path) -> Path:
         FEDERATION=FEDERATION,
         COLUMNS=COLUMNS,
         SETS=SETS,
+        SHOWN=SHOWN,
         plots=plots,
         summary=lambda result: metrics.summarise(result.counts, journal.positive),
     )
@@ -139,7 +144,7 @@ def _failures(journal: Journal) -> list[Failure]:
     found = [
         Failure(state.time, state.site, state.state, state.reason)
         for state in journal.states
-        if state.state != "joined"
+        if state.state not in ("joined", "warned")
     ]
     for done in journal.rounds.values():
         what = f"round {done.round}" + ("" if done.model == FEDERATION else ", training alone")

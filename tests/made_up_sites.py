@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flwr.proto.node_pb2 import NodeInfo
 
-from federator.runtime import messages
+from federator.runtime import messages, replies
 from federator.runtime.conversation import Conversation
 from federator.runtime.exchange import Exchange
 from federator.runtime.instructions import Instruction
@@ -18,24 +18,25 @@ Follow = Callable[[Instruction, Weights | None], tuple[Outcome, Weights | None]]
 
 
 class Sites:
-    """A grid; ``away`` are those of its sites that are not connected.
+    """A grid.
 
     Args:
         follow: by site, what it does with an instruction and the weights that come along.
+        away: by round, which sites are not connected once there were instructions of it.
     """
 
-    def __init__(self, follow: dict[str, Follow]) -> None:
-        self.follow = follow
-        self.away: set[str] = set()
+    def __init__(self, follow: dict[str, Follow], away: dict[int, set[str]] | None = None) -> None:
+        self.follow, self._away = follow, away or {}
         self.told: list[tuple[str, Instruction]] = []
         self._nodes = {site: number for number, site in enumerate(sorted(follow), 1)}
         self._replies = {}
 
     def get_nodes(self):
+        away = self._away.get(self.told[-1][1].round if self.told else 0, set())
         return [
             NodeInfo(node_id=node, name=site)
             for site, node in self._nodes.items()
-            if site not in self.away
+            if site not in away
         ]
 
     def push_messages(self, sent):
@@ -56,8 +57,8 @@ class Sites:
         try:
             outcome, weights = self.follow[site](instruction, messages.weights_in(message.content))
         except Failure as failure:
-            return messages.failure_reply(failure, message, site)
-        return messages.outcome_reply(message, messages.site_record(site), outcome, weights)
+            return replies.failure_reply(failure, message, site)
+        return replies.outcome_reply(message, replies.site_record(site), outcome, weights)
 
 
 def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **settings) -> Server:
@@ -66,6 +67,7 @@ def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **sett
         "tumours", str(folder.path), **{"sites": tuple(sorted(grid.follow)), **settings}
     )
     store = Store(folder.path / "store")
-    conversation = Conversation(grid, Exchange(grid, 7, None, store), True, lambda _: False)
     plan = Plan(rounds, 1, 0, ("benign", "malignant"), "malignant", select)
+    exchange = Exchange(grid, 7, None, store, plan.policy)
+    conversation = Conversation(grid, exchange, True, lambda _: False)
     return Server(conversation, told, plan, strategy, folder, frozenset(buffers))

@@ -103,6 +103,23 @@ def bars(events, clock, *, round_takes, start_takes=0.0):
     return list(dict.fromkeys(told))
 
 
+def test_a_round_that_not_every_site_measured_is_told_and_none_is_a_dash(events):
+    console = Console(file=io.StringIO(), width=80)
+    with RunProgress(console) as shown:
+        for event in events:
+            if event["event"] == "validation" and event["model"] == "federation":
+                if event["round"] == 1:
+                    event["missing"] = {"birch": event["sites"].pop("birch") and "lost"}
+                if event["round"] == 2:
+                    event["sites"]["birch"]["loss"] = None
+                if event["round"] == 3:
+                    event["sites"]["birch"]["counts"] = [[1]]
+            shown.show(event)
+    after = [line for line in console.file.getvalue().splitlines() if line.startswith("after")]
+    assert ["without birch" in line for line in after] == [False, True, False, True, False]
+    assert "loss –, accuracy 0." in after[2]
+
+
 def test_on_a_terminal_a_bar_tells_how_far_each_part_is(events, clock):
     told = bars(events, clock, round_takes=1.5)
     assert told[:3] == [

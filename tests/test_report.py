@@ -282,6 +282,22 @@ def test_a_round_in_which_a_site_gave_no_numbers_is_marked(tmp_path: Path) -> No
         assert len(cedar.points) == 4
 
 
+def test_no_line_leads_to_a_round_of_other_sites(tmp_path: Path) -> None:
+    made_up_run.write(tmp_path, rounds=6, baselines=False)
+    for number in (2, 5):
+        _change(tmp_path, lambda e: e["sites"].pop("cedar"), event="validation", round=number)
+    read = journal.read(tmp_path)
+    for chart in charts.learning(read):
+        pooled = chart.lines[-1]
+        at = {point.x: number for number, point in enumerate(pooled.points)}
+        strokes = [
+            (pen, at[float(x)]) for pen, x in re.findall(r"([ML])([\d.]+) [\d.]+", pooled.path)
+        ]
+        assert strokes == [("M", 0), ("L", 1), ("L", 3), ("L", 4), ("L", 6), ("M", 2), ("L", 5)]
+    assert charts.measured(read) == ["Rounds 2, 5: measured at 2 of 3 sites, without cedar."]
+    assert "measured at 2 of 3 sites, without cedar" in Page(report.write(tmp_path)).text
+
+
 def test_no_journal_no_page(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         report.write(tmp_path)

@@ -8,7 +8,9 @@ from pathlib import Path
 from federator import sourcemap
 from federator.runtime.checkpoints import RunFolder
 from federator.runtime.exchange import Answer
+from federator.runtime.notices import SET_NAMES
 from federator.runtime.outcomes import Failure
+from federator.runtime.selection import Selection
 
 log = logging.getLogger("federator")
 
@@ -75,14 +77,33 @@ class Record:
     def write_evaluation(
         self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
     ) -> None:
-        """Write the evaluation of a model into the journal."""
+        """Write the evaluation of a model into the journal, and why a site made none."""
         sites: dict[str, object] = {}
+        missing: dict[str, str] = {}
         for site, answer in answers.items():
-            if answer.outcome is None or name not in answer.outcome.evaluations:
-                continue
-            fields = asdict(answer.outcome.evaluations[name])
-            sites[site] = {key: value for key, value in fields.items() if value is not None}
-        self._folder.record(event, model=model, round=number, sites=sites)
+            if answer.failure is not None:
+                missing[site] = self.explain(answer.failure)
+                log.warning("%s of round %d, site %s: %s", event, number, site, missing[site])
+            elif answer.outcome is None or name not in answer.outcome.evaluations:
+                missing[site] = f"it has no examples in its {SET_NAMES[name]}"
+            else:
+                fields = asdict(answer.outcome.evaluations[name])
+                sites[site] = {key: value for key, value in fields.items() if value is not None}
+        self._folder.record(event, model=model, round=number, sites=sites, missing=missing)
+
+    def write_selection(self, selection: Selection) -> None:
+        """Write which rounds were compared to choose the model, and at which sites."""
+        if selection.round is None:
+            log.warning("select: best: no validation loss is known, so the last model is taken")
+        for number, reason in selection.left_out.items():
+            log.warning("select: best: round %d is not compared: %s", number, reason)
+        self._folder.record(
+            "selection",
+            round=selection.round,
+            sites=selection.sites,
+            compared=list(selection.losses),
+            left_out=selection.left_out,
+        )
 
     def warn(self, answers: Mapping[str, Answer]) -> None:
         """Write down what sites warn of, each thing once, and what they have refused.

@@ -24,6 +24,7 @@ from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
 from federator.runtime.parameters import Setting
 from federator.runtime.record import Record
+from federator.runtime.selection import select
 from federator.runtime.settings import ServerSettings
 
 _PATIENCE = 2.0  # seconds that a round waits for a site that has just come back
@@ -239,16 +240,19 @@ class Server:
             self.record.write_evaluation("test", model, checkpoint.round, answers, "test")
 
     def _choose(self, last: Checkpoint) -> Checkpoint:
-        """Return the last model, or the one with the lowest loss over all validation sets."""
+        """Return the last model, or the one with the lowest loss over the same validation sets."""
         if self.plan.select == "last":
             return last
-        losses: dict[int, float] = {}
-        for event in self.folder.events("validation"):
-            if event["model"] == FEDERATION and event["sites"]:
-                each = event["sites"].values()
-                total = sum(site["examples"] for site in each)
-                losses[event["round"]] = sum(s["loss"] * s["examples"] for s in each) / total
-        best = min(losses, key=lambda number: (losses[number], -number), default=last.round)
+        measured = {
+            event["round"]: {
+                site: (told.get("loss"), told["examples"]) for site, told in event["sites"].items()
+            }
+            for event in self.folder.events("validation")
+            if event["model"] == FEDERATION and event["round"] <= last.round
+        }
+        selection = select(measured)
+        self.record.write_selection(selection)
+        best = last.round if selection.round is None else selection.round
         chosen = last if best == last.round else self.folder.load(best)
         if chosen.round == last.round:
             self.test(FEDERATION, last, ("test",))
