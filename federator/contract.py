@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from federator import (
+    fetches,
     legacy,
     model_part,
     module_settings,
@@ -185,6 +186,7 @@ class _Draft:
         yield from module_settings.left_behind(self.program, self.steps)
         yield from rebound(self.program, self.steps)
         yield from calls_left_behind(self.program, self.steps)
+        yield from fetches.doubtful(self.program, self.task)
         imports = component(self.aggregation).imports
         for module in [module for module in imports if module in _HEAVY][:1]:
             hint = "Leave the strategy free of the model if that is not meant."

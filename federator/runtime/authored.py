@@ -16,6 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from federator.runtime.outcomes import LIBRARIES, Failure
+from federator.runtime.pretrained import is_fetch
 
 log = logging.getLogger("federator")
 
@@ -95,6 +96,8 @@ def telling(reason: str = "exception", part: str = "") -> Iterator[None]:
         log.exception(FAILED)
         if LONE_EXAMPLE in str(error):
             reason = "last-batch"
+        elif is_fetch(error):
+            reason = "fetch"
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if _is_author(Path(frame.filename))]
         file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)

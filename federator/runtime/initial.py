@@ -16,6 +16,7 @@ from federator.runtime.buffers import Buffers, find_buffers, write_buffers
 from federator.runtime.options import Parser
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import choose
+from federator.runtime.pretrained import first_model
 from federator.runtime.scratch import Workspace
 from federator.runtime.state import take
 from federator.runtime.targets import as_plain
@@ -49,7 +50,7 @@ def build(folder: Path | None, seed: int) -> First:
         module = import_task(folder)
     seed_all(seed)
     with telling(part="Model"), workspace.entered():
-        net = module.Model()
+        net = first_model(module.Model)
         if not hasattr(net, "state_dict"):
             raise Failure("contract", "Model")
         weights = take(net)
@@ -95,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
             require_same(describe(given), describe(weights))
             weights = {name: given[name] for name in weights}
     except Failure as failure:
+        if failure.reason == "fetch":  # no rule here, where there may be a network
+            failure.reason = "exception"
         print(failure.write())
         return 1
     except WeightsError as error:

@@ -96,6 +96,10 @@ REASONS = {
     "tensor-type": "Model() has a tensor of a type that cannot travel ({dtype}): {type}",
     "last-batch": "a batch of the training set holds one example, with which BatchNorm cannot "
     "train ({place}): give its loader drop_last=True, or another batch size",
+    "fetch": "a site has no network, and something was to be fetched ({place}): put the file "
+    "beside the notebook, or let Model take `pretrained`, which is False at a site",
+    "fetch-kept": "Model() fetches weights that are not part of its state, so that no site gets "
+    "them: make them part of it, or put the file beside the notebook",
     "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",

@@ -24,6 +24,7 @@ from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.outputs import look_at_outputs, needs_more_than_one
 from federator.runtime.parameters import Setting, choose
+from federator.runtime.pretrained import structure
 from federator.runtime.scratch import Workspace
 from federator.runtime.state import fill, has_changed, take
 from federator.runtime.targets import Labels
@@ -142,7 +143,7 @@ class Task:
         if self._net is None:
             seed_all(seed)
             with telling(part="Model"):
-                net = self._module.Model()
+                net = structure(self._module.Model)
             if not isinstance(net, torch.nn.Module):
                 raise Failure("contract", "Model")
             self._net = net.to(self._device())
