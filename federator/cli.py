@@ -179,14 +179,15 @@ def check(
     ],
 ) -> None:
     """Tell what of a notebook goes into the federation, what stays behind, and why."""
-    from federator import contract, notebook, preview
+    from federator import contract, notebook, preview, requirements
 
     with _explained():
         for path in notebooks:
             read = notebook.read(path)
             parts = contract.take_apart(read)
             typer.echo(preview.render(parts, read))
-            _warn(dict.fromkeys(read.warnings + parts.warnings))
+            missing = requirements.missing([*parts.task.imported, *parts.aggregation.imported])
+            _warn(dict.fromkeys(read.warnings + parts.warnings + missing))
 
 
 @app.command(cls=Command, rich_help_panel=AUTHOR)

@@ -3,7 +3,7 @@
 The folder appears whole or not at all: it is written beside its place and moved there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from federator.folder import renewed
 from federator.requirements import Pins
 from federator.runtime import appfiles
 from federator.sourcemap import SourceMap
+from federator.templates import FOLDER, Templates
 
 APP = "app"
 SOURCE_MAP = "source-map.json"
@@ -92,6 +93,7 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
     _require_no_data(parts, federation)
     rendered = app.render(federation.notebook.name, parts, federation)
     client, server = _requirements(parts, federation)
+    warnings = (*parts.warnings, *client.warnings, *server.warnings)
     folder = build / federation.name
     components = Components(
         folder=folder,
@@ -99,7 +101,7 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
         source_map=rendered.source_map,
         client_requirements=client.lines,
         server_requirements=server.lines,
-        warnings=tuple(dict.fromkeys(parts.warnings + client.warnings + server.warnings)),
+        warnings=tuple(dict.fromkeys([*warnings, *_own_templates(federation)])),
     )
     return components, rendered
 
@@ -119,6 +121,13 @@ def _require_no_data(parts: Parts, federation: Federation) -> None:
     ]
     if problems:
         raise NotebookError(*problems)
+
+
+def _own_templates(federation: Federation) -> Iterator[Problem]:
+    """Yield a warning for each template that is the repository's own: read it as code."""
+    for name in Templates(federation.root).own():
+        message = "this template is the repository's own, not that of Notebook Federator"
+        yield Problem(message, Where(f"{FOLDER}/{name}"))
 
 
 def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:

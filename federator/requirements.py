@@ -80,6 +80,14 @@ def pin(
     return Pins(together(lines.values()), tuple(warnings.values()))
 
 
+def missing(imports: Iterable[Import]) -> tuple[Problem, ...]:
+    """Return what no federation file has been asked for: the imports of nothing that is known."""
+    try:
+        return pin(imports, {}).warnings
+    except RequirementError as error:
+        return error.problems
+
+
 def key_of(path: str, chosen: Iterable[str]) -> str | None:
     """Return the key of the federation file's requirements that speaks of a dotted name."""
     parts = path.split(".")

@@ -1,6 +1,7 @@
 """The Jinja templates of everything generated: shipped with the package, or the repository's own.
 
-A file in ``component_templates`` of the repository wins over the package's file of that name.
+A file in ``component_templates`` of the repository wins over the package's file of that name. It
+is text to fill in, not a program: whoever converts a checkout runs nothing of it.
 """
 
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import jinja2
 import tomli_w
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from federator.errors import InputError, Problem, Where
 
@@ -23,7 +25,7 @@ class Templates:
 
     def __init__(self, repository: Path | None = None) -> None:
         self._own = repository and repository / FOLDER
-        self._environment = jinja2.Environment(
+        self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._source),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -43,6 +45,19 @@ class Templates:
         except jinja2.TemplateError as error:
             where = Where(place(file), line=getattr(error, "lineno", None))
             raise InputError(Problem(str(error), where)) from error
+
+    def own(self) -> tuple[str, ...]:
+        """Return the repository's files that win over the package's and differ from them."""
+        if not self._own or not self._own.is_dir():
+            return ()
+        known = {file.name: file for file in shipped().iterdir() if file.is_file()}
+        return tuple(
+            path.name
+            for path in sorted(self._own.iterdir())
+            if path.is_file()
+            and path.name in known
+            and path.read_bytes() != known[path.name].read_bytes()
+        )
 
     def read(self, file: str) -> str:
         """Return the text of a template that is used as it stands."""

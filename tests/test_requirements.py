@@ -167,6 +167,13 @@ def test_what_one_service_alone_has_is_told(source: str, place: str) -> None:
     assert f"exists in {place} only" in warning.message
 
 
+def test_what_nothing_provides_can_be_told_without_a_federation() -> None:
+    found = requirements.missing([Import("numpy", HERE), Import("helpers", HERE)])
+    assert [one.where for one in found] == [HERE]
+    assert "`import helpers` needs a package" in found[0].message
+    assert requirements.missing([Import("numpy", HERE)]) == ()
+
+
 # Imports that the code can do without.
 
 

@@ -8,8 +8,9 @@ import small_notebook
 
 from federator import app, contract, notebook
 from federator.app import App
+from federator.convert import convert
 from federator.errors import InputError, Where
-from federator.templates import Templates, docstring, toml
+from federator.templates import Templates, docstring, shipped, toml
 
 
 def own_template(repository: Path, text: str) -> App:
@@ -45,6 +46,43 @@ def test_a_wrong_template_is_explained(tmp_path: Path, template: str, message: s
         own_template(tmp_path, template)
     assert "component_templates/task.py.j2" in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ module.__class__.__mro__ }}",
+        "{{ cycler.__init__.__globals__.os.popen('touch ' ~ marker) }}",
+        "{{ ''.__class__ }}",
+        "{% set _ = module.parameters.update({'x': 1}) %}",
+        "{{ module.defines.__func__.__globals__ }}",
+        "{{ notebook.format.__self__.__class__ }}",
+    ],
+)
+def test_a_template_runs_nothing(tmp_path: Path, expression: str) -> None:
+    marker = tmp_path / "ran"
+    with pytest.raises(InputError, match=r"component_templates/task\.py\.j2"):
+        own_template(
+            tmp_path, expression.replace("marker", repr(str(marker))) + "\n{{ module.text }}\n"
+        )
+    assert not marker.exists()
+
+
+def test_it_is_said_which_templates_are_the_repositorys_own(tmp_path: Path) -> None:
+    federation = small_notebook.federate(tmp_path)
+    own = tmp_path / "component_templates"
+    own.mkdir()
+    (own / "client_app.py.j2").write_bytes((shipped() / "client_app.py.j2").read_bytes())
+    (own / "notes.txt").touch()
+    assert Templates(tmp_path).own() == ()
+    (own / "site.yaml").write_text((shipped() / "site.yaml").read_text() + "# Ours.\n")
+    assert Templates(tmp_path).own() == ("site.yaml",)
+    warnings = convert(federation, tmp_path / "build").warnings
+    assert any(
+        str(one).startswith("component_templates/site.yaml: this template is the repository's own")
+        for one in warnings
+    )
+    assert Templates().own() == ()
 
 
 def test_the_constant_files_need_no_values() -> None:

@@ -54,6 +54,8 @@ REASONS = {
     "import": "{place}",
     "data-missing": "the data folder is not there",
     "data-empty": "the data folder, or the {set} in it, is empty",
+    "assets": "a file that the notebook reads from beside itself is not there: of text, Flower's "
+    "bundle holds .json, .yaml, .toml and .md only",
     "no-batch": "the loader of the {set} gives no batch: {count} examples, and drop_last with "
     "batches of {first}",
     "no-batch-at-all": "the loader of the {set} gives no batch, but load_data says {count} "

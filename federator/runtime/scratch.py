@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-ASSETS = "assets"
-"""The folder in an app that holds the files which the notebook reads from beside itself."""
+from federator.runtime.appfiles import ASSETS
 
 
 class Workspace:
@@ -30,7 +29,7 @@ class Workspace:
     def __init__(self, app: Path | None, data: Path | None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="work-"))
         self._removal = weakref.finalize(self, _remove, self._folder, os.getpid())
-        assets = (app or _imported_from()) / ASSETS
+        assets = (app or imported_from()) / ASSETS
         for path in sorted(assets.rglob("*")):
             if path.is_file():
                 inside = self._folder / path.relative_to(assets)
@@ -55,7 +54,8 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _imported_from() -> Path:
+def imported_from() -> Path:
+    """Return the folder that Python finds the author's code in."""
     spec = find_spec("task")
     return Path(spec.origin).parent if spec and spec.origin else Path()
 

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from federator.runtime import appfiles
 from federator.runtime.authored import telling
 from federator.runtime.handover import Channel, HandoverError, connect
 from federator.runtime.instructions import Instruction
@@ -26,7 +27,7 @@ from federator.runtime.memory import Memory
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.outcomes import Failure
 from federator.runtime.parameters import Setting
-from federator.runtime.scratch import settle
+from federator.runtime.scratch import imported_from, settle
 from federator.runtime.task import Task
 from federator.runtime.weights import Weights, WeightsError
 
@@ -155,6 +156,7 @@ def client_app(module: str) -> "ClientApp":
         site = str(context.node_config.get("site", context.node_id))
         data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
         try:
+            require_assets(imported_from())
             with telling():
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
@@ -168,6 +170,16 @@ def client_app(module: str) -> "ClientApp":
     app.evaluate()(follow)
     app.query()(follow)
     return app
+
+
+def require_assets(app: Path) -> None:
+    """See that the files that came from beside the notebook are there, whoever laid out the app.
+
+    Raises:
+        Failure: if one is missing: Flower bundles files of some types only.
+    """
+    if not all((app / appfiles.ASSETS / name).is_file() for name in appfiles.listed(app)):
+        raise Failure("assets")
 
 
 def _app_hash(folder: Path) -> str:

@@ -17,7 +17,8 @@ from made_up_images import lay_out
 from federator.runtime.flower import app_hash
 from federator.runtime.handover import Channel, HandoverError
 from federator.runtime.memory import Memory
-from federator.runtime.worker import Worker, serve, spare_processors
+from federator.runtime.outcomes import Failure
+from federator.runtime.worker import Worker, require_assets, serve, spare_processors
 
 
 @pytest.fixture
@@ -39,6 +40,25 @@ def test_it_does_not_start_with_other_code_than_the_site_took(app):
     worker = start(app, "--app-hash", said)
     assert "not that of the app that this site took" in worker.communicate(timeout=60)[1]
     assert worker.returncode == 1
+
+
+def test_it_does_not_start_with_another_file_from_beside_the_notebook(app):
+    (app / "assets").mkdir()
+    (app / "assets" / "vocab.txt").write_text("mass")
+    worker = start(app, "--app-hash", "0" * 64)
+    said = worker.communicate(timeout=60)[1]
+    assert "assets/vocab.txt is there, and pyproject.toml does not list it" in said
+    assert "Traceback" not in said
+    assert worker.returncode != 0
+
+
+def test_a_stock_node_says_if_flower_left_a_file_out(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.federator.assets]\n"vocab.txt" = "00"\n')
+    with pytest.raises(Failure, match="that the notebook reads from beside itself is not there"):
+        require_assets(tmp_path)
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "vocab.txt").touch()
+    require_assets(tmp_path)
 
 
 def test_what_it_does_not_understand_does_not_end_it(app):
