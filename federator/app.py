@@ -15,8 +15,10 @@ from federator.contract import Parts
 from federator.document import did_you_mean, shown
 from federator.errors import FederationFileError, InputError, NotebookError, Problem, Where
 from federator.federation import Federation
+from federator.layout import Layout
 from federator.module import Module, Value
 from federator.runtime import appfiles
+from federator.runtime.described import LAYOUT
 from federator.sourcemap import SourceMap, Span
 from federator.templates import Templates, place
 
@@ -33,7 +35,12 @@ class App:
     source_map: SourceMap
 
 
-def render(notebook: str, parts: Parts, federation: Federation | None = None) -> App:
+def render(
+    notebook: str,
+    parts: Parts,
+    federation: Federation | None = None,
+    layout: Layout | None = None,
+) -> App:
     """Write the files of the app; the same parts give the same bytes.
 
     Args:
@@ -41,6 +48,7 @@ def render(notebook: str, parts: Parts, federation: Federation | None = None) ->
         parts: the analysed notebook.
         federation: the federation file. Without one the templates are those of the package, and
             there is no ``pyproject.toml``: it holds what a run is set to.
+        layout: how the author describes the data, for the people at the sites.
 
     Raises:
         FederationFileError: if the federation file sets a parameter that there is not, or one to
@@ -76,6 +84,8 @@ def render(notebook: str, parts: Parts, federation: Federation | None = None) ->
     files |= {file.path: file.text for file in parts.beside.modules}
     files |= {f"{appfiles.ASSETS}/{file.path}": file.text for file in parts.beside.assets}
     _require_bundled([file.path for file in parts.beside.modules], notebook)
+    if layout is not None:
+        files[LAYOUT] = layout.text
     return App(files, source_map)
 
 

@@ -23,9 +23,11 @@ from federator.errors import FederationFileError, FederatorError, InputError, Pr
 from federator.federation import FILE, Federation, Site
 from federator.images import Images
 from federator.runtime import appfiles
+from federator.runtime.described import LAYOUT
 from federator.runtime.flower import app_hash
+from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import STEPS
-from federator.runtime.review import APP
+from federator.runtime.review import APP, visible
 from federator.templates import FOLDER, Templates
 
 SERVER, GATEWAY = "server.yaml", "nginx.conf"
@@ -93,10 +95,27 @@ def model_bytes(federation: Federation, images: Images) -> int:
             return int(known[_MODEL])
     except (OSError, YAMLError, LookupError, TypeError, ValueError):
         pass  # there is none, or it is of another model
-    confined = ("--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL")
+    # As at a site, the author's code has no network here.
+    confined = ("--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL")
     command = ("initial", "--app=/app", "--size")
-    said = engine.docker("run", *confined, str(images.client), *command)
+    try:
+        said = engine.docker("run", *confined, str(images.client), *command)
+    except engine.EngineError as error:
+        raise _not_built(error) from None
     return int(said.splitlines()[-1])  # the author's code may print, too
+
+
+def _not_built(error: engine.EngineError) -> FederatorError:
+    """Return what it means that the client image could not build the model."""
+    *_, last = error.printed.strip().splitlines() or [""]
+    if not last.startswith("{"):
+        return error
+    message = f"the model's size cannot be told: {Failure.read(last)}"
+    hint = (
+        "it is built in the client image without a network, as at a site: let Model() fetch "
+        "nothing there, and have a file of weights: initial_weights in federation.yaml"
+    )
+    return FederatorError(Problem(message, hint=hint))
 
 
 @dataclass(frozen=True)
@@ -142,7 +161,10 @@ class _Files:
     def example(self, site: Site | None = None) -> str:
         """Return the example of the server's ``.env``, or of a site's."""
         name = "site.env" if site else "server.env"
-        return Templates(self.federation.root).fill(name, site=site, **self.limits)
+        layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
+        return Templates(self.federation.root).fill(
+            name, site=site, port=self.port, layout=layout, **self.limits
+        )
 
     def server(self) -> str:
         """Return ``server.yaml``."""
@@ -152,6 +174,7 @@ class _Files:
         file["name"] = f"{federation.name}-server"
         for name in ("gateway", "superlink", "server"):
             parts[name]["image"] = str(images.server)
+        parts["gateway"]["ports"][0] = DoubleQuotedScalarString(f"${{PORT:-{self.port}}}:8443")
         parts["gateway"]["labels"][f"federator.{GATEWAY}"] = _digest(self.gateway)
         parts["init"]["image"] = str(images.client)
         parts["superlink"]["mem_limit"] = f"${{SUPERLINK_MEMORY:-{self.limits['superlink']}}}"
@@ -181,6 +204,11 @@ class _Files:
         parts["init"]["command"] = command
         file[_MODEL] = self.model_bytes
         return _dump(file)
+
+    @property
+    def port(self) -> str:
+        """The port at which the sites reach the server."""
+        return self.address.rpartition(":")[2]
 
     @cached_property
     def gateway(self) -> str:

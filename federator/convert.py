@@ -22,6 +22,7 @@ from federator.federation import Federation
 from federator.folder import renewed
 from federator.requirements import Pins
 from federator.runtime import appfiles
+from federator.runtime.described import LAYOUT
 from federator.sourcemap import SourceMap
 from federator.templates import FOLDER, Templates
 
@@ -80,18 +81,19 @@ def converted(federation: Federation, build: Path) -> Components:
         InputError: as :func:`convert`, or if notebook or federation file have changed since.
     """
     components, rendered = _render(federation, build)
-    for name, text in rendered.files.items():
-        path = components.app / name
-        if not path.exists() or path.read_bytes() != text.encode():
+    for name in {*rendered.files, LAYOUT}:
+        path, text = components.app / name, rendered.files.get(name)
+        if (path.read_bytes() if path.exists() else None) != (text and text.encode()):
             message = "the notebook or the federation file has changed since the images were built"
             raise InputError(Problem(message, hint="run `federator build --push` first"))
     return components
 
 
 def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
-    parts = contract.take_apart(notebook.read(federation.notebook))
+    read = notebook.read(federation.notebook)
+    parts = contract.take_apart(read)
     _require_no_data(parts, federation)
-    rendered = app.render(federation.notebook.name, parts, federation)
+    rendered = app.render(federation.notebook.name, parts, federation, read.layout)
     client, server = _requirements(parts, federation)
     warnings = (*parts.warnings, *client.warnings, *server.warnings)
     folder = build / federation.name

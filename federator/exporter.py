@@ -74,8 +74,9 @@ class FederatorExporter(Exporter):
         try:
             chosen = read_federation(Path(self.federation)) if self.federation else None
             lies_in = Path(resources["metadata"].get("path") or ".")
-            parts = contract.take_apart(notebook.from_node(nb, name, lies_in))
-            rendered = app.render(name, parts, chosen)
+            read = notebook.from_node(nb, name, lies_in)
+            parts = contract.take_apart(read)
+            rendered = app.render(name, parts, chosen, read.layout)
         except FederatorError as error:
             self._refuse(error)
         for warning in parts.warnings:

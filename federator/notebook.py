@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from federator import layout
 from federator.errors import NotebookError, Problem, Where
+from federator.layout import Layout
 from federator.magics import to_plain
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Notebook:
     cells: tuple[Cell, ...]
     warnings: tuple[Problem, ...] = ()
     folder: Path | None = None
+    layout: Layout | None = None
 
 
 def read(path: Path) -> Notebook:
@@ -109,6 +112,8 @@ def from_node(
         if raw is None:
             continue
         source, tags = raw
+        if layout.TAG in tags:
+            warnings.append(layout.misplaced(where))
         plain = to_plain(source)
         cells.append(Cell(number, plain.source, tags, plain.foreign, plain.language))
         if "local" not in tags:
@@ -121,7 +126,8 @@ def from_node(
         raise NotebookError(*problems)
     if not any(cell.source.strip() for cell in cells):
         raise _refusal(name, "the notebook has no code cells", "Start from template.ipynb.")
-    return Notebook(name, tuple(cells), tuple(warnings), folder)
+    told = layout.read(numbered, name)
+    return Notebook(name, tuple(cells), tuple(warnings), folder, told)
 
 
 def _refusal(name: str, message: str, hint: str | None = None) -> NotebookError:

@@ -82,6 +82,9 @@ def render(parts: "Parts", notebook: Notebook) -> str:
                 lines += textwrap.wrap(
                     f"{heading}: {text}", 100, initial_indent=indent, subsequent_indent=indent
                 )
+    if notebook.layout is not None:
+        cells = ", ".join(map(str, notebook.layout.cells))
+        lines.append(f"data.md, for the people at the sites: the text of cell {cells}")
     rounds = "as the federation file says" if parts.rounds is None else str(parts.rounds)
     lines += [f"strategy: {parts.strategy}", f"rounds: {rounds}"]
     lines += [f"parameter: {name} = {value!r}" for name, value in parts.parameters.items()]

@@ -102,8 +102,7 @@ def init(folder: Path, answers: Answers) -> None:
     """
     if shutil.which("git") is None:
         raise FederatorError(Problem("there is no git on this machine", hint="install it"))
-    template = (shipped("notebooks") / "template.ipynb").read_bytes()
-    own = {answers.file: answers.text().encode(), answers.notebook: template}
+    own = {answers.file: answers.text().encode(), answers.notebook: _notebook(answers)}
     files = generated(answers.federation)
     new = not folder.exists()
     try:
@@ -125,6 +124,14 @@ def init(folder: Path, answers: Answers) -> None:
         if isinstance(error, OSError):
             raise FederatorError(f"{folder} cannot be made: {error}") from None
         raise
+
+
+def _notebook(answers: Answers) -> bytes:
+    """Return the template of the notebook, for as many classes as there are labels."""
+    text = (shipped("notebooks") / "template.ipynb").read_text(encoding="utf-8")
+    before, set_to, after = text.partition("CLASSES = ")
+    _, _, rest = after.partition("\\n")
+    return f"{before}{set_to}{len(answers.labels)}\\n{rest}".encode()
 
 
 def next_steps(folder: Path, answers: Answers) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from made_up_images import AUTHORITY, COORDINATOR, IMAGES, lay_out, write
 from ruamel.yaml import YAML
@@ -100,6 +101,7 @@ def test_what_a_site_is_told(files, tmp_path):
     shown = SiteFile.read(tmp_path / "north.yaml")
     assert list(shown.problems) == []
     assert shown.app.keys() >= {"task.py", "client_app.py"} and len(shown.app) == 5
+    assert link["FEDERATOR_DATA_USER"] == "${DATA_USER:-}", "for its doctor"
 
 
 def test_a_site_with_a_gpu(files):
@@ -211,6 +213,28 @@ def test_the_code_comes_back_to_the_letter(tmp_path, code):
     assert app_hash(app) in (made.folder / "north.yaml").read_text()
 
 
+def test_the_layout_of_the_data_travels_with_the_file(tmp_path):
+    told = nbformat.v4.new_markdown_cell("- `train.csv`: costs $5\n- \u202ebackwards")
+    told.metadata.tags = ["data"]
+    made = lay_out(tmp_path, content=[*cells(), told])
+    texts = write(made)
+    shown = SiteFile.read(made.folder / "north.yaml")
+    assert shown.app["data.md"] == "- `train.csv`: costs $5\n- \u202ebackwards\n"
+    assert list(shown.problems) == []
+    assert "#   - `train.csv`: costs $5\n#   - \\u202ebackwards\n" in texts["north.env.example"]
+    assert "author's words" not in write(lay_out(tmp_path / "without"))["north.env.example"]
+
+
+@pytest.mark.parametrize(("server", "port"), [("fl.example.org", 443), ("192.0.2.1:8443", 8443)])
+def test_the_server_s_port_is_opened_unless_the_machine_says_otherwise(tmp_path, server, port):
+    made = lay_out(tmp_path)
+    path = made.folder / "federation.yaml"
+    path.write_text(path.read_text().replace("server: fl.example.org", f"server: {server}"))
+    texts = write(federation.read(path))
+    assert f'ports: ["${{PORT:-{port}}}:8443"]' in texts["server.yaml"]
+    assert f"#PORT={port}\n" in texts["server.env.example"]
+
+
 def test_a_public_authority(tmp_path):
     made = lay_out(tmp_path)
     (made.folder / "public" / "ca.crt").unlink()
@@ -272,16 +296,40 @@ def test_where_nothing_can_be_written(tmp_path):
     assert not (made.folder / "server.yaml").exists()
 
 
+def stand_in(tmp_path, monkeypatch, script):
+    """Puts a program in the place of docker."""
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir(exist_ok=True)
+    docker.write_text(f"#!/bin/sh\n{script}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            """echo downloading; echo '{"reason": "exception", "type": "OSError"}'; exit 1""",
+            "the model's size cannot be told: .*OSError.*\n    it is built in the client image "
+            "without a network",
+        ),
+        ("echo 'docker: no such image' >&2; exit 125", "docker run failed: docker: no such image"),
+    ],
+)
+def test_a_model_that_cannot_be_built_there_is_told(tmp_path, monkeypatch, script, words):
+    stand_in(tmp_path, monkeypatch, script)
+    with pytest.raises(FederatorError, match=words):
+        compose.model_bytes(lay_out(tmp_path), IMAGES)
+
+
 def test_the_models_size_is_known_as_long_as_the_image_is_the_same(tmp_path, monkeypatch):
     made = lay_out(tmp_path)
     write(made)
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text('#!/bin/sh\necho "a word of the model"; echo "$@" >&2; echo 123\n')
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
+    asked = tmp_path / "asked"
+    stand_in(tmp_path, monkeypatch, f'echo "a word of the model"; echo "$@" > {asked}; echo 123')
     assert compose.model_bytes(made, IMAGES) == 100_000_000
     other = dataclasses.replace(IMAGES, client=IMAGES.server)
     assert compose.model_bytes(made, other) == 123
+    assert "--network=none" in asked.read_text(), "it is the author's code"
     (made.folder / "server.yaml").write_text("services: {}\n")
     assert compose.model_bytes(made, IMAGES) == 123

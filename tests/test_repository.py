@@ -44,6 +44,14 @@ def test_a_new_repository_has_what_this_project_has(repository):
     assert git.stdout.startswith(b"## No commits yet on main")
 
 
+def test_the_notebook_has_as_many_classes_as_there_are_labels(tmp_path):
+    assert call("init", tmp_path / "x", "--yes", "--labels", "p,q,r").exit_code == 0
+    (notebook,) = (tmp_path / "x" / "notebooks").iterdir()
+    template = (ROOT / "notebooks" / "template.ipynb").read_text()
+    assert '"CLASSES = 3\\n"' in notebook.read_text()
+    assert notebook.read_text() == template.replace("CLASSES = 2", "CLASSES = 3")
+
+
 def test_keys_and_data_are_not_committed(repository):
     kept = ["compose/tumours/north.yaml", "compose/tumours/north.env.example"]
     kept += ["compose/tumours/public/ca.crt", "compose/tumours/sites/north.pub"]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from federator.runtime import described
 from federator.runtime.doctor import Finding
 from federator.runtime.instructions import Instruction
 from federator.runtime.isolation import is_read_only
@@ -22,7 +23,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     """Look at the data folder, then run the author's ``load_data`` on it, then at the machine."""
-    yield (readable := _folder(folder))
+    yield (readable := _folder(folder, app))
     if readable.passed:
         yield Finding(
             is_read_only(folder),
@@ -33,7 +34,7 @@ def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     yield from _machine()
 
 
-def _folder(folder: Path) -> Finding:
+def _folder(folder: Path, app: Path) -> Finding:
     me = f"{os.geteuid()}:{os.getegid()}"
     remedy = f"the worker runs as user {me}: set DATA_USER in .env to one that may read the folder"
     try:
@@ -41,7 +42,8 @@ def _folder(folder: Path) -> Finding:
     except OSError as error:
         return Finding(False, f"{folder} cannot be read: {error.strerror}", remedy)
     if not count:
-        return Finding(False, f"{folder} is empty", "set DATA_DIR in .env to the data's folder")
+        remedy = f"set DATA_DIR in .env to the data's folder{described.layout(app)}"
+        return Finding(False, f"{folder} is empty", remedy)
     for path in folder.rglob("*"):
         if not os.access(path, os.R_OK):
             return Finding(False, f"{path} cannot be read", remedy)
@@ -55,7 +57,8 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
         outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
         drawn = task.drawn()
     except Failure as failure:
-        yield Finding(False, f"the data cannot be loaded: {failure}", "more is said above")
+        remedy = f"more is said above{described.layout(app)}"
+        yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
         return
     names = Labels.of(config).names
     for part in SET_NAMES:

@@ -6,6 +6,7 @@ meet. Nothing that it finds out leaves the site.
 
 import argparse
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--data", type=Path, help="the data folder: look at the data")
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--site", default="site", help="this site's name")
+    add("--data-user", default="", help="as whom the worker reads the data: USER:GROUP, or USER")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     passed = True
@@ -59,9 +61,18 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     if options.server is not None:
         from federator.runtime import network
 
+        if options.data_user:
+            yield _data_user(options.data_user)
         authorities = trusted(options.ca, options.extra_ca)
         yield from network.look(options.server, authorities, options.key)
     if options.data is not None:
         from federator.runtime import data
 
         yield from data.look(options.data.resolve(), options.app.resolve(), options.site)
+
+
+def _data_user(user: str) -> Finding:
+    """Look at DATA_USER: of a name Docker says something else, before there is a worker."""
+    remedy = "the image knows no names: write numbers, those that `id -u` and `id -g` print"
+    passed = re.fullmatch(r"\d+(:\d+)?", user, re.ASCII) is not None
+    return Finding(passed, f"the worker runs as user {user} (DATA_USER)", remedy)

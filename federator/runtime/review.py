@@ -168,9 +168,12 @@ def main(arguments: list[str] | None = None) -> int:
     for line in compare(SiteFile.read(options.old) if options.old else None, new):
         print(visible(line))
     problems = list(new.problems)
+    same = options.old is not None and options.old.read_bytes() == new.content
     for problem in problems:
         print(f"Do not accept {new.name}: {problem}.", file=sys.stderr)
-    if not problems:
+    if same and not problems:
+        print(f"{new.name} is the same file, to the letter: there is nothing to take.")
+    elif not problems:
         print(
             f"The code is the app whose hash {new.name} names. Compare its fingerprint with the "
             "coordinator's by telephone before you start it."

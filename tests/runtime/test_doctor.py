@@ -1,13 +1,14 @@
 """What a site is told of its data; of the network: test_network.py."""
 
 import os
+import shutil
 
 import pytest
 from rehearsals import lay_out, lay_out_site
 from small_notebook import LOAD_DATA, MODEL, TEST
 
 from federator.convert import convert
-from federator.runtime import __main__, data
+from federator.runtime import __main__, data, doctor
 
 
 def failures(findings):
@@ -32,6 +33,30 @@ def test_data_that_are_as_they_must_be(tmp_path, app, monkeypatch, capsys):
     assert "pass  train set: 64 examples (38 benign, 26 malignant)" in said
     for name in ("val set", "test set", "memory", "/tmp", "/dev/shm"):
         assert f"pass  {name}" in said
+
+
+def test_where_data_do_not_fit_the_author_s_words_about_them_are_shown(tmp_path, app):
+    told = tmp_path / "app"
+    shutil.copytree(app, told)
+    (told / "data.md").write_text("One file, `data.csv`.\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    for name in ("empty", "other"):
+        said = "\n".join(failures(data.look(tmp_path / name, told, "north")))
+        assert "the notebook describes the data as:\n      | One file, `data.csv`." in said
+
+
+@pytest.mark.parametrize("user", ["10001:10001", "1000"])
+def test_who_reads_the_data_is_a_number(user):
+    assert doctor._data_user(user).passed
+
+
+@pytest.mark.parametrize("user", ["alice", "alice:10001", "1000:", "1000:staff", "\u0661"])
+def test_a_user_s_name_is_told_before_docker_refuses_it(user, monkeypatch, capsys):
+    monkeypatch.setenv("FEDERATOR_DATA_USER", user)
+    assert __main__.main(["doctor", "--server", "127.0.0.1:1", "--key", "absent"]) == 1
+    assert f"FAIL  the worker runs as user {user} (DATA_USER)" in capsys.readouterr().out
 
 
 def test_data_that_are_not(tmp_path, app):

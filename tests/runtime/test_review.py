@@ -69,7 +69,7 @@ def test_a_new_image(approved):
 def test_new_settings(approved):
     shown = show(approved, anew(approved, "limits: {worker: 9g}\n"))
     assert section(shown, "Settings") == [
-        "-services.worker.mem_limit: ${WORKER_MEMORY:-5g}",
+        "-services.worker.mem_limit: ${WORKER_MEMORY:-5632m}",
         "+services.worker.mem_limit: ${WORKER_MEMORY:-9g}",
     ]
 
@@ -113,6 +113,18 @@ def test_code_that_is_not_the_app_of_the_hash(approved, capsys):
     new.write_text(approved.read_text().partition("x-app:")[0])
     assert main([str(approved), str(new)]) == 1
     assert "does not show the code" in capsys.readouterr().err
+
+
+def test_the_same_file_is_told_as_that(approved, capsys):
+    new = approved.with_name("new.yaml")
+    new.write_bytes(approved.read_bytes())
+    assert main([str(approved), str(new)]) == 0
+    said = capsys.readouterr().out
+    assert "new.yaml is the same file, to the letter" in said
+    assert "Compare its fingerprint" not in said
+    new.write_text(approved.read_text() + "# more\n")
+    assert main([str(approved), str(new)]) == 0
+    assert "Compare its fingerprint" in capsys.readouterr().out
 
 
 def test_one_service_with_another_hash(approved):
