@@ -55,7 +55,7 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     try:
         task = Task(app, config, folder, site)
         outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
-        drawn = task.drawn()
+        drawn = task.label_counts()
     except Failure as failure:
         remedy = f"more is said above{described.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)

@@ -14,8 +14,7 @@ NOTICES = {
     "out",
     "metric-missing": "test returns no {name}, which the federation file declares ({set})",
     "unchanged": "train changed no weight of the model: does it train a copy, or nothing?",
-    "probabilities": "the model's outputs are probabilities already ({set}): they are taken as "
-    "they are",
+    "probabilities": "the model's outputs are probabilities already: they are taken as they are",
     "perhaps-probabilities": "all outputs of the model lie in 0..1 ({set}) and are taken as "
     "logits: if they are probabilities, write `def predict(net, loader)`, which returns labels, "
     "scores",

@@ -75,7 +75,8 @@ def predict_logits(
     scores, code = probabilities(outputs, last or "")
     if not bool(torch.isfinite(scores).all()):
         raise Failure("outputs-not-finite", set=part, count=number)
-    notices = (Notice(code, part),) if code else ()
+    everywhere = code == "probabilities"  # in each set, so it is told once
+    notices = (Notice(code, "" if everywhere else part),) if code else ()
     return Prediction(np.concatenate(truth), scores.double().numpy(), notices)
 
 

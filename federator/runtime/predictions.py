@@ -12,6 +12,8 @@ from federator.runtime.outcomes import Failure
 from federator.runtime.outputs import Prediction
 from federator.runtime.targets import OUTSIDE, as_array, form_of, read_target
 
+_LARGEST = 1e30  # what a link lets out
+
 
 class Tested(NamedTuple):
     """What the author's ``test`` says.
@@ -67,7 +69,7 @@ def _metrics(
     found, notices = {}, []
     for name in sorted(declared):
         value = read_number(numbers.get(name))
-        if value is not None and isfinite(value):
+        if value is not None and abs(value) <= _LARGEST:  # which infinity and NaN are not
             found[name] = value
             continue
         code = "metric-missing" if name not in numbers else "metric-not-number"

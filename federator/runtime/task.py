@@ -121,7 +121,7 @@ class Task:
         return Outcome(self._examples, evaluations, told)
 
     @telling(part="load_data")
-    def drawn(self) -> dict[str, Drawn]:
+    def label_counts(self) -> dict[str, Drawn]:
         """Read every set that has examples through, and return what it gave.
 
         Raises:

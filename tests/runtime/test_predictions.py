@@ -45,6 +45,8 @@ def test_declared_metrics_are_read_and_told_where_they_are_no_finite_number():
     tested = read_test({"loss": 0.5, "auc": np.float64("nan"), "dice": 1}, DECLARED, "val")
     assert tested.metrics == {"dice": 1.0}
     assert tested.notices == (Notice("metric-not-finite", "val", "auc"),)
+    tested = read_test({"loss": 0.5, "auc": 1e31, "dice": -1e30}, DECLARED, "val")
+    assert tested == (0.5, None, {"dice": -1e30}, (Notice("metric-not-finite", "val", "auc"),))
     tested = read_test({"loss": 0.5, "auc": [0.5, 0.6], "mrn": "Jane Doe"}, DECLARED, "test")
     assert tested.metrics == {}
     assert tested.notices == (

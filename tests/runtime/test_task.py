@@ -402,7 +402,7 @@ def test_where_predict_says_what_the_labels_are_batches_may_have_any_form(make, 
     assert task.follow(order("join"), None)[0].warnings == ()
     outcome = task.follow(order("evaluate", sets=("val",)), weights_of(task))[0]
     assert [sum(row) for row in outcome.evaluations["val"].counts] == [2, 2]
-    assert task.drawn()["train"].counts is None
+    assert task.label_counts()["train"].counts is None
 
 
 def test_a_look_ahead_changes_nothing_of_what_follows(make):
