@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test fuzz lint clean
 
 demo: $(READY)  ## the main job on real data, without Docker: three hospitals train one model
 	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
@@ -11,6 +11,9 @@ demo: $(READY)  ## the main job on real data, without Docker: three hospitals tr
 
 test: lint  ## everything; container and browser tests run where an engine and a Chromium are
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(READY)  ## 5,000 random changes to each thing that others write
+	FEDERATOR_FUZZ=5000 $(BIN)/pytest --numprocesses 2 tests/fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check .

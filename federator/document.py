@@ -8,18 +8,25 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from federator.errors import Problem, Where
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_LARGEST = 256 * 1024  # characters
+_LONGEST = 1000  # entries of a list, such as sites, or of a mapping
+_MOST_TOLD = 200  # problems
+_DEEPEST = 20
 
 # What to say after the key, by pydantic's type of error.
 _PHRASES = {
@@ -73,6 +80,39 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean {spelled[close[0]]}?" if close else None
 
 
+class _Refused(MarkedYAMLError):
+    """What such a file has no need of, and what makes reading it long."""
+
+
+class _Composer(Composer):
+    """Refuses what makes a small file a large one, as soon as it is read."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node:  # noqa: ANN401  # ruamel's
+        """Return the next node."""
+        event = self.parser.peek_event()
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            what = "an anchor (&) or an alias (*) is no part of this file: write out what it names"
+            raise _Refused(problem=what, problem_mark=event.start_mark)
+        if self._depth > _DEEPEST:
+            what = f"this is nested deeper than {_DEEPEST} levels"
+            raise _Refused(problem=what, problem_mark=event.start_mark)
+        if parent is not None and len(parent.value) >= _LONGEST:
+            kind = "list" if isinstance(parent, SequenceNode) else "mapping"
+            what = f"this {kind} has more than {_LONGEST} entries"
+            raise _Refused(problem=what, problem_mark=event.start_mark)
+        if isinstance(event, ScalarEvent) and event.value == "<<" and event.style is None:
+            what = "a merge key (<<) is no part of this file: write out what it merges"
+            raise _Refused(problem=what, problem_mark=event.start_mark)
+        self._depth += 1
+        try:
+            node: Node = super().compose_node(parent, index)
+            return node
+        finally:
+            self._depth -= 1
+
+
 class _Constructor(SafeConstructor):
     """Leaves a date as the text that it is: a name may look like one."""
 
@@ -97,12 +137,18 @@ def load(
         OSError: if the file cannot be read.
     """
     yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Composer
     yaml.Constructor = _Constructor
     yaml.allow_duplicate_keys = True  # they are reported together with everything else
     read: Model | None = None
     problems: list[Problem] = []
     try:
-        root = yaml.compose(file.read_text(encoding="utf-8-sig"))
+        text = file.read_text(encoding="utf-8-sig")
+        if len(text) > _LARGEST:
+            message = f"is larger than {_LARGEST // 1024} KiB"
+            hint = "it describes a federation and holds nothing else"
+            return None, [Problem(message, Where(file.name), hint)]
+        root = yaml.compose(text)
         if not isinstance(root, MappingNode):
             message = "must be a mapping (key: value)" if root else "is empty"
             required = [f"{key}:" for key, f in model.model_fields.items() if f.is_required()]
@@ -113,11 +159,16 @@ def load(
         read = model.model_validate(data, context=file.parent)
     except ValidationError as error:
         phrases = {**_PHRASES, **patterns}
-        problems += (_explain(detail, model, root, file, phrases) for detail in error.errors())
+        problems += (
+            _explain(detail, model, root, file, phrases) for detail in error.errors()[:_MOST_TOLD]
+        )
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         hint = "save the file with the encoding UTF-8"
         problems.append(Problem("is not UTF-8 text", Where(file.name, line=line), hint))
+    except _Refused as error:
+        mark = error.problem_mark
+        problems.append(Problem(str(error.problem), Where(file.name, line=mark and mark.line + 1)))
     except MarkedYAMLError as error:
         message = f"is not valid YAML: {', '.join(filter(None, (error.context, error.problem)))}"
         mark = error.problem_mark or error.context_mark

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,6 @@ def test_repeated_keys_are_found_at_every_depth(tmp_path: Path) -> None:
     ]
 
 
-def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
-    text = "code: a\nparts:\n- &part {size: 1}\n- <<: *part\n  size: 2\n"
-    assert problems(tmp_path, text) == []
-
-
 def test_a_missing_file_is_left_to_the_caller(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "whole.yaml", Whole, PATTERNS)
@@ -89,3 +85,34 @@ def test_values_are_shown_as_written(value: object, text: str) -> None:
 def test_only_close_words_are_suggested() -> None:
     assert did_you_mean("Round", ["rounds", "seed"]) == "did you mean rounds?"
     assert did_you_mean("optimizer", ["rounds", "seed"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("code: a\nsizes: &one {a: 1}\n", "line 2: an anchor (&) or an alias (*)"),
+        ("code: a\nsizes: *one\n", "line 2: an anchor (&) or an alias (*)"),
+        ("code: a\nsizes:\n  <<: {a: 1}\n", "line 3: a merge key (<<)"),
+        ("code: a\nparts:\n" + "- size: 1\n" * 1001, "line 1003: this list has more than 1000"),
+        ("".join(f"k{n}: 1\n" for n in range(1001)), "line 1001: this mapping has more than 1000"),
+        ("code: " + "[" * 100_000, "line 1: this is nested deeper than 20 levels"),
+        ("code: " + "{a: " * 20_000, "line 1: this is nested deeper than 20 levels"),
+        ("code: a\nparts:\n" + "- " * 5000, "line 3: this is nested deeper than 20 levels"),
+        ("code: a" + "\n" * 300_000, "is larger than 256 KiB"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_what_makes_a_small_file_a_large_one_is_refused_at_once(tmp_path, text, said) -> None:
+    began = time.process_time()
+    ((problem, _),) = problems(tmp_path, text)
+    assert said in problem
+    assert time.process_time() - began < 10, "some of them took minutes"
+
+
+def test_a_text_that_looks_like_a_merge_key_is_a_text(tmp_path) -> None:
+    assert problems(tmp_path, 'code: a\nsizes: {"<<": 1}\n') == []
+
+
+def test_of_very_many_problems_the_first_are_told(tmp_path) -> None:
+    text = "code: a\nparts:\n" + "- {a: 1, b: 2, c: 3}\n" * 500
+    assert len(problems(tmp_path, text)) == 200

@@ -26,6 +26,8 @@ APP = "x-app"
 
 _IMAGE = re.compile(r"services\.[\w-]+\.image")
 _HASH = re.compile(r"services\.[\w-]+\.environment\.FEDERATOR_APP_HASH: (\w+)")
+_LARGEST = 2**20  # bytes
+_MOST_VALUES = 10_000
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,27 @@ class SiteFile:
         Raises:
             InputError: if it is not that of a compose file.
         """
+        if len(content) > _LARGEST:
+            raise InputError(f"{name}: is larger than {_LARGEST // 1024} KiB: no compose file")
         try:
             # BaseLoader leaves every value the text that it is: nothing is shown as another.
             data = yaml.load(content, Loader=yaml.BaseLoader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise InputError(f"{name}: is not YAML: {error}") from None
+        except RecursionError:
+            raise InputError(f"{name}: is nested too deeply for a compose file") from None
         if not isinstance(data, dict) or "services" not in data:
             raise InputError(f"{name}: is not a compose file")
         app = data.pop(APP, {})
         if not isinstance(app, dict) or not all(map(appfiles.is_name, app)):
             raise InputError(f"{name}: {APP} is not a list of an app's files")
         texts = {file: str(text).replace("$$", "$") for file, text in app.items()}
-        return cls(name, content, tuple(_flat(data)), texts)
+        try:
+            if _values(data, {}) > _MOST_VALUES:
+                raise InputError(f"{name}: has more than {_MOST_VALUES} values: no compose file")
+            return cls(name, content, tuple(_flat(data)), texts)
+        except RecursionError:
+            raise InputError(f"{name}: is nested too deeply for a compose file") from None
 
     @property
     def problems(self) -> Iterator[str]:
@@ -129,6 +140,16 @@ def _code(old: dict[str, str], new: dict[str, str]) -> Iterator[list[str]]:
         if not before and not after and (name in old) != (name in new):
             yield [f"{'+' if name in new else '-'}++ {name}, which is empty"]
         yield list(difflib.unified_diff(before, after, name, name, "before", "after", lineterm=""))
+
+
+def _values(data: object, known: dict[int, int]) -> int:
+    """Return how many values there are with all aliases written out, which is not done for it."""
+    if not isinstance(data, dict | list):
+        return 1
+    if id(data) not in known:
+        inner = data.values() if isinstance(data, dict) else data
+        known[id(data)] = 1 + sum(_values(one, known) for one in inner)
+    return known[id(data)]
 
 
 def _flat(data: object, path: str = "") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a site is shown of a new version of its file."""
 
 import dataclasses
+import itertools
 
 import pytest
 from made_up_images import IMAGES, image, lay_out, write
@@ -163,3 +164,25 @@ def test_what_is_no_site_file(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=f"(?s)new.yaml.*{message}"):
         SiteFile.read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: " + "[" * 5000,
+        "services: " + "[" * 5000 + "]" * 5000,
+        "a: &a [x, x]\n"
+        + "".join(
+            f"{n}: &{n} [*{p}, *{p}]\n" for p, n in itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
+        )
+        + "services: *z\n",
+        "services: &a [*a]\n",
+        "services: [" + "a," * 20_000 + "]\n",
+        "services: " + "a" * 2**20,
+        "services: \0",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_file_that_is_made_to_be_large_or_deep_is_refused_in_words(text):
+    with pytest.raises(InputError, match=r"compose file|not YAML"):
+        SiteFile.parse("new.yaml", text.encode())
