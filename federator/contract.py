@@ -21,6 +21,7 @@ from federator import (
 )
 from federator.beside import Beside, gather
 from federator.errors import NotebookError, Problem, Where
+from federator.magics import INSTALLS
 from federator.names import calls_left_behind, explain, is_supplied, place, rebound
 from federator.notebook import Notebook
 from federator.preview import CellReport, cell_reports
@@ -264,7 +265,7 @@ def _statement_problems(step: Step) -> Iterator[Problem]:
     """Yield what keeps a statement that goes in from running outside of its notebook."""
     lines = range(step.line, step.line + step.source.count("\n") + 1)
     for line, text in step.cell.foreign.items():
-        if line in lines:
+        if line in lines and not INSTALLS.match(text):
             message = f"`{text}` is not Python, and this statement goes in"
             where = Where(step.file, step.cell.number, line)
             yield Problem(message, where, "Write it in Python, or move it to a cell of its own.")
@@ -275,6 +276,12 @@ def _statement_problems(step: Step) -> Iterator[Problem]:
         if isinstance(node, ast.ImportFrom) and node.level:
             message = "a relative import works in a package only"
             yield Problem(message, step.where(node), "Import the module by its full name.")
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
+            message = "`await` outside of a function works in Jupyter only, and this goes in"
+            hint = "Write it without await, or in an async function that asyncio.run() calls."
+            yield Problem(message, step.where(node), hint)
+            break
     for node in own_nodes(step.nodes):
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
             message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"

@@ -3,7 +3,8 @@
 The policy: timing magics are unwrapped (``%time x = f()`` is ``x = f()``), every other magic,
 shell or help line is taken out. At the top level it leaves a blank line; inside a block, or as
 the value of an assignment, it leaves a placeholder that keeps the rest of the cell readable, and
-the statement around it is refused only if it is needed.
+the statement around it is refused only if it is needed. What only installs packages is no reason
+to refuse anything: where it answers a failed import, the failure stands (``raise``).
 """
 
 import re
@@ -21,6 +22,11 @@ _TIMED = re.compile(
 _ESCAPED = re.compile(rf"(?P<indent>\s*)(?P<target>{_TARGET})(?:%(?!%)|!|\?)")
 _HELP = re.compile(r"(?P<indent>\s*)(?P<target>)%{0,2}[\w.*\[\]]+\?{1,2}\s*$")
 _AUTOMAGIC = re.compile(r"(?P<indent>)(?P<target>)(?:pip|conda|mamba) (?:install|uninstall)\b")
+
+INSTALLS = re.compile(r"[!%]*\s*(?:python\d?\s+-m\s+)?(?:uv\s+)?(?:pip|conda|mamba|apt)\d?\b")
+_FAILED_IMPORT = re.compile(
+    r"\s*except\b(?:.*(?:ImportError|ModuleNotFoundError).*|\s*):\s*(?:#.*)?$"
+)
 
 _OUTSIDE_STRING = re.compile(r"""#|\"{3}|'{3}|["'()\[\]{}]""")
 _INSIDE_STRING = {quote: re.compile(rf"\\.|{quote}") for quote in ("'''", '"""', "'", '"')}
@@ -63,11 +69,22 @@ def to_plain(source: str) -> Plain:
         if position.between_statements:
             lines[number], taken_out = _plain_line(line)
             if taken_out:
+                if INSTALLS.match(line.strip()) and _handles_import_error(lines[:number], line):
+                    lines[number] = lines[number].replace("pass", "raise")
                 foreign[number + 1] = line.strip()
                 shell_goes_on = line.endswith("\\")
                 continue
         position.advance(lines[number])
     return Plain("\n".join(lines), foreign)
+
+
+def _handles_import_error(above: list[str], line: str) -> bool:
+    """Whether a line stands directly in the handler of a failed import."""
+    indent = len(line) - len(line.lstrip())
+    outer = (
+        one for one in reversed(above) if one.strip() and len(one) - len(one.lstrip()) < indent
+    )
+    return _FAILED_IMPORT.match(next(outer, "")) is not None
 
 
 def _plain_line(line: str) -> tuple[str, bool]:

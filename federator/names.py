@@ -12,6 +12,7 @@ from federator.strategy import MODULE, STRATEGIES
 
 _JUPYTERS = frozenset({"display", "get_ipython", "In", "Out", "_", "__"})
 _IMPORTING_MAGICS = re.compile(r"%(?:run|load|pylab|store|loadpy)\b.*")
+_RUN = re.compile(r"%run\s+(?:-\w+\s+)*[\"']?(?P<name>[A-Za-z_]\w*)\.(?P<kind>py|ipynb)\b")
 
 
 def is_supplied(program: Program, missing: Undefined) -> bool:
@@ -25,6 +26,9 @@ def explain(program: Program, missing: Undefined) -> Problem:
     """Return the error for a name that nothing defines before it is looked up."""
     reader = ", ".join(f"`{name}`" for name in sorted(missing.step.binds)) or "this statement"
     message = f"`{missing.name}` is not defined, and {reader} needs it"
+    near = _near_in_function(missing)
+    if near:
+        return Problem(message, missing.where, near)
     return Problem(message, missing.where, _remedy(program, missing.name, missing.step))
 
 
@@ -69,6 +73,26 @@ def place(step: Step) -> str:
     return f"cell {where.cell}, line {where.line}"
 
 
+def _near_in_function(missing: Undefined) -> str | None:
+    """Return what may be meant by a name that a function looks up, among those it has itself."""
+    line = missing.where.line or 0
+    holders = [
+        node
+        for top in missing.step.nodes
+        for node in ast.walk(top)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    known: dict[str, int] = {}
+    for node in (n for holder in holders for n in ast.walk(holder)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            known.setdefault(node.id, node.lineno)
+        elif isinstance(node, ast.arg):
+            known.setdefault(node.arg, node.lineno)
+    near = difflib.get_close_matches(missing.name, known.keys() - {missing.name}, 1, 0.8)
+    return f"Did you mean `{near[0]}` (line {known[near[0]]})?" if near else None
+
+
 def _remedy(program: Program, name: str, step: Step) -> str:
     local = next((s for s in program.local if name in s.binds), None)
     if local:
@@ -82,6 +106,17 @@ def _remedy(program: Program, name: str, step: Step) -> str:
         return f"If it comes from `{ast.unparse(node)}` ({place(star)}), import it by its name."
     for cell in program.notebook.cells:
         for text in cell.foreign.values():
+            script = _RUN.search(text)
+            if script and script["kind"] == "py":
+                return (
+                    f"If it comes from `{text}` (cell {cell.number}), write instead: "
+                    f"from {script['name']} import {name}. A module beside the notebook goes in."
+                )
+            if script:
+                return (
+                    f"If it comes from `{text}` (cell {cell.number}), write what is needed of it "
+                    "into a cell, or into a module beside the notebook and import that."
+                )
             if _IMPORTING_MAGICS.search(text):
                 return f"If it comes from `{text}` (cell {cell.number}), write an import instead."
     function = _function_that_sets(program, name)

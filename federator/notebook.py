@@ -4,22 +4,22 @@ Only what an author wrote is read. Outputs, execution counts and cell ids are ne
 so running the notebook again changes nothing that is made from it.
 """
 
+import ast
 import json
 import re
+import warnings as python_warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from federator import layout
+from federator import languages, layout
 from federator.errors import NotebookError, Problem, Where
 from federator.layout import Layout
-from federator.magics import to_plain
+from federator.magics import INSTALLS, Plain, to_plain
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-_INSTALLS = re.compile(r"[!%]*\s*(?:python\d?\s+-m\s+)?(?:uv\s+)?(?:pip|conda|mamba|apt)\d?\b")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Cell:
         source: its text as plain Python, with as many lines as the author's.
         tags: the cell's tags.
         foreign: line → IPython text that stood there and is no longer in ``source``.
-        language: the cell magic that makes this cell something else than Python, or None.
+        language: what makes this cell something else than Python, a cell magic or the name of
+            another language, or None.
     """
 
     number: int
@@ -114,13 +115,14 @@ def from_node(
         source, tags = raw
         if layout.TAG in tags:
             warnings.append(layout.misplaced(where))
-        plain = to_plain(source)
+        other = languages.other_than_python(content)
+        plain = Plain(source, {}, other) if other else to_plain(source)
         cells.append(Cell(number, plain.source, tags, plain.foreign, plain.language))
         if "local" not in tags:
             warnings += [
                 _left_out(text, Where(name, number, line))
                 for line, text in plain.foreign.items()
-                if not plain.source.split("\n")[line - 1]
+                if not plain.source.split("\n")[line - 1] or INSTALLS.match(text)
             ]
     if problems:
         raise NotebookError(*problems)
@@ -179,7 +181,7 @@ def _code(cell: object) -> tuple[str, frozenset[str]] | None:
         return None
     source = cell.get("source")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
+        source = _joined(source)
     if not isinstance(source, str):
         raise ValueError("its source is not text")
     metadata = cell.get("metadata", {})
@@ -190,8 +192,27 @@ def _code(cell: object) -> tuple[str, frozenset[str]] | None:
     return source.replace("\r\n", "\n").replace("\r", "\n"), frozenset(tags)
 
 
+def _joined(lines: list[str]) -> str:
+    """Join the lines of a cell, which some tools write without their ends."""
+    text = "".join(lines)
+    if len(lines) > 1 and not any(line.endswith("\n") for line in lines):
+        separate = "\n".join(lines)
+        if _is_python(separate):
+            return separate
+    return text
+
+
+def _is_python(source: str) -> bool:
+    try:
+        with python_warnings.catch_warnings(action="ignore"):
+            ast.parse(to_plain(source).source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def _left_out(text: str, where: Where) -> Problem:
     hint = None
-    if _INSTALLS.match(text):
+    if INSTALLS.match(text):
         hint = "What the images install follows from the imports, not from this line."
     return Problem(f"`{text}` is not Python and is left out", where, hint)

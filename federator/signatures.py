@@ -163,12 +163,44 @@ def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -
         value = statement.value
         values = value.elts if isinstance(value, ast.Tuple) else []
         unpacked = any(isinstance(element, ast.Starred) for element in values)
-        if isinstance(value, ast.Constant):
+        if _is_number(value, inside):
             message = f"`{part.name}` returns one value, not {part.returns}"
             yield Problem(message, step.where(statement), hint)
         elif values and not unpacked and len(values) != part.returns:
             message = f"`{part.name}` returns {len(values)} values, not {part.returns}"
             yield Problem(message, step.where(statement), hint)
+
+
+def _is_number(node: ast.expr | None, inside: list[ast.AST]) -> bool:
+    """Whether an expression is a single value for sure: a number, or what was set to one."""
+    if isinstance(node, ast.Constant):
+        return True
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Div | ast.FloorDiv | ast.Sub | ast.Pow)
+    if isinstance(node, ast.Call):
+        method = isinstance(node.func, ast.Attribute) and node.func.attr == "item"
+        return method or ast.unparse(node.func) in ("float", "int", "len", "round")
+    if isinstance(node, ast.Name):
+        values = [
+            n.value
+            for n in inside
+            if isinstance(n, ast.Assign)
+            for target in n.targets
+            if isinstance(target, ast.Name) and target.id == node.id
+        ]
+        stored = sum(
+            isinstance(n, ast.Name) and n.id == node.id and isinstance(n.ctx, ast.Store)
+            for n in inside
+        )
+        changed = sum(
+            isinstance(n, ast.AugAssign)
+            and isinstance(n.target, ast.Name)
+            and n.target.id == node.id
+            for n in inside
+        )
+        plain = all(_is_number(value, []) for value in values)
+        return bool(values) and plain and len(values) + changed == stored
+    return False
 
 
 def required(node: Function) -> list[str]:

@@ -72,6 +72,8 @@ def steps_of(notebook: Notebook) -> tuple[list[Step], list[Unreadable]]:
     for cell in notebook.cells:
         if cell.language:
             message = f"`{cell.language}` makes this cell something else than Python"
+            if not cell.language.startswith("%"):
+                message = f"this cell is written in {cell.language}, not in Python"
             place = Where(notebook.name, cell.number, 1)
             unreadable.append(Unreadable(cell, Problem(message, place)))
             continue
@@ -79,7 +81,8 @@ def steps_of(notebook: Notebook) -> tuple[list[Step], list[Unreadable]]:
             with warnings.catch_warnings():  # an invalid escape is the author's business
                 warnings.simplefilter("ignore")
                 tree = ast.parse(cell.source)
-                compile(tree, notebook.name, "exec", dont_inherit=True)
+                flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as Jupyter does
+                compile(tree, notebook.name, "exec", flags, dont_inherit=True)
                 for nodes, line, source in _pieces(cell.source, tree):
                     steps.append(_step(notebook.name, len(steps), cell, nodes, line, source))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

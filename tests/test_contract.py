@@ -238,3 +238,73 @@ def test_the_error_carries_every_problem():
     with pytest.raises(NotebookError) as caught:
         contract.take_apart(of("x = 1"))
     assert len(caught.value.problems) == 4
+
+
+def test_await_stays_behind_and_takes_nothing_with_it():
+    imports = small_notebook.IMPORTS + "\nimport asyncio\nawait asyncio.sleep(0)"
+    made = parts(imports=imports)
+    assert "await" not in text(made.task)
+    assert "import torch" in text(made.task)
+    used = "import asyncio\nVALUE = await asyncio.sleep(0)"
+    needs = "def predict(net, loader):\n    return VALUE, 0"
+    assert problems(filled(used=used, needs=needs)) == [
+        "cell 10, line 2: `await` outside of a function works in Jupyter only, and this goes in\n"
+        "    Write it without await, or in an async function that asyncio.run() calls."
+    ]
+
+
+def test_an_install_that_answers_a_failed_import_is_left_out():
+    tried = "try:\n    import yaml\nexcept ImportError:\n    !pip install pyyaml"
+    needs = "def predict(net, loader):\n    return yaml, 0"
+    made = parts(tried=tried, needs=needs)
+    assert "except ImportError:\n    raise" in text(made.task)
+    [found] = [one for one in made.task.imported if one.module == "yaml"]
+    assert found.need == "always"
+    assert [one.split("\n")[0] for one in warnings(tried=tried, needs=needs)] == [
+        "cell 10, line 4: `!pip install pyyaml` is not Python and is left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["right / seen", "accuracy", "float(right)", "loss.item()", "len(testloader)", "1 - right"],
+)
+def test_a_test_that_returns_one_number_is_refused(value):
+    body = "    accuracy = 0.0\n    accuracy += 3 / 4\n    right = seen = loss = testloader\n"
+    test = f"def test(net, testloader):\n{body}    return {value}"
+    assert problems(filled(test=test)) == [
+        "cell 8, line 5: `test` returns one value, not 2\n"
+        "    Write: def test(net, testloader): ... return loss, accuracy"
+    ]
+
+
+@pytest.mark.parametrize("value", ["(1, 2) + (3,)", "evaluate(net)", "result", "{'loss': 1}"])
+def test_what_may_be_two_values_is_not_refused(value):
+    lines = "result = evaluate(net)" if value == "result" else "pass"
+    test = f"def evaluate(net): ...\ndef test(net, testloader):\n    {lines}\n    return {value}"
+    assert problems(filled(test=test)) == []
+
+
+def test_a_misspelt_variable_of_the_same_function_is_proposed():
+    train = (
+        "def train(net, trainloader, valloader, epochs):\n"
+        "    critrion = nn.CrossEntropyLoss()\n    print(criterion)"
+    )
+    test = small_notebook.TEST.replace("loss, right", "criterion = 0\n    loss, right")
+    assert problems(filled(train=train, test=test)) == [
+        "cell 7, line 3: `criterion` is not defined, and `train` needs it\n"
+        "    Did you mean `critrion` (line 2)?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("%run helpers.py", "write instead: from helpers import scale. A module beside"),
+        ("%run -i helpers.ipynb", "write what is needed of it into a cell, or into a module"),
+    ],
+)
+def test_what_a_script_defines_is_told_truthfully(line, told):
+    needs = "def predict(net, loader):\n    return scale, 0"
+    [problem] = problems(filled(ran=line, needs=needs))
+    assert told in problem

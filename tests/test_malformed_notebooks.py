@@ -156,8 +156,8 @@ CASES = {
         "cell 3, line 3: this is not valid Python: 'return' outside function",
     ),
     "await at the top level": (
-        {"parameters": "RATE = 1.0\nWIDTH = await size()"},
-        "cell 3, line 2: this is not valid Python: 'await' outside function",
+        {"parameters": "RATE = 1.0\nWIDTH = await int()"},
+        "cell 3, line 2: `await` outside of a function works in Jupyter only, and this goes in",
     ),
     "cell magic on a needed cell": (
         {"train": f"%%bash\n{TRAIN}"},
@@ -167,9 +167,9 @@ CASES = {
         {"train": f"# training\n%%time\n{TRAIN}"},
         "cell 7, line 2: `%%time` must stand in the first line of its cell",
     ),
-    "pip in the middle of a function": (
-        {"load_data": LOAD_DATA.replace("    size", "    !pip install monai\n    size")},
-        "cell 4, line 5: `!pip install monai` is not Python, and this statement goes in\n"
+    "shell in the middle of a function": (
+        {"load_data": LOAD_DATA.replace("    size", "    !unzip data.zip\n    size")},
+        "cell 4, line 5: `!unzip data.zip` is not Python, and this statement goes in\n"
         "    Write it in Python, or move it to a cell of its own.",
     ),
     "value of a shell line": (
@@ -209,7 +209,7 @@ CASES = {
     "name of a magic's script": (
         {"parameters": "%run sizes.py\nRATE = 0.1"},
         "cell 6, line 4: `WIDTH` is not defined, and `Model` needs it\n"
-        "    If it comes from `%run sizes.py` (cell 3), write an import instead.",
+        "    If it comes from `%run sizes.py` (cell 3), write instead: from sizes import WIDTH.",
     ),
     "name that a function keeps for itself": (
         {"parameters": "RATE = 0.1\ndef configure():\n    WIDTH = 8"},

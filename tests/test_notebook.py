@@ -40,7 +40,7 @@ def test_a_notebook_in_memory_is_read_like_its_file(tmp_path):
     node = new_notebook(cells=[new_code_cell("%time x = 1\n!ls"), new_code_cell("y = 2")])
     path = tmp_path / "tumour.ipynb"
     nbformat.write(node, path)
-    assert notebook.from_node(node, "tumour.ipynb") == notebook.read(path)
+    assert notebook.from_node(node, "tumour.ipynb", tmp_path) == notebook.read(path)
 
 
 def test_running_a_notebook_changes_nothing_that_is_read():
@@ -171,3 +171,24 @@ def test_a_missing_notebook_and_a_folder_are_refused(tmp_path):
     with pytest.raises(NotebookError) as caught:
         notebook.read(tmp_path)
     assert caught.value.problems[0].hint == "Give the notebook in it: tumour.ipynb."
+
+
+def lines_of(*source):
+    cell = {"cell_type": "code", "metadata": {}, "source": list(source)}
+    return notebook.from_node({"nbformat": 4, "cells": [cell]}, "n.ipynb").cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["import os", "x = 1", ""], "import os\nx = 1\n"),
+        (["def f():", "    return 1"], "def f():\n    return 1"),
+        (["%matplotlib inline", "x = 1", "y = 2"], "%matplotlib inline\nx = 1\ny = 2"),
+        (["x = (\n", "1)"], "x = (\n1)"),
+        (["x = ", "1"], "x = 1"),
+        (["x = 1"], "x = 1"),
+    ],
+)
+def test_lines_without_ends_are_lines_where_only_that_is_python(lines, text):
+    expected = text.replace("%matplotlib inline", "")
+    assert lines_of(*lines) == expected
