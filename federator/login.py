@@ -51,7 +51,8 @@ def log_in(host: str) -> None:
         InputError: if the environment lacks one of them, or the registry does not accept them.
         EngineError: if it could not be asked.
     """
-    user, token = (os.environ.get(name, "") for name in _VARIABLES)
+    # As they are pasted, a file's byte order mark and line end come with them.
+    user, token = (os.environ.get(name, "").strip("\ufeff \r\n\t") for name in _VARIABLES)
     hint = f"set them right: {' and '.join(_VARIABLES)}, secrets of the repository"
     if not user or not token:
         raise InputError(Problem(f"there is no login for {host}", hint=hint))

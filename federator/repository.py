@@ -145,6 +145,7 @@ def generated(name: str) -> dict[str, bytes]:
     templates = Templates()
     texts = {
         ".gitignore": templates.read("repository/gitignore"),
+        ".github/dependabot.yml": templates.read("repository/dependabot.yml"),
         ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
         "README.md": templates.fill("repository/README.md", federation=name),
         "compose/federation.schema.json": federation.schema(),

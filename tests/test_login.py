@@ -6,7 +6,7 @@ import json
 import pytest
 
 from federator.errors import InputError
-from federator.login import Login, docker_login
+from federator.login import Login, docker_login, log_in
 
 PAIR = base64.b64encode(b"ada:correct:horse").decode()
 ADA = Login("ada", "correct:horse")
@@ -93,3 +93,15 @@ def test_a_broken_file(folder, content):
 
 def test_a_login_does_not_print_its_secret():
     assert "horse" not in repr(ADA)
+
+
+def test_a_token_is_taken_without_what_was_pasted_with_it(tmp_path, monkeypatch):
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\ncat > {tmp_path}/given; echo "$@" > {tmp_path}/asked\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("DOCKERHUB_USERNAME", "acme\n")
+    monkeypatch.setenv("DOCKERHUB_TOKEN", "\ufeffcorrect horse\r\n")
+    log_in("docker.io")
+    assert (tmp_path / "given").read_text() == "correct horse"
+    assert "--username=acme --password-stdin" in (tmp_path / "asked").read_text()

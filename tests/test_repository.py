@@ -15,6 +15,7 @@ PLACES = (
     ".github/workflows/rounds.yml",
     "compose/federation.schema.json",
     "notebooks/template.ipynb",
+    ".github/dependabot.yml",
 )
 
 
