@@ -294,7 +294,10 @@ def run(
         _warn(components.warnings)
         rehearsal = local.prepare(read, components, rounds, resume, baselines)
         _warn(rehearsal.doubts())
-        _watch(rehearsal.events(), rehearsal.folder)
+        try:
+            _watch(rehearsal.events(), rehearsal.folder)
+        finally:
+            _warn(rehearsal.afterthoughts())
 
 
 @app.command("rounds", cls=Command, rich_help_panel=INSIDE)

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from federator import sitedata, workers
+from federator import sitedata, unlisted, workers
 from federator.convert import Components
 from federator.errors import FederatorError, InputError, Problem, RunError
 from federator.federation import Federation, Site
@@ -70,6 +70,7 @@ class Rehearsal:
         folder: the run's folder; a run with checkpoints there goes on from the last.
         rounds: how many rounds to run now.
         baselines: whether each site is also trained alone.
+        imported: the modules that the sites' workers imported in the run.
     """
 
     federation: Federation
@@ -77,6 +78,11 @@ class Rehearsal:
     folder: Path
     rounds: int
     baselines: bool
+    imported: set[str] = field(default_factory=set)
+
+    def afterthoughts(self) -> list[Problem]:
+        """Return what will be different at a hospital, as far as it is known after the run."""
+        return unlisted.doubtful(self.imported, self.components.client_requirements)
 
     def doubts(self) -> Iterator[Problem]:
         """Yield what will be different at a hospital, as far as it is known before the run."""
@@ -126,6 +132,7 @@ class Rehearsal:
                 self._end(self._has_ended(), "failed", reason)
                 raise
             finally:
+                self.imported.update(unlisted.read(Path(scratch)))
                 shutil.rmtree(self._store, ignore_errors=True)
 
     def _end(self, ended: bool, state: str, reason: str) -> None:

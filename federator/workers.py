@@ -58,6 +58,7 @@ def command(site: Site, app: Path, socket: Path, outside: Iterable[Path] = ()) -
     unprepared = [
         *(sys.executable, "-P", "-m", "federator.runtime.worker", "--site", site.name),
         *("--app", str(app), "--socket", str(socket), "--data", data),
+        *("--imported", f"{socket}.imported"),
     ]
     targets = [path for path in dict.fromkeys(outside) if path.exists()]
     folders = [Path(data), app, *targets[:_READ_ONLY_AT_MOST]]

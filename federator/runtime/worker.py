@@ -69,10 +69,11 @@ def spare_processors(cgroup: Path = _CGROUP) -> None:
 class Worker:
     """Answers one link."""
 
-    def __init__(self, app: Path, data: Path, site: str) -> None:
+    def __init__(self, app: Path, data: Path, site: str, imported: Path | None = None) -> None:
         self._app, self._data, self._site = app, data, site
         self._run: tuple[object, object] | None = None
         self._task: Task | None = None
+        self._imported, self._before = imported, frozenset(_imported_modules())
 
     def answer(
         self, packet: Mapping[str, object], weights: Weights | None
@@ -86,6 +87,16 @@ class Worker:
             return {**asdict(outcome), "loads": task.loads}, trained
         except Failure as failure:
             return {"failure": asdict(failure)}, None
+        finally:
+            self._list_imports()
+
+    def _list_imports(self) -> None:
+        """Write down which modules were imported since the start, for a rehearsal to compare."""
+        if self._imported is not None:
+            new = [name for name in _imported_modules() if name not in self._before]
+            part = self._imported.with_suffix(".part")
+            part.write_text(json.dumps(new))
+            part.replace(self._imported)
 
     def _warm(self, run: object, overrides: object) -> Task:
         """Return the task of this run: imported and loaded once for all its instructions."""
@@ -96,6 +107,12 @@ class Worker:
             self._task = Task(self._app, config, self._data, self._site)
             self._run = (run, overrides)
         return self._task
+
+
+def _imported_modules() -> list[str]:
+    """Return the names of the modules that were read from files."""
+    modules = list(sys.modules.items())
+    return [name for name, one in modules if getattr(one, "__dict__", {}).get("__file__")]
 
 
 def serve(worker: Worker, channel: Channel) -> None:
@@ -196,6 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the site's data folder")
     parser.add_argument("--site", required=True, help="the site's name")
     parser.add_argument("--socket", type=Path, required=True, help="where the link listens")
+    parser.add_argument("--imported", type=Path, help="file to list what was imported in")
     options = parser.parse_args(arguments)
     begin_log()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing here is worth waiting for
@@ -212,7 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         channel = connect(options.socket, 60)
         log.info("connected to the link")
-        serve(Worker(options.app.resolve(), data, options.site), channel)
+        worker = Worker(options.app.resolve(), data, options.site, options.imported)
+        serve(worker, channel)
     except (HandoverError, WeightsError) as error:
         log.info("ended: %s", error)
     return _LINK_GONE

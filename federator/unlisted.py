@@ -1,0 +1,46 @@
+"""What the sites of a rehearsal imported, and no image would have: told with the line to write.
+
+A rehearsal runs in the author's environment, where more is installed than in an image. pandas reads
+Excel files with openpyxl where that is installed, and no import in the notebook shows it.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from federator import requirements
+from federator.distributions import Installed
+from federator.errors import Problem
+
+_OURS = "notebook-federator"
+
+
+def read(folder: Path) -> set[str]:
+    """Return the modules that workers listed in a folder, each in a file of its own."""
+    found: set[str] = set()
+    for path in folder.glob("*.imported"):
+        found.update(json.loads(path.read_text()))
+    return found
+
+
+def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
+    """Return a warning, if modules were imported whose packages a client's image would not have.
+
+    Args:
+        modules: dotted names of what the workers imported.
+        client: the requirement lines of that image.
+    """
+    there = requirements.brought([*client, *requirements.runtime()]) | {_OURS}
+    installed = Installed()
+    missing: dict[str, str] = {}
+    for module in sorted(modules):
+        owners = [owner for owner in installed.owners(module) if owner.name not in there]
+        if len(owners) == 1:
+            there.add(owners[0].name)
+            missing[module] = f"{owners[0].name}=={owners[0].version}"
+    if not missing:
+        return []
+    what = f"the sites imported what no image would have: {', '.join(missing.values())}"
+    lines = ", ".join(f'{module}: "{line}"' for module, line in missing.items())
+    hint = f"if your code needs it, write into federation.yaml:  requirements: {{{lines}}}"
+    return [Problem(what, hint=hint)]
