@@ -175,14 +175,21 @@ def _update(
 @app.command(cls=Command, rich_help_panel=AUTHOR)
 def check(
     notebooks: Annotated[
-        list[Path], typer.Argument(metavar="NOTEBOOK...", help="the notebooks to look at")
+        list[Path],
+        typer.Argument(metavar="NOTEBOOK...", help="notebooks, or folders of federations"),
     ],
 ) -> None:
     """Tell what of a notebook goes into the federation, what stays behind, and why."""
-    from federator import contract, notebook, preview, requirements
+    from federator import checking, contract, federation, notebook, preview, requirements
 
     with _explained():
         for path in notebooks:
+            if checking.is_federation(path):
+                told, doubts = checking.look(federation.read(path))
+                typer.echo(told)
+                _warn(doubts)
+                typer.echo(f"{path}: " + ("see the warnings" if doubts else "all is well"))
+                continue
             read = notebook.read(path)
             parts = contract.take_apart(read)
             typer.echo(preview.render(parts, read))

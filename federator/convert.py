@@ -74,6 +74,15 @@ def convert(federation: Federation, build: Path) -> Components:
     return components
 
 
+def look(federation: Federation) -> Components:
+    """Return what :func:`convert` would write, and write nothing.
+
+    Raises:
+        InputError: as :func:`convert`.
+    """
+    return _render(federation, federation.root / "build")[0]
+
+
 def converted(federation: Federation, build: Path) -> Components:
     """Return the components that :func:`convert` wrote before, and leave them as they are.
 
