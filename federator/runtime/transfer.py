@@ -153,7 +153,7 @@ class Gateway:
                                      http.client.NO_CONTENT):  # fmt: skip
                 raise OSError(f"{self._server} answers {method} with {answer.status}")
             yield answer
-            if answer.read():
+            if answer.read(1):  # and no more of it: it may never end
                 raise OSError(f"{self._server} sends another number of bytes")
         except http.client.HTTPException as error:
             connection.close()

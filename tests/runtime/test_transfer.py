@@ -12,7 +12,7 @@ from federator.runtime.memory import Update
 from federator.runtime.outcomes import Failure
 from federator.runtime.parcels import Parcel, Part
 from federator.runtime.store import Store
-from federator.runtime.transfer import Carrier, Folder
+from federator.runtime.transfer import Carrier, Folder, Gateway
 from federator.runtime.weights import describe, head
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=10 * 2**20).astype(np.float32)}
@@ -248,3 +248,33 @@ def test_what_a_site_has_outlasts_a_model_that_never_came(store, model):
     way.cuts = []
     np.testing.assert_array_equal(carrier.fetch(parcel, soon())[0].weights["a"], others["a"])
     assert way.carried == [PARTS - 1]
+
+
+class Endless:
+    """A connection whose answers go on after what was asked for."""
+
+    status, closed = 206, False
+
+    def request(self, *_):
+        pass
+
+    def getresponse(self):
+        return self
+
+    def readinto(self, into):
+        return len(into)
+
+    def read(self, most=-1):
+        assert 0 <= most < 100, "all of it is more than there is memory"
+        return b"x" * most
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_body_that_goes_on_is_not_read():
+    gateway, connection = Gateway("127.0.0.1:1", None), Endless()
+    gateway._idle.append(connection)
+    with pytest.raises(OSError, match="another number of bytes"):
+        gateway.get("0" * 32, 0, memoryview(bytearray(8)))
+    assert connection.closed and gateway._idle == []
