@@ -323,7 +323,7 @@ def test_a_dispatch_goes_on_from_the_last_model(project):
 
 @pytest.mark.usefixtures("running")
 def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project):
-    process, run = project.github.begin(*project.dispatch(rounds="50000"))
+    process, run = project.github.begin(*project.dispatch(rounds="5000"))
     for line in process.stdout:
         run.lines.append(json.loads(line))
         if run.log.count("validation: loss") >= 3:  # of the model that was there, and two rounds
