@@ -9,8 +9,10 @@ demo: $(READY)  ## the main job on real data, without Docker: three hospitals tr
 	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
 	$(BIN)/federator run compose/breast-cancer
 
+# SEED=7: in another order, the same again for the same number.
 test: lint  ## everything; container and browser tests run where an engine and a Chromium are
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		$(if $(SEED),--random-order --random-order-seed=$(SEED))
 
 fuzz: $(READY)  ## 5,000 random changes to each thing that others write
 	FEDERATOR_FUZZ=5000 $(BIN)/pytest --numprocesses 2 tests/fuzz
