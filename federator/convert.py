@@ -92,7 +92,8 @@ def converted(federation: Federation, build: Path) -> Components:
     components, rendered = _render(federation, build)
     for name in {*rendered.files, LAYOUT}:
         path, text = components.app / name, rendered.files.get(name)
-        if (path.read_bytes() if path.exists() else None) != (text and text.encode()):
+        wanted = None if text is None else text.encode()
+        if (path.read_bytes() if path.exists() else None) != wanted:
             message = "the notebook or the federation file has changed since the images were built"
             raise InputError(Problem(message, hint="run `federator build --push` first"))
     return components
