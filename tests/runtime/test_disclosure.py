@@ -115,7 +115,7 @@ def test_counts_of_more_examples_than_the_set_has_do_not_leave():
         vet_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
 
 
-@pytest.mark.parametrize("reason", [*OF_LINKS, *OF_SERVERS])
+@pytest.mark.parametrize("reason", sorted([*OF_LINKS, *OF_SERVERS]))
 def test_a_worker_has_no_words_of_the_link_s_or_the_server_s(reason):
     told = {"reason": reason, "type": "KeyError", "file": "task.py", "line": 1}
     assert vet_failure(told).reason == "unknown"
