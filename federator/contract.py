@@ -275,7 +275,12 @@ def _statement_problems(step: Step) -> Iterator[Problem]:
     for node in (n for top in step.nodes for n in ast.walk(top)):
         if isinstance(node, ast.ImportFrom) and node.level:
             message = "a relative import works in a package only"
-            yield Problem(message, step.where(node), "Import the module by its full name.")
+            absolute = ast.unparse(
+                ast.ImportFrom(node.module, node.names, 0)
+                if node.module
+                else ast.Import(node.names)
+            )
+            yield Problem(message, step.where(node), f"Write: {absolute}")
     for node in own_nodes(step.nodes):
         if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
             message = "`await` outside of a function works in Jupyter only, and this goes in"

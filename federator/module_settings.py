@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from federator import imports, portability
+from federator import imports, made_folders, portability
 from federator.errors import Problem
 from federator.slicing import Program
 from federator.statements import Step
@@ -103,7 +103,7 @@ def settings(program: Program) -> Iterator[Setting]:
 
 
 def closure(program: Program, names: Iterable[str], forced: Collection[Step] = ()) -> list[Step]:
-    """Return what names need, with the settings that plainly belong to it."""
+    """Return what names need, with the settings and folders that plainly belong to it."""
     names, taken = list(names), list(forced)
     found = [
         setting
@@ -116,6 +116,7 @@ def closure(program: Program, names: Iterable[str], forced: Collection[Step] = (
         steps = program.closure(names, taken)
         inside = {step.index for step in steps} | refused
         more = [s.step for s in found if s.step.index not in inside and s.concerns(steps)]
+        more += made_folders.concerning(program, steps)
         if not more:
             return steps
         taken += more
