@@ -378,7 +378,10 @@ def read(path: Path) -> Federation:
 
 def _nearby(folder: Path) -> str:
     """Return which federations there are around a wrong place, and how to name one."""
-    here = folder if folder.is_dir() else folder.parent
+    try:
+        here = folder if folder.is_dir() else folder.parent
+    except OSError:  # such as a name that is too long
+        here = folder.parent
     roots = [here, *here.parents[:3]]
     found = next((all_ for root in roots if (all_ := sorted(root.glob(f"compose/*/{FILE}")))), [])
     if not found:

@@ -40,7 +40,8 @@ def doubtful(program: Program, task: list[Step]) -> Iterator[Problem]:
         for call, at_once in _calls(step):
             what = f"`{_shown(call)}` fetches from the Internet, and a site has no network"
             weights, whatever = _fetches_weights(call), _fetches(program, call)
-            if not (weights or whatever):
+            read = any(call is one for one in program.effects[step.index].reads)
+            if not (weights or whatever) or (read and not weights):  # told as a read
                 continue
             if at_once and step.index in of_model | elsewhere:
                 hint = "move it into Model, where it" if weights else None

@@ -86,6 +86,8 @@ def read(path: Path) -> Notebook:
         raise NotebookError(Problem(message, Where(path.name, line=error.lineno), hint)) from None
     except RecursionError:
         raise _refusal(path.name, "this is not a notebook: the JSON is nested too deeply") from None
+    except ValueError:  # Python reads whole numbers of 4,300 digits at most
+        raise _refusal(path.name, "this is not a notebook: it holds a number too long") from None
     return from_node(node, path.name, path.parent)
 
 

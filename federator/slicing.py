@@ -145,7 +145,7 @@ class Program:
             }
             if not more or (more <= step.changes and not isinstance(step.nodes[0], _COMPOUND)):
                 continue
-            if not is_definition(step) and self.trains_or_reads(step):
+            if not is_definition(step) and self.trains_or_reads(step, more):
                 yield step.index, more
                 for name in more & step.changes:
                     self._events[name].remove(step)
@@ -197,9 +197,13 @@ class Program:
             return known_calls.immutable(self.dotted(node.func) or "")
         return isinstance(node, ast.Name) and self.is_fixed(node.id)
 
-    def trains_or_reads(self, step: Step) -> bool:
-        """Whether a step needs the contract's functions, or data: the notebook's own run."""
-        needed = self.closure((), [step])
+    def trains_or_reads(self, step: Step, changed: Iterable[str] = ()) -> bool:
+        """Whether a step needs the contract's functions, or data: the notebook's own run.
+
+        What the names that it changes need anyway does not count.
+        """
+        anyway = {one.index for one in self.closure(changed)} - {step.index}
+        needed = [one for one in self.closure((), [step]) if one.index not in anyway]
         return any(_FUNCTIONS & one.binds.keys() or self.effects[one.index].reads for one in needed)
 
     def bindings(self, name: str) -> list[Step]:

@@ -100,6 +100,10 @@ MALFORMED = {
         '{\n<<<<<<< HEAD\n"nbformat": 4\n=======\n>>>>>>> main\n}',
         "tumour.ipynb: line 2: this is not a notebook: the file is not JSON",
     ),
+    "a number of more digits than Python reads": (
+        '{"nbformat": 4, "cells": [], "n": ' + "9" * 5000 + "}",
+        "tumour.ipynb: this is not a notebook: it holds a number too long",
+    ),
     "nested without end": (
         "[" * 200_000,
         "tumour.ipynb: this is not a notebook: the JSON is nested too deeply",

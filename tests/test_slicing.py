@@ -190,6 +190,7 @@ def test_a_slice_computes_what_the_whole_notebook_computes(seed):
     exec("\n".join(cells), whole)
     exec("\n".join(sliced(*cells, names=["result"])), part)
     assert part["result"]() == whole["result"]()
+    assert not written.left_behind
     assert not written.undefined(written.closure(["result"]))
 
 
@@ -212,7 +213,7 @@ def made_up(rng):
                     f"{x}.append({rng.randrange(9)})",
                     f"if len({x}) > {rng.randrange(4)}:\n    {y} = {g}()",
                     f"for i in {x}[:2]:\n    {y} = {y} + [i]",
-                    f"with open('/dev/null') as i:\n    {x} = list({y})",
+                    f"with memoryview(b'') as i:\n    {x} = list({y})",
                     f"def {g}():\n    return {x} + list({y})",
                     f"def {g}(k={x}):\n    return list(k) + {y}",
                     f"{g} = (lambda k: lambda: {x} + k)({y})",

@@ -24,7 +24,8 @@ strategy = FedAvg(fraction=0.5)"""
 PRIVATE = """\
 from flwr.serverapp import strategy as fs
 
-strategy = fs.DifferentialPrivacyServerSideFixedClipping(fs.FedAvg(), 0.1, 1.0, 3)"""
+KIND = "DifferentialPrivacyServerSide" + "FixedClipping"
+strategy = getattr(fs, KIND)(fs.FedAvg(), 0.1, 1.0, 3)"""
 
 
 @pytest.fixture
