@@ -47,9 +47,20 @@ def warnings(program: Program, steps: list[Step], travelling: Collection[str]) -
             yield from _reads(program, step)
         yield from _paths(step)
         yield from _jupyters(step)
+    taken = {step.index for step in steps}
+    for step in (step for step in program.steps if step.index not in taken):
+        yield from _awaits(step)
     load_data = program.bindings("load_data")
     if load_data:
         yield from _load_data(program, load_data[-1])
+
+
+def _awaits(step: Step) -> Iterator[Problem]:
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
+            message = "`await` outside of a function works in Jupyter only: this stays behind"
+            yield Problem(message, step.where(node), "The other statements of the cell are read.")
+            return
 
 
 def _reads(program: Program, step: Step) -> Iterator[Problem]:

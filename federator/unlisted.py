@@ -13,6 +13,9 @@ from federator.distributions import Installed
 from federator.errors import Problem
 
 _OURS = "notebook-federator"
+# torch imports these where they are installed, and does without them (torch/hub.py,
+# torch/backends/opt_einsum): every rehearsal would be told of them.
+_OF_TORCH = frozenset({"tqdm", "opt-einsum"})
 
 
 def read(folder: Path) -> set[str]:
@@ -30,7 +33,7 @@ def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
         modules: dotted names of what the workers imported.
         client: the requirement lines of that image.
     """
-    there = requirements.brought([*client, *requirements.runtime()]) | {_OURS}
+    there = requirements.brought([*client, *requirements.runtime()]) | {_OURS} | _OF_TORCH
     installed = Installed()
     missing: dict[str, str] = {}
     for module in sorted(modules):

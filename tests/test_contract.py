@@ -245,6 +245,8 @@ def test_await_stays_behind_and_takes_nothing_with_it():
     made = parts(imports=imports)
     assert "await" not in text(made.task)
     assert "import torch" in text(made.task)
+    [told] = [one for one in made.warnings if "`await`" in one.message]
+    assert (told.where.cell, told.where.line) == (2, 7)
     used = "import asyncio\nVALUE = await asyncio.sleep(0)"
     needs = "def predict(net, loader):\n    return VALUE, 0"
     assert problems(filled(used=used, needs=needs)) == [

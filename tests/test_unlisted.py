@@ -48,6 +48,11 @@ def test_what_an_image_has_or_brings_along_is_not_told(packages, client):
     assert doubtful({"sheets", "sheet_xml", "numpy"}, client) == []
 
 
+def test_what_torch_imports_at_will_is_not_told(packages):
+    install(packages, "tqdm", "4.70.1", ["tqdm/__init__.py"])
+    assert doubtful({"tqdm", "tqdm.auto"}, ["torch==2.13.0"]) == []
+
+
 def test_the_lists_of_all_workers_count(tmp_path):
     (tmp_path / "north.imported").write_text(json.dumps(["a", "b"]))
     (tmp_path / "south.imported").write_text(json.dumps(["b", "c"]))
