@@ -110,7 +110,8 @@ def _together(one: Evaluation, other: Evaluation) -> tuple[Result | None, Result
 def _rose(before: float | None, after: float | None) -> bool:
     if before is None or after is None:
         return False
-    return after - before > _SLIGHT * max(1.0, abs(before))
+    shown = figures.number(before) != figures.number(after)  # else a reader sees no difference
+    return shown and after - before > _SLIGHT * max(1.0, abs(before))
 
 
 def _change(name: str, before: float | None, after: float | None) -> str:

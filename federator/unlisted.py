@@ -41,9 +41,25 @@ def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
         if len(owners) == 1:
             there.add(owners[0].name)
             missing[module] = f"{owners[0].name}=={owners[0].version}"
+    missing = _not_brought(missing)
     if not missing:
         return []
     what = f"the sites imported what no image would have: {', '.join(missing.values())}"
     lines = ", ".join(f'{module}: "{line}"' for module, line in missing.items())
     hint = f"if your code needs it, write into federation.yaml:  requirements: {{{lines}}}"
     return [Problem(what, hint=hint)]
+
+
+def _not_brought(missing: dict[str, str]) -> dict[str, str]:
+    """Leave out what installing another of the missing packages brings along."""
+    brings = {line: requirements.brought([line]) for line in missing.values()}
+    names = {line: line.partition("==")[0] for line in brings}
+    return {
+        module: line
+        for module, line in missing.items()
+        if not any(
+            names[line] in found and names[other] not in brings[line]
+            for other, found in brings.items()
+            if other != line
+        )
+    }

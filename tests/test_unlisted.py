@@ -73,3 +73,9 @@ def test_a_rehearsal_tells_what_a_library_imports_behind_the_notebooks_back(tmp_
     assert result.exit_code == 0, result.stderr
     assert "the sites imported what no image would have: " in result.stderr
     assert 'iniconfig: "iniconfig==' in result.stderr
+
+
+def test_what_another_of_them_brings_along_is_not_told_apart(packages):
+    assert packages.is_dir()
+    (told,) = doubtful({"sheets", "sheet_xml"}, [])
+    assert told.message.endswith("would have: sheets==3.1.5")
