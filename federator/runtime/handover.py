@@ -6,6 +6,8 @@ over the model. The link takes none. Nothing is unpickled, nothing received is e
 """
 
 import json
+import logging
+import os
 import select
 import socket
 import time
@@ -14,8 +16,11 @@ from pathlib import Path
 
 from federator.runtime.memory import Memory
 
+log = logging.getLogger("federator")
+
 VERSION = 2
 _PACKET = 192 * 1024
+_LOOK = 1.0  # seconds after which it is looked whether the socket is still there
 _UNREAD = 10.0  # seconds after which a worker that reads nothing counts as gone
 
 
@@ -82,12 +87,40 @@ class Counter:
     """The link's end: waits for the worker, and for its answers."""
 
     def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        path.chmod(0o660)
-        self._listener.listen(1)
+        self._path, self._inode = path, 0
+        self._listener = self._listen()
         self._worker: Channel | None = None
+
+    def _listen(self) -> socket.socket:
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        before = os.umask(0o117)  # chmod would follow a link that a worker puts in its place
+        try:
+            listener.bind(str(self._path))
+            self._inode = self._path.lstat().st_ino
+            listener.listen(1)
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.umask(before)
+        return listener
+
+    def _restore(self) -> None:
+        """Make the socket again if a worker, which may write to its folder, has taken it away."""
+        try:
+            if self._path.lstat().st_ino == self._inode:
+                return
+        except OSError:
+            pass
+        try:
+            listener = self._listen()
+        except OSError as error:
+            log.warning("%s was taken away, and cannot be made again: %s", self._path, error)
+            return
+        log.warning("%s was taken away, and is made again", self._path)
+        self._listener.close()
+        self._listener = listener
 
     def worker(self, deadline: float) -> Channel | None:
         """Return the connected worker, waiting for one until ``deadline`` (epoch seconds).
@@ -98,7 +131,11 @@ class Counter:
             waiting: list[socket.socket | Channel] = [self._listener]
             if self._worker is not None:
                 waiting.append(self._worker)
-            patience = 0.0 if self._worker else max(0.0, deadline - time.time())
+            if self._worker is None:
+                self._restore()
+                waiting = [self._listener]
+            left = max(0.0, deadline - time.time())
+            patience = 0.0 if self._worker else min(left, _LOOK)
             ready, _, _ = select.select(waiting, [], [], patience)
             if self._listener in ready:
                 self.dismiss()

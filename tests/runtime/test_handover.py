@@ -113,6 +113,35 @@ def test_a_new_worker_takes_the_place_of_the_old_one(tmp_path):
     new.close()
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced", "linked"])
+def test_a_socket_that_a_worker_takes_away_is_made_again(tmp_path, how):
+    path, other = tmp_path / "socket", tmp_path / "other"
+    other.write_text("")
+    other.chmod(0o600)
+    counter = Counter(path)
+    path.unlink()
+    if how == "replaced":
+        path.write_text("")
+    elif how == "linked":
+        path.symlink_to(other)
+    assert counter.worker(0) is None
+    worker = connect(path, 0)
+    assert counter.worker(time.time() + 60) is not None
+    assert (path.stat().st_mode & 0o777, other.stat().st_mode & 0o777) == (0o660, 0o600)
+    worker.close()
+
+
+def test_a_socket_that_cannot_be_made_again_ends_no_link(tmp_path):
+    path = tmp_path / "socket"
+    counter = Counter(path)
+    path.unlink()
+    path.mkdir()
+    assert counter.worker(0) is None
+    path.rmdir()
+    assert counter.worker(0) is None
+    connect(path, 0).close()
+
+
 def test_a_worker_without_a_link_says_so(tmp_path):
     with pytest.raises(HandoverError, match="no link"):
         connect(tmp_path / "nothing", 0)
