@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from federator.definitions import parameters
 from federator.errors import Problem, Where
+from federator.imports import last_word
 from federator.notebook_folder import LocalFile, NotebookFolder, Unfit
 
 _DATA = frozenset(
@@ -141,12 +143,15 @@ class _Reader:
     @cached_property
     def folderless(self) -> bool:
         """Whether ``load_data`` takes no folder: what it reads by name is in the data folder."""
-        return bool(self._load_data) and not _parameters(self._load_data)
+        return bool(self._load_data) and not self._load_data_takes
+
+    @property
+    def _load_data_takes(self) -> list[str]:
+        return [one.arg for one in parameters(self._load_data)] if self._load_data else []
 
     @cached_property
     def _data_path(self) -> str | None:
-        parameters = _parameters(self._load_data) if self._load_data else []
-        return parameters[0] if parameters else None
+        return next(iter(self._load_data_takes), None)
 
     @cached_property
     def _held(self) -> Mapping[str, list[str]]:
@@ -167,14 +172,14 @@ class _Reader:
                 for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
                     if id(call) in parts:
                         continue
-                    as_folder = _last_word(call.func).startswith(("from_", "load"))
+                    as_folder = last_word(call.func).startswith(("from_", "load"))
                     for path, in_doubt in self._paths(call):
                         inside = node is self._load_data
                         yield _Read(path, source.where(call), inside, as_folder, in_doubt)
 
     def _paths(self, call: ast.Call) -> Iterator[tuple[str, bool]]:
         """Yield the literal paths that a call is handed, and whether it may not read them there."""
-        word = _last_word(call.func)
+        word = last_word(call.func)
         whole = _literal(call)
         if whole is not None:
             yield whole, False
@@ -198,13 +203,6 @@ class _Reader:
             clear = first and (reads or all(map(_is_plain, others)))
             for path in [literal] if literal is not None else held:
                 yield path, not clear
-
-
-def _parameters(function: ast.FunctionDef | None) -> list[str]:
-    if function is None:
-        return []
-    given = function.args
-    return [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
 
 
 def _holders(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -251,11 +249,11 @@ def _literal(node: ast.expr) -> str | None:
                 return None
             return f"{first}/{second}" if isinstance(op, ast.Div) else first + second
         case ast.Call(func=function, args=args, keywords=[]):
-            word = _last_word(function)
+            word = last_word(function)
             if word in ("cwd", "getcwd") and not args:
                 return "."
             if word not in _PATHS and not (
-                word == "join" and _last_word(_owner(function)) == "path"
+                word == "join" and last_word(_owner(function)) == "path"
             ):
                 return None
             parts = [_literal(argument) for argument in args]
@@ -270,7 +268,7 @@ def _joined(node: ast.AST) -> list[ast.expr]:
         case ast.BinOp(left=left, right=right):
             return [left, right]
         case ast.Call(func=function, args=args):
-            word = _last_word(function)
+            word = last_word(function)
             return args if word in _PATHS or word.startswith("join") else []
         case ast.JoinedStr(values=values):
             return [one.value for one in values if isinstance(one, ast.FormattedValue)]
@@ -285,7 +283,7 @@ def _is_plain(node: ast.expr) -> bool:
 def _writes(call: ast.Call) -> bool:
     """Whether a call opens a file to write it."""
     modes = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
-    return _last_word(call.func) == "open" and any(
+    return last_word(call.func) == "open" and any(
         isinstance(mode, ast.Constant)
         and isinstance(mode.value, str)
         and set(mode.value) & {*"wax"}
@@ -299,9 +297,3 @@ def _names(node: ast.expr) -> set[str]:
 
 def _owner(function: ast.expr) -> ast.expr:
     return function.value if isinstance(function, ast.Attribute) else function
-
-
-def _last_word(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""

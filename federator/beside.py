@@ -4,9 +4,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from federator import assets, local_modules
+from federator import assets, distributions, local_modules
 from federator.assets import Source
-from federator.distributions import Installed
 from federator.errors import NotebookError, Problem, Where
 from federator.local_modules import Modules
 from federator.notebook import Notebook
@@ -46,7 +45,7 @@ def gather(
     Raises:
         NotebookError: for each file that is needed and cannot travel.
     """
-    folder, installed = NotebookFolder.of(notebook), Installed()
+    folder, installed = NotebookFolder.of(notebook), distributions.here()
     to_sites = local_modules.find(task.imported, folder, installed)
     to_server = local_modules.find(aggregation.imported, folder, installed)
     read = assets.find(_sources(notebook, task, to_sites, folder), folder)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from federator import contract, convert, federation, notebook, preview
+from federator import convert, federation, preview
 from federator.contract import Parts
 from federator.errors import Problem, Where
 from federator.federation import Federation
@@ -26,9 +26,8 @@ def look(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     Raises:
         InputError: as :func:`convert.convert`.
     """
-    source = notebook.read(read.notebook)
-    parts = contract.take_apart(source)
-    told = convert.look(read).warnings
+    rendered = convert.render(read, read.root / "build")
+    source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
     doubts = [*source.warnings, *told, *_labels(parts, read), *_folders(read)]
     return preview.render(parts, source), tuple(dict.fromkeys(doubts))
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from federator import app, contract, notebook, requirements
+from federator import app, contract, distributions, notebook, requirements
 from federator.contract import Parts
-from federator.distributions import Installed
 from federator.errors import (
     FederatorError,
     InputError,
@@ -20,6 +19,7 @@ from federator.errors import (
 )
 from federator.federation import Federation
 from federator.folder import renewed
+from federator.notebook import Notebook
 from federator.requirements import Pins
 from federator.runtime import appfiles
 from federator.runtime.described import LAYOUT
@@ -53,6 +53,23 @@ class Components:
     warnings: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """What a federation's notebook becomes; nothing of it is written yet.
+
+    Attributes:
+        source: the notebook.
+        parts: what it was taken apart into.
+        app: the files of the Flower App.
+        components: where they go, and what images they need.
+    """
+
+    source: Notebook
+    parts: Parts
+    app: app.App
+    components: Components
+
+
 def convert(federation: Federation, build: Path) -> Components:
     """Write the components of a federation to ``build/<federation>``.
 
@@ -64,23 +81,15 @@ def convert(federation: Federation, build: Path) -> Components:
         FederationFileError: if the federation file sets what the notebook does not have.
         RequirementError: if the version of an imported module is not known.
     """
-    components, rendered = _render(federation, build)
+    rendered = render(federation, build)
+    components = rendered.components
     try:
-        _write(components, rendered)
+        _write(components, rendered.app)
     except OSError as error:
         raise FederatorError(
             Problem(f"cannot be written: {error.strerror}", Where(str(components.folder)))
         ) from error
     return components
-
-
-def look(federation: Federation) -> Components:
-    """Return what :func:`convert` would write, and write nothing.
-
-    Raises:
-        InputError: as :func:`convert`.
-    """
-    return _render(federation, federation.root / "build")[0]
 
 
 def converted(federation: Federation, build: Path) -> Components:
@@ -89,9 +98,10 @@ def converted(federation: Federation, build: Path) -> Components:
     Raises:
         InputError: as :func:`convert`, or if notebook or federation file have changed since.
     """
-    components, rendered = _render(federation, build)
-    for name in {*rendered.files, LAYOUT}:
-        path, text = components.app / name, rendered.files.get(name)
+    rendered = render(federation, build)
+    components, files = rendered.components, rendered.app.files
+    for name in {*files, LAYOUT}:
+        path, text = components.app / name, files.get(name)
         wanted = None if text is None else text.encode()
         if (path.read_bytes() if path.exists() else None) != wanted:
             message = "the notebook or the federation file has changed since the images were built"
@@ -99,7 +109,12 @@ def converted(federation: Federation, build: Path) -> Components:
     return components
 
 
-def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
+def render(federation: Federation, build: Path) -> Rendered:
+    """Return what :func:`convert` would write, and write nothing.
+
+    Raises:
+        InputError: as :func:`convert`.
+    """
     read = notebook.read(federation.notebook)
     parts = contract.take_apart(read)
     _require_no_data(parts, federation)
@@ -115,7 +130,7 @@ def _render(federation: Federation, build: Path) -> tuple[Components, app.App]:
         server_requirements=server.lines,
         warnings=tuple(dict.fromkeys([*warnings, *_own_templates(federation)])),
     )
-    return components, rendered
+    return Rendered(read, parts, rendered, components)
 
 
 def _require_no_data(parts: Parts, federation: Federation) -> None:
@@ -148,7 +163,7 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
     The client runs ``task.py`` alone, the server ``aggregation.py`` alone. What the federation
     file asks for and no cell imports (a reader that pandas looks for, say) goes to the client.
     """
-    chosen, here = federation.requirements, Installed()
+    chosen, here = federation.requirements, distributions.here()
     problems: dict[str, Problem] = {}
     pins = []
     for component in (parts.task, parts.aggregation):

@@ -7,9 +7,10 @@ another part of that folder.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -75,6 +76,23 @@ class Installed:
             if len(parts) > 1:
                 index[top] = [part.without_stubs() for part in parts]
         return index
+
+
+def here() -> Installed:
+    """Return the distributions of this environment: read once, until a folder of it changes."""
+    return _read(tuple((path, _changed(Path(path))) for path in sys.path))
+
+
+@lru_cache(maxsize=2)
+def _read(_folders: tuple[tuple[str, int], ...]) -> Installed:
+    return Installed()
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ class _Reader(ast.NodeVisitor):
         if last in ("patch", "patch_property") and not isinstance(node, ast.ClassDef):
             for argument in parameters(node)[:1]:
                 self.effects.change(self._aliases.roots(argument.annotation), 1)
-        elif called and last not in ("wraps", "parametrize", "update_wrapper"):
+        elif called and last not in _DECORATOR_LOOKERS:
             for value in (*called.args, *(k.value for k in called.keywords)):
                 if not self._known.callee(function):
                     self.effects.change(self._aliases.roots(value), 1)

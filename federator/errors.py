@@ -4,6 +4,7 @@ One tree. The command line prints a :class:`FederatorError` as it stands and exi
 ``exit_code``; anything else that reaches the command line is a bug and shows its traceback.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -71,3 +72,12 @@ class RequirementError(InputError):
 
 class RunError(FederatorError):
     """The federation could not be started, or ended without a model."""
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, whoever's it is, and those that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -97,11 +97,11 @@ def _under_condition(node: ast.If, where: Callable[[ast.AST], Where]) -> Iterato
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         test, then, otherwise = test.operand, otherwise, then
     first = found(then, where)
-    if _last_word(test) == "TYPE_CHECKING":
+    if last_word(test) == "TYPE_CHECKING":
         first = _as(first, "typing")
     elif any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(test)):
         first = iter(())  # of a script: what imports it as a module does not come here
-    elif any(isinstance(n, ast.Call) and _last_word(n.func) == "find_spec" for n in ast.walk(test)):
+    elif any(isinstance(n, ast.Call) and last_word(n.func) == "find_spec" for n in ast.walk(test)):
         first = _as(first, "optional")
     yield from first
     yield from found(otherwise, where)
@@ -117,14 +117,14 @@ def _is_tolerant(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(_last_word(one) in _TOLERANT for one in types)
+    return any(last_word(one) in _TOLERANT for one in types)
 
 
 def _ends(handler: ast.ExceptHandler) -> bool:
     """Whether a handler ends in another exception, or ends the program."""
     last = handler.body[-1]
     if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        return _last_word(last.value.func) in _ENDS
+        return last_word(last.value.func) in _ENDS
     return isinstance(last, ast.Raise)
 
 
@@ -132,16 +132,17 @@ def _suppresses(item: ast.withitem) -> bool:
     call = item.context_expr
     return (
         isinstance(call, ast.Call)
-        and _last_word(call.func) == "suppress"
-        and any(_last_word(one) in _TOLERANT for one in call.args)
+        and last_word(call.func) == "suppress"
+        and any(last_word(one) in _TOLERANT for one in call.args)
     )
 
 
 def _imports(function: ast.expr) -> bool:
-    return _last_word(function) in ("import_module", "__import__")
+    return last_word(function) in ("import_module", "__import__")
 
 
-def _last_word(node: ast.expr) -> str:
+def last_word(node: ast.expr) -> str:
+    """Return the name that an expression ends in: ``c`` of ``a.b.c``; nothing for any other."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""

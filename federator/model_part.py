@@ -7,10 +7,10 @@ that has been built will not, since each site builds its own.
 import ast
 from collections.abc import Iterator, Mapping
 
+from federator.definitions import Function
 from federator.errors import Problem
 from federator.signatures import (
     SPELLING,
-    Function,
     definition,
     listed,
     required,

@@ -5,8 +5,9 @@ import re
 from collections.abc import Collection, Iterator
 
 from federator import imports
+from federator.definitions import Function
 from federator.errors import Problem
-from federator.signatures import Function, definition
+from federator.signatures import definition
 from federator.slicing import Program
 from federator.statements import Step, own_nodes
 

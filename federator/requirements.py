@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from federator.distributions import Distribution, Installed, described
+from federator.distributions import Distribution, Installed, described, here
 from federator.errors import Problem, RequirementError, Where
 from federator.imports import Import
 from federator.package_names import DISTRIBUTIONS, ENVIRONMENTS, HEADLESS, WELL_KNOWN
@@ -57,7 +57,7 @@ def pin(
         RequirementError: for every module that no installed distribution and no pin in
             ``chosen`` provides.
     """
-    search = _Search(chosen, installed_here or Installed())
+    search = _Search(chosen, installed_here or here())
     lines: dict[str, str] = {}
     problems: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}

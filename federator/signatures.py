@@ -4,10 +4,9 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from federator.definitions import Function
 from federator.errors import Problem
 from federator.statements import Step, own_nodes
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclass(frozen=True)

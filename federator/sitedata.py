@@ -63,11 +63,8 @@ def links_out(folder: Path) -> dict[Path, Path]:
 
 def describe(site: Site, links: Mapping[Path, Path]) -> Problem:
     """Return what is doubtful about links that lead out of a site's data folder."""
-    shown = ", ".join(
-        f"{link.name} (to {target})" for link, target in islice(links.items(), _NAMED)
-    )
-    more = f" and {len(links) - _NAMED} more" if len(links) > _NAMED else ""
-    message = f"site {site.name}: links lead out of its data folder: {shown}{more}"
+    shown = _some([f"{link.name} (to {target})" for link, target in links.items()])
+    message = f"site {site.name}: links lead out of its data folder: {shown}"
     hint = "at a hospital the worker sees that folder alone: there they lead nowhere"
     return Problem(message, hint=hint)
 
@@ -97,11 +94,17 @@ def left_unchanged(sites: Iterable[Site]) -> Iterator[None]:
 
 
 def _written(name: str, folder: Path, paths: Sequence[str]) -> Problem:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    what = f"{', '.join(paths[:_NAMED])}{more} in {folder}"
-    message = f"site {name}: the notebook's code wrote into the data folder: {what}"
+    message = (
+        f"site {name}: the notebook's code wrote into the data folder: {_some(paths)} in {folder}"
+    )
     hint = "at a hospital it is read-only: write to the working directory instead"
     return Problem(message, hint=hint)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of several names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def snapshot(folder: Path) -> Mapping[str, object]:

@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from federator import requirements
-from federator.distributions import Installed
+from federator import distributions, requirements
 from federator.errors import Problem
 
 _OURS = "notebook-federator"
@@ -34,7 +33,7 @@ def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
         client: the requirement lines of that image.
     """
     there = requirements.brought([*client, *requirements.runtime()]) | {_OURS} | _OF_TORCH
-    installed = Installed()
+    installed = distributions.here()
     missing: dict[str, str] = {}
     for module in sorted(modules):
         owners = [owner for owner in installed.owners(module) if owner.name not in there]
@@ -53,7 +52,7 @@ def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
 def _not_brought(missing: dict[str, str]) -> dict[str, str]:
     """Leave out what installing another of the missing packages brings along."""
     brings = {line: requirements.brought([line]) for line in missing.values()}
-    names = {line: line.partition("==")[0] for line in brings}
+    names = {line: requirements.name_of(line) for line in brings}
     return {
         module: line
         for module, line in missing.items()

@@ -1,6 +1,7 @@
 """A journal to test its readers with. Its numbers are drawn at random: no model was trained."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -119,3 +120,13 @@ def write(
             "end", state=end, reason=reason, round=rounds, model_round=rounds, seconds=rounds * 2.1
         )
     return run
+
+
+def change(run: Path, how: Callable[[dict], None], **only: object) -> None:
+    """Change the events of a journal that have the values of ``only``."""
+    path = run / "rounds.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        if only.items() <= event.items():
+            how(event)
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))

@@ -1,9 +1,7 @@
 """The report says what the journal says, all of it, and does not hide what is missing."""
 
 import io
-import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -59,16 +57,6 @@ def _terminal(run: Path, width: int = 80, **options: object) -> str:
     return out.getvalue()
 
 
-def _change(run: Path, change: Callable[[dict], None], **only: object) -> None:
-    """Change the events of a journal that have the values of ``only``."""
-    path = run / journal.FILE
-    events = [json.loads(line) for line in path.read_text().splitlines()]
-    for event in events:
-        if only.items() <= event.items():
-            change(event)
-    path.write_text("".join(json.dumps(event) + "\n" for event in events))
-
-
 # -- the comparison -------------------------------------------------------------------------
 
 
@@ -100,7 +88,9 @@ def test_the_best_is_best_and_a_draw_of_all_has_none(tmp_path: Path) -> None:
 
 def test_a_model_tested_on_other_patients_is_not_compared(tmp_path: Path) -> None:
     made_up_run.write(tmp_path)
-    _change(tmp_path, lambda test: test["sites"].pop("birch"), event="test", model="alder")
+    made_up_run.change(
+        tmp_path, lambda test: test["sites"].pop("birch"), event="test", model="alder"
+    )
     read = journal.read(tmp_path)
     rows = {row.model: row for row in compare(read)}
     assert rows["alder"].missing == ("birch",)
@@ -115,7 +105,7 @@ def test_areas_from_different_numbers_of_bins_are_not_compared(tmp_path: Path) -
             counts = [[sum(row[:8]), sum(row[8:])] for row in result["scores"]["counts"]]
             result["scores"] = {"bins": 2, "counts": counts}
 
-    _change(made_up_run.write(tmp_path), coarsen, event="test", model="birch")
+    made_up_run.change(made_up_run.write(tmp_path), coarsen, event="test", model="birch")
     rows = compare(journal.read(tmp_path))
     assert all(row.values["auc"] is not None and "auc" not in row.best for row in rows)
     assert any("accuracy" in row.best for row in rows)
@@ -221,7 +211,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, options: dict[str, object], s
 
 def test_sites_without_scores_are_named(tmp_path: Path) -> None:
     made_up_run.write(tmp_path)
-    _change(tmp_path, lambda test: test["sites"]["cedar"].pop("scores"), event="test")
+    made_up_run.change(tmp_path, lambda test: test["sites"]["cedar"].pop("scores"), event="test")
     text = Page(report.write(tmp_path)).text
     assert "No curve over all sites: no scores from cedar." in text
     assert "alder, AUC" in text
@@ -274,7 +264,9 @@ def test_a_round_that_nobody_delivered_does_not_count(tmp_path: Path) -> None:
 
 def test_a_round_in_which_a_site_gave_no_numbers_is_marked(tmp_path: Path) -> None:
     made_up_run.write(tmp_path, rounds=4, baselines=False)
-    _change(tmp_path, lambda done: done["sites"].pop("cedar"), event="validation", round=2)
+    made_up_run.change(
+        tmp_path, lambda done: done["sites"].pop("cedar"), event="validation", round=2
+    )
     for chart in charts.learning(journal.read(tmp_path)):
         cedar, pooled = chart.lines[2:]
         assert [point.whole for point in pooled.points] == [True, True, False, True, True]
@@ -285,7 +277,9 @@ def test_a_round_in_which_a_site_gave_no_numbers_is_marked(tmp_path: Path) -> No
 def test_no_line_leads_to_a_round_of_other_sites(tmp_path: Path) -> None:
     made_up_run.write(tmp_path, rounds=6, baselines=False)
     for number in (2, 5):
-        _change(tmp_path, lambda e: e["sites"].pop("cedar"), event="validation", round=number)
+        made_up_run.change(
+            tmp_path, lambda e: e["sites"].pop("cedar"), event="validation", round=number
+        )
     read = journal.read(tmp_path)
     for chart in charts.learning(read):
         pooled = chart.lines[-1]
@@ -364,8 +358,10 @@ def test_what_encoding_and_known_parts_have_saved_is_told_by_site(tmp_path: Path
         for part in event["sites"].values():
             part |= {"bytes_down": 200_000, "bytes_up": 100_000, "bytes_known": 300_000}
 
-    _change(run, lambda event: event.update(model_bytes=1_000_000, encoding="int8"), event="start")
-    _change(run, travelled, event="round", model="federation")
+    made_up_run.change(
+        run, lambda event: event.update(model_bytes=1_000_000, encoding="int8"), event="start"
+    )
+    made_up_run.change(run, travelled, event="round", model="federation")
     page = Page(report.write(run))
     assert "weights are 1.0 MB, and travel as int8." in page.text
     assert "Received Sent Not sent again Saved by int8" in page.text

@@ -15,6 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
+from federator.errors import chain
 from federator.runtime.outcomes import LIBRARIES, Failure
 from federator.runtime.pretrained import is_fetch
 
@@ -41,22 +42,13 @@ def import_task(folder: Path | None) -> ModuleType:
         return importlib.import_module("task")
     except Exception as error:
         # transformers has it as the cause of a ModuleNotFoundError of its own.
-        if not any("operator torchvision::nms does not exist" in str(one) for one in _chain(error)):
+        if not any("operator torchvision::nms does not exist" in str(one) for one in chain(error)):
             raise
         declare_torchvision_operators()
         return importlib.import_module("task")
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those that led to it."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def declare_torchvision_operators() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from federator.errors import RunError
+from federator.runtime.weights import whole
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +36,8 @@ def find_buffers(net: "torch.nn.Module") -> Buffers:
 
 def write_buffers(model: Path, buffers: Collection[str]) -> None:
     """Write the buffers' names beside the file of the first model."""
-    path = _beside(model)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(sorted(buffers), indent=1) + "\n")
-    partial.replace(path)
+    with whole(_beside(model)) as out:
+        out.write(json.dumps(sorted(buffers), indent=1).encode() + b"\n")
 
 
 def read_buffers(model: Path, tensors: Collection[str]) -> Buffers:

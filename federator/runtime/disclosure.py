@@ -34,7 +34,8 @@ SETS = ("trainset", "valset", "testset")
 _MOST = 2**53
 _MOST_EXAMPLES = 10**9
 _BINS = (2, 4, 8, 16, 32, 64)  # a worker makes the most of them
-_LARGEST_NUMBER = 1e30
+LARGEST_NUMBER = 1e30
+"""The largest loss or metric that may leave."""
 _FILES = frozenset({"task.py", "aggregation.py", "client_app.py"})
 _MOST_WARNINGS = 30
 _MOST_WORDS = 300  # characters of a link's own words
@@ -65,8 +66,8 @@ class Policy:
     min_cell_count: int = 5
 
 
-def _count(value: object) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= _MOST
+def _count(value: object, most: int = _MOST) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= most
 
 
 def _table(value: object, rows: int, columns: int) -> list[list[int]]:
@@ -85,8 +86,8 @@ def _number(value: object) -> float:
         return float(value)
     if type(value) is not float or not math.isfinite(value):
         raise Failure("withheld", "a loss or metric that is not a finite number")
-    if abs(value) > _LARGEST_NUMBER:
-        raise Failure("withheld", f"a loss or metric beyond {_LARGEST_NUMBER:.0e}")
+    if abs(value) > LARGEST_NUMBER:
+        raise Failure("withheld", f"a loss or metric beyond {LARGEST_NUMBER:.0e}")
     return value
 
 
@@ -160,7 +161,7 @@ def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Pol
     """
     examples = answer.get("examples")
     if not isinstance(examples, Mapping) or not all(
-        _count(examples.get(name)) and examples[name] <= _MOST_EXAMPLES for name in SETS
+        _count(examples.get(name), _MOST_EXAMPLES) for name in SETS
     ):
         raise Failure("withheld", "number of examples")
     evaluations = answer.get("evaluations")
@@ -188,7 +189,11 @@ def vet_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:
     reason, kind, file, line = (answer.get(key) for key in ("reason", "type", "file", "line"))
     part, name, dtype, shape = (answer.get(key) for key in ("part", "set", "dtype", "shape"))
     own = isinstance(file, str) and file in _FILES
-    sizes = shape if isinstance(shape, list | tuple) and all(map(_size, shape)) else ()
+    sizes = (
+        shape
+        if isinstance(shape, list | tuple) and all(_count(one, _LARGEST) for one in shape)
+        else ()
+    )
     count = answer.get("count")
     if by_link and reason in OF_LINKS:
         return Failure(str(reason), printable(str(kind), _MOST_WORDS))
@@ -202,9 +207,5 @@ def vet_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:
         name if isinstance(name, str) and name in SET_NAMES else "",
         dtype if isinstance(dtype, str) and dtype in DTYPES else "",
         tuple(map(int, sizes[:5])),
-        count if _size(count) else 0,
+        count if _count(count, _LARGEST) else 0,
     )
-
-
-def _size(value: object) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= _LARGEST

@@ -161,9 +161,9 @@ class Link:
             if self.coordinator is not None:
                 text, hashed = received.instruction, received.digest
                 verify(self.coordinator, received.signature, text, run.run_id, node_id, hashed)
-        except Exception as error:
-            if isinstance(error, Forged):
-                raise
+        except Forged:
+            raise
+        except Exception:
             raise Forged(_FORMLESS) from None
         return received
 

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.disclosure import LARGEST_NUMBER
 from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Failure
 from federator.runtime.outputs import Prediction
 from federator.runtime.targets import OUTSIDE, as_array, form_of, read_target
-
-_LARGEST = 1e30  # what a link lets out
 
 
 class Tested(NamedTuple):
@@ -69,7 +68,7 @@ def _metrics(
     found, notices = {}, []
     for name in sorted(declared):
         value = read_number(numbers.get(name))
-        if value is not None and abs(value) <= _LARGEST:  # which infinity and NaN are not
+        if value is not None and abs(value) <= LARGEST_NUMBER:  # which infinity and NaN are not
             found[name] = value
             continue
         code = "metric-missing" if name not in numbers else "metric-not-number"

@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from federator.errors import chain
 from federator.runtime.outcomes import Failure
 
 log = logging.getLogger("federator")
@@ -95,14 +96,7 @@ def takes_argument(model: Callable[..., object]) -> bool:
 
 def is_fetch(error: BaseException) -> bool:
     """Tell whether an exception, or what led to it, comes of a fetch without a network."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        if _needs_network(current):
-            return True
-        current = current.__cause__ or current.__context__
-    return False
+    return any(map(_needs_network, chain(error)))
 
 
 def _needs_network(error: BaseException) -> bool:

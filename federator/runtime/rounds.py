@@ -22,7 +22,7 @@ from federator.runtime.encoding import EXACT
 from federator.runtime.exchange import Answer, Order
 from federator.runtime.folding import fold, is_plain, moments
 from federator.runtime.instructions import FEDERATION, Instruction
-from federator.runtime.parameters import Setting
+from federator.runtime.parameters import Setting, declared_metrics
 from federator.runtime.record import Record
 from federator.runtime.selection import select
 from federator.runtime.settings import ServerSettings
@@ -53,7 +53,7 @@ class Plan:
             labels=labels,
             positive=str(config["positive"]) if len(labels) == 2 else None,
             select=str(config["select"]),
-            metrics=tuple(filter(None, str(config.get("metrics", "")).split(","))),
+            metrics=declared_metrics(config),
         )
 
     @property

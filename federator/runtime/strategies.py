@@ -220,16 +220,13 @@ class StrategyGrid(Grid):
             return None
         numbers = MetricRecord({"num-examples": answer.outcome.examples["trainset"]})
         if (evaluation := answer.outcome.evaluations.get("train")) is not None:
-            if evaluation.loss is None:
-                log.warning("site %s: its training loss is unknown: left out", answer.site)
-                return None
             numbers["train_loss"] = evaluation.loss
         return RecordDict({"arrays": self.model.parameters(answer.weights), "metrics": numbers})
 
     def _evaluated(self, answer: Answer) -> RecordDict | None:
-        """Return what a strategy is told of a validation; nothing where there is no loss."""
+        """Return what a strategy is told of a validation; nothing where there is none."""
         evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
-        if evaluation is None or evaluation.loss is None:
+        if evaluation is None:
             return None
         accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0
         return RecordDict({

@@ -23,7 +23,7 @@ from federator.runtime.loaders import (
 from federator.runtime.notices import Notice
 from federator.runtime.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.outputs import look_at_outputs, needs_more_than_one
-from federator.runtime.parameters import Setting, choose
+from federator.runtime.parameters import Setting, choose, declared_metrics
 from federator.runtime.pretrained import structure
 from federator.runtime.scratch import Workspace
 from federator.runtime.state import fill, has_changed, take
@@ -63,7 +63,7 @@ class Task:
         self._workspace = Workspace(folder, data)
         with telling("import"), self._workspace.entered():
             self._module = import_task(folder)
-        declared = frozenset(str(config.get("metrics", "")).split(",")) - {""}
+        declared = frozenset(declared_metrics(config))
         self._evaluator = Evaluator(self._module, Labels.of(config), declared)
         self._net: torch.nn.Module | None = None
         self._loaders: dict[str, object] = {}
@@ -201,24 +201,25 @@ class Task:
         Raises:
             Failure: if the labels of a set, or the model's outputs, are not what they must be.
         """
-        classes, firsts = self._evaluator.classes, {}
-        for part, loader in self._sets().items():
-            if part != "train" and self._evaluator.predicts:
-                continue
-            with telling(part="load_data"):
-                firsts[part] = next(iter(loader), None)  # type: ignore[call-overload]
-            if not self._evaluator.predicts:
-                read_pair(firsts[part], part, classes)
-        batch, net = firsts["train"], None
+        classes, sets = self._evaluator.classes, self._sets()
+        lone = has_lone_example(self._loaders["train"])
         if not self._evaluator.predicts:
-            net = self.model(seed)
-            part = "val" if "val" in firsts else "train"
-            look_at_outputs(net, firsts[part], part, classes)
-        if has_lone_example(self._loaders["train"]) and is_plain_pair(batch):
+            batches = {part: self._first(part) for part in sets if part != "train"}
+            for part, batch in batches.items():  # the training set's were read (_check)
+                read_pair(batch, part, classes)
+            part = "val" if "val" in sets else "train"
+            batch = batches["val"] if part == "val" else self._first(part)
+            look_at_outputs(self.model(seed), batch, part, classes)
+        if lone and is_plain_pair(batch := self._first("train")):
             assert isinstance(batch, tuple | list)
-            if needs_more_than_one(net or self.model(seed), batch[0]):
+            if needs_more_than_one(self.model(seed), batch[0]):
                 return [Notice("last-batch", "train")]
         return []
+
+    def _first(self, part: str) -> object:
+        """Return the first batch of a set; None where there is none."""
+        with telling(part="load_data"):
+            return next(iter(self._loaders[part]), None)  # type: ignore[call-overload]
 
     def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
         accepted = inspect.signature(self._module.train).parameters
