@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_line import FEDERATOR
 from ruamel.yaml import YAML
-from test_cli import FEDERATOR
 
 from federator.answers import Answers, gather
 from federator.errors import InputError

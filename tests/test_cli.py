@@ -6,19 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 from made_up_images import IMAGES, lay_out, write
+from malformed_notebooks import CASES
 from small_notebook import cells, federate
-from test_malformed_notebooks import CASES
-from typer.testing import CliRunner
 
 from federator import __version__
-from federator.cli import app
-
-FEDERATOR = [sys.executable, "-c", "from federator.cli import main; main()"]
-
-
-def call(*arguments: object, input: str | None = None):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
 
 
 def test_convert_says_where_the_app_is(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 from filled import parts, warnings
-from test_slicing import program
+from programs import program
 
 from federator.slicing import component
 

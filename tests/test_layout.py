@@ -2,8 +2,8 @@
 
 import nbformat
 import pytest
+from command_line import call
 from small_notebook import cells, federate
-from test_cli import call
 
 from federator import layout
 from federator.errors import NotebookError

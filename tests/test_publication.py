@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from made_up_run import SITES, Writer, result, write
-from test_report import Page
+from report_pages import Page
 
 from federator import journal, publication
 from federator.comparison import compare

@@ -4,31 +4,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_cli import call
+from command_line import call
+from repository_files import PLACES, files
 
 from federator import __version__, federation
 from federator.repository import RECORD
 
 ROOT = Path(__file__).parent.parent
-PLACES = (
-    ".github/workflows/federate.yml",
-    ".github/workflows/rounds.yml",
-    "compose/federation.schema.json",
-    "notebooks/template.ipynb",
-    ".github/dependabot.yml",
-)
 
 
 @pytest.fixture
 def repository(tmp_path):
     assert call("init", tmp_path / "tumours", "--yes").exit_code == 0
     return tmp_path / "tumours"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    named = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-    return {name: content for name, content in named.items() if not name.startswith(".git/")}
 
 
 def test_a_new_repository_has_what_this_project_has(repository):

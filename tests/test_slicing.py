@@ -1,17 +1,9 @@
 import random
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from programs import program
 
-from federator import notebook
-from federator.slicing import Program, component
-
-
-def program(*cells):
-    """Return the program of cells given as text, or as (text, tag)."""
-    pairs = [cell if isinstance(cell, tuple) else (cell,) for cell in cells]
-    nodes = [new_code_cell(source, metadata={"tags": tags}) for source, *tags in pairs]
-    return Program(notebook.from_node(new_notebook(cells=nodes), "n.ipynb"))
+from federator.slicing import component
 
 
 def sliced(*cells, names=("f",)):

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli import call
-from test_repository import PLACES, files
+from command_line import call
+from repository_files import PLACES, files
 
 from federator import __version__
 from federator.repository import RECORD
