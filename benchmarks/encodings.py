@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.seeds import METRICS, Difference, measure, rehearse
-from federator import journal
-from federator.runtime.encoding import ENCODINGS, EXACT
-from federator.runtime.instructions import FEDERATION
+from federator.results import history
+from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.weights.encoding import ENCODINGS, EXACT
 
 Figures = dict[str, float]
 
@@ -27,7 +27,7 @@ Figures = dict[str, float]
 def run(source: Path, seed: int, encoding: str, root: Path) -> Figures:
     """Return the metrics of the final model, in 0..1, and the bytes of a round at a site."""
     folder = rehearse(source, seed, root, baselines=False, encoding=encoding)[1]
-    done = journal.read(folder)
+    done = history.read(folder)
     together = done.tests[FEDERATION].pooled()
     assert together is not None
     parts = [part for trained in done.trained() for part in trained.sites.values()]

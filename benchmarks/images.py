@@ -21,12 +21,13 @@ import nbformat
 from rich.console import Console
 from rich.table import Table
 
-from federator import engine, federation
-from federator.convert import convert
-from federator.federation import FILE, Federation
-from federator.images import Images, build
-from federator.local import free_port
-from federator.registry import Registry
+from federator.app.convert import convert
+from federator.deploy.local.local_run import free_port
+from federator.federation import schema
+from federator.federation.schema import FILE, Federation
+from federator.images import engine
+from federator.images.build import Images, build
+from federator.images.registry import Registry
 
 PAPER_MB = {"server": 1900, "client": 3160}
 MB = 10**6
@@ -69,7 +70,7 @@ def lay_out(read: Federation, root: Path, images: str, base: str, torch_index: s
         f"build: {{base: {base}, torch_index: {torch_index}}}",
     ]
     (folder / FILE).write_text("\n".join(kept + settings))
-    return federation.read(folder)
+    return schema.read(folder)
 
 
 def change_train(notebook: Path) -> None:
@@ -92,7 +93,7 @@ def chosen(name: str, description: str | None, arguments: list[str]) -> tuple[Fe
     parser.add_argument("--federation", type=Path, default=Path("compose/breast-cancer"))
     parser.add_argument("--torch-index", help="instead of that of the federation file; '' for none")
     options = parser.parse_args(arguments)
-    read = federation.read(options.federation)
+    read = schema.read(options.federation)
     index = options.torch_index
     return read, (read.build.torch_index or "") if index is None else index
 

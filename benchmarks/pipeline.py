@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.images import change_train, chosen, lay_out, new_base, registry
-from federator import engine, federation
-from federator.federation import FILE, Federation
-from federator.provision import provision
+from federator.deploy.provision import provision
+from federator.federation import schema
+from federator.federation.schema import FILE, Federation
+from federator.images import engine
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from hosted import WORKFLOWS, Repository, Run
+from fixtures.hosted import WORKFLOWS, Repository, Run
 
 PAPER_S = 15 * 60 + 45  # the two images of the paper of 2022
 STEPS = {
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
             copy = lay_out(read, repository.work, f"{host}/benchmark", base, index)
             with (copy.folder / FILE).open("a") as settings:
                 settings.write("\nserver: fl.example.org\n")
-            provision(federation.read(copy.folder))
+            provision(schema.read(copy.folder))
             (repository.work / "requirements.txt").write_text("notebook-federator[author]\n")
             for name in ("cold", "changed train"):
                 if name == "changed train":

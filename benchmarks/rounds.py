@@ -24,10 +24,10 @@ from rich.table import Table
 
 from benchmarks.light import deployment, nvflare, openfl
 from benchmarks.light import stock as light
-from federator import federation
-from federator.convert import Components, convert
-from federator.federation import Federation
-from federator.local import Rehearsal
+from federator.app.convert import Components, convert
+from federator.deploy.local.local_run import Rehearsal
+from federator.federation import schema
+from federator.federation.schema import Federation
 
 HERE = Path(__file__).parent
 _MEGABYTES = 4
@@ -59,9 +59,9 @@ def deployed(sites: int, rounds: int, scratch: Path) -> float:
 def bare(read: Federation, components: Components) -> float:
     """Return the seconds that the slowest site's training and validation take by themselves."""
     code = (
-        "import sys, time; from federator.runtime.authored import import_task, seed_all\n"
+        "import sys, time; from federator.runtime.worker.author_code import import_task, seed_all\n"
         "from pathlib import Path; app, data, epochs = sys.argv[1:]\n"
-        "from federator.runtime.parameters import choose; choose({})\n"
+        "from federator.runtime.app_config import choose; choose({})\n"
         "task = import_task(Path(app)); net = task.Model()\n"
         "train, val, _, _ = task.load_data(data); task.train(net, train, val, 1)\n"
         "began = time.monotonic(); task.test(net, val); task.train(net, train, val, int(epochs))\n"
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> None:
         "--rounds", type=int, default=6, help="rounds of each, the first not counted"
     )
     options = parser.parse_args(arguments)
-    read = federation.read(options.federation)
+    read = schema.read(options.federation)
     if missing := [str(site.data) for site in read.sites if site.data and not site.data.is_dir()]:
         parser.error(f"no data in {', '.join(missing)}: `make demo` lays it out")
     with tempfile.TemporaryDirectory(prefix="bench-", dir=deployment.scratch()) as folder:

@@ -24,13 +24,14 @@ import numpy as np
 from ruamel.yaml import YAML
 from scipy import stats
 
-from federator import federation, journal
-from federator.federation import FILE, Federation
-from federator.runtime import weights
-from federator.runtime.instructions import FEDERATION, Instruction
-from federator.runtime.metrics import summarise
-from federator.runtime.task import Task
-from federator.runtime.worker import app_config
+from federator.federation import schema
+from federator.federation.schema import FILE, Federation
+from federator.results import history
+from federator.runtime.protocol.instructions import FEDERATION, Instruction
+from federator.runtime.protocol.metrics import summarise
+from federator.runtime.weights import format
+from federator.runtime.worker.process import app_config
+from federator.runtime.worker.trainer import Task
 
 POOLED = "pooled"
 METRICS = ("accuracy", "f1")
@@ -75,7 +76,7 @@ def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Fe
     YAML().dump(settings, folder / FILE)
     _call(Path(sys.executable).with_name("federator"), "run", folder)
 
-    read = federation.read(folder)
+    read = schema.read(folder)
     if len(read.labels) != 2:
         raise SystemExit("this comparison is for federations of two labels")
     (run,) = (read.root / "results" / read.name).iterdir()
@@ -85,7 +86,7 @@ def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Fe
 def run_seed(source: Path, seed: int, root: Path) -> Numbers:
     """Return the metrics of each model on all test sets together, in 0..1."""
     read, run = rehearse(source, seed, root, baselines=True)
-    done = journal.read(run)
+    done = history.read(run)
     counts = {
         model: together.counts for model, test in done.tests.items() if (together := test.pooled())
     }
@@ -113,7 +114,7 @@ def train_pooled(app: Path, run: Path, data: Path) -> list[list[int]]:
     testing = Instruction("evaluate", 1, later, seed=seed, sets=("test",))
     task = Task(app, config, data, POOLED)
     with contextlib.redirect_stdout(io.StringIO()):
-        first = weights.load(run / "round-000.safetensors")
+        first = format.load(run / "round-000.safetensors")
         _, trained = task.follow(training, first)
         outcome, _ = task.follow(testing, trained)
     return outcome.evaluations["test"].counts

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.light import deployment, model, stock
 from benchmarks.light.memory import Peak
-from federator.runtime.weights import save
+from federator.runtime.weights.format import save
 
 HERE = Path(__file__).parent
 _PROCESSES = 4

@@ -24,10 +24,10 @@ from rich.table import Table
 
 from benchmarks.light import deployment, model, nvflare, openfl, stock
 from benchmarks.light.memory import Peak, families
-from federator.runtime.parcels import name
-from federator.runtime.store import Store
-from federator.runtime.weightfile import WeightFile
-from federator.runtime.weights import save
+from federator.runtime.server.storage.store import Store
+from federator.runtime.weights.block_file import WeightFile
+from federator.runtime.weights.format import save
+from federator.runtime.weights.parts import name
 
 HERE = Path(__file__).parent
 Figures = dict[str, float]

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import federator
-from federator import job
+from federator.common.command_help import AUTHOR, COORDINATOR, INSIDE, Command, Group
 from federator.errors import FederatorError, InputError, Problem
-from federator.usage import AUTHOR, COORDINATOR, INSIDE, Command, Group
+from federator.pipeline import job
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable
 
-    from federator.journal import Journal
-    from federator.runtime.runs import Event
-    from federator.runtime.settings import ServerSettings
+    from federator.results.history import Journal
+    from federator.runtime.control.runs import Event
+    from federator.runtime.server.settings import ServerSettings
 
 app = typer.Typer(
     name="federator",
@@ -64,7 +64,7 @@ def _warn(problems: "Iterable[Problem]") -> None:
 
 def _tell(told: "Journal") -> None:
     """Print what there is to know before a run's figures are used."""
-    from federator.findings import findings
+    from federator.results.findings import findings
 
     for finding in findings(told):
         typer.secho(f"warning: {finding}", fg="yellow" if sys.stdout.isatty() else None)
@@ -83,8 +83,8 @@ def _watch(
     """
     from rich.console import Console
 
-    from federator import journal, publication, report
-    from federator.progress import RunProgress
+    from federator.results import history, publication, report
+    from federator.results.terminal import RunProgress
 
     console = Console()
     try:
@@ -97,7 +97,7 @@ def _watch(
             report.write(folder)
         raise
     page = report.write(folder)
-    told = publication.redacted(folder, settings) if settings else journal.read(folder)
+    told = publication.redacted(folder, settings) if settings else history.read(folder)
     console.print(report.table2(told))
     _tell(told)
     typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
@@ -131,7 +131,8 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
 ) -> None:
     """Make a repository of your own; in a terminal you are asked for what no option tells."""
-    from federator import answers, repository
+    from federator.repository import answers
+    from federator.repository import init as repository
 
     with _explained():
         given = {"federation": federation, "sites": site, "labels": labels}
@@ -161,7 +162,7 @@ def update_repository(
 def _update(
     folder: Path, take: "Collection[str]" = (), dry_run: bool = False, yes: bool = False
 ) -> None:
-    from federator import update
+    from federator.repository import update
 
     found = update.compare(folder, take)
     for change in found.changes:
@@ -180,17 +181,20 @@ def check(
     ],
 ) -> None:
     """Tell what of a notebook goes into the federation, what stays behind, and why."""
-    from federator import checking, contract, federation, notebook, preview, requirements
+    from federator.app import check as checking
+    from federator.federation import schema
+    from federator.notebook import contract, preview, reader
+    from federator.notebook.dependencies import requirements
 
     with _explained():
         for path in notebooks:
             if checking.is_federation(path):
-                told, doubts = checking.look(federation.read(path))
+                told, doubts = checking.look(schema.read(path))
                 typer.echo(told)
                 _warn(doubts)
                 typer.echo(f"{path}: " + ("see the warnings" if doubts else "all is well"))
                 continue
-            read = notebook.read(path)
+            read = reader.read(path)
             parts = contract.take_apart(read)
             typer.echo(preview.render(parts, read))
             missing = requirements.missing([*parts.task.imported, *parts.aggregation.imported])
@@ -200,11 +204,11 @@ def check(
 @app.command(cls=Command, rich_help_panel=AUTHOR)
 def convert(path: FederationPath) -> None:
     """Write the components: a Flower App, its requirements and a source map."""
-    from federator import federation
-    from federator.convert import convert as convert_to
+    from federator.app.convert import convert as convert_to
+    from federator.federation import schema
 
     with _explained():
-        read = federation.read(path)
+        read = schema.read(path)
         components = convert_to(read, read.root / "build")
         _warn(components.warnings)
         typer.echo(components.app)
@@ -219,11 +223,12 @@ def build(
     ] = None,
 ) -> None:
     """Build the images of link, client and server: those whose content is new."""
-    from federator import federation, images
-    from federator.convert import convert as convert_to
+    from federator.app.convert import convert as convert_to
+    from federator.federation import schema
+    from federator.images import build as images
 
     with _explained():
-        read = federation.read(path)
+        read = schema.read(path)
         components = convert_to(read, read.root / "build")
         made = images.build(read, components, push, pip_config)
         _warn(components.warnings + made.warnings)
@@ -234,13 +239,14 @@ def build(
 @app.command("compose", cls=Command, rich_help_panel=COORDINATOR)
 def write_compose(path: FederationPath) -> None:
     """Write the compose files of the server and of each site, for the images that were pushed."""
-    from federator import compose, federation
-    from federator.convert import converted
-    from federator.images import Images
+    from federator.app.convert import converted
+    from federator.deploy import compose
+    from federator.federation import schema
+    from federator.images.build import Images
     from federator.runtime.fingerprint import fingerprint
 
     with _explained():
-        read = federation.read(path)
+        read = schema.read(path)
         components = converted(read, read.root / "build")
         images = Images.read(components.folder)
         size = compose.model_bytes(read, images)
@@ -273,10 +279,11 @@ def write_bundle(
     output: Annotated[Path, typer.Option(help="folder to write to")] = Path("dist"),
 ) -> None:
     """Write one file for a site without access to a registry: images, compose file, checksums."""
-    from federator import bundle, federation
+    from federator.deploy import bundle
+    from federator.federation import schema
 
     with _explained():
-        made = bundle.write(federation.read(path), name, output)
+        made = bundle.write(schema.read(path), name, output)
         typer.echo(f"{made.path}\nfingerprint of its checksums: {made.fingerprint}")
 
 
@@ -290,16 +297,17 @@ def run(
     ] = None,
 ) -> None:
     """Run the whole federation on this machine, each site with its own data folder."""
-    from federator import federation, local
-    from federator.convert import convert as convert_to
-    from federator.runtime.runs import end_on_sigterm
+    from federator.app.convert import convert as convert_to
+    from federator.deploy.local import local_run
+    from federator.federation import schema
+    from federator.runtime.control.runs import end_on_sigterm
 
     end_on_sigterm()
     with _explained():
-        read = federation.read(path)
+        read = schema.read(path)
         components = convert_to(read, read.root / "build")
         _warn(components.warnings)
-        rehearsal = local.prepare(read, components, rounds, resume, baselines)
+        rehearsal = local_run.prepare(read, components, rounds, resume, baselines)
         _warn(rehearsal.doubts())
         try:
             _watch(rehearsal.events(), rehearsal.folder)
@@ -324,19 +332,19 @@ def start_rounds(
     unfinished: Annotated[bool, typer.Option("--unfinished", hidden=True)] = False,
 ) -> None:
     """Start rounds in the running server: called in its container, goes on from the last model."""
-    from federator.runtime import campaign
-    from federator.runtime.runs import end_on_sigterm
+    from federator.runtime.control import schedule
+    from federator.runtime.control.runs import end_on_sigterm
 
     end_on_sigterm()
     with _explained():
-        place = campaign.premises()
+        place = schedule.premises()
         if stop:
-            typer.echo("stopped" if campaign.stop(place) else "no rounds are running")
+            typer.echo("stopped" if schedule.stop(place) else "no rounds are running")
             return
         if unfinished:
-            asked = campaign.unfinished(place)
+            asked = schedule.unfinished(place)
         else:
-            asked = campaign.plan(place, rounds, epochs, fresh, baselines)
+            asked = schedule.plan(place, rounds, epochs, fresh, baselines)
         if asked is not None:
             settings = place.settings if public else None
             fetch = "" if public else place.fetching(asked.run)
@@ -346,11 +354,11 @@ def start_rounds(
 @app.command("publish", cls=Command, rich_help_panel=INSIDE)
 def publish_run() -> None:
     """Write what of the last run may be published to standard output: a tar."""
-    from federator import publication
-    from federator.runtime import campaign
+    from federator.results import publication
+    from federator.runtime.control import schedule
 
     with _explained():
-        place = campaign.premises()
+        place = schedule.premises()
         publication.stream(publication.latest(place.runs), place.settings)
 
 
@@ -373,8 +381,8 @@ def dispatch_rounds(
     """Order rounds on the server through GitHub, follow them, and fetch their report."""
     from rich.console import Console
 
-    from federator import dispatch
-    from federator.progress import watch
+    from federator.pipeline import dispatch
+    from federator.results.terminal import watch
 
     with _explained():
         order = dispatch.prepare(dispatch.find(path), repository)
@@ -394,11 +402,11 @@ def provision_server(
     key: Annotated[Path | None, typer.Option(help="that certificate's key")] = None,
 ) -> None:
     """Make the server's certificates and the coordinator's key: run this on the server."""
-    from federator import federation
-    from federator.provision import provision
+    from federator.deploy.provision import provision
+    from federator.federation import schema
 
     with _explained():
-        made = provision(federation.read(path), renew, certificate, key)
+        made = provision(schema.read(path), renew, certificate, key)
         for file in made.written:
             typer.echo(_from_here(file))
         typer.echo(f"the server's certificate is valid until {made.expires:%Y-%m-%d}")
@@ -422,25 +430,27 @@ def add_site(
     key: Annotated[Path, typer.Argument(help="file with the public key that the site sent")],
 ) -> None:
     """Let a site in with the public key that it sent."""
-    from federator import federation, sites
+    from federator.deploy import site_keys
+    from federator.federation import schema
 
     with _explained():
-        read = federation.read(path)
-        typer.echo(f"{name}: {sites.add(read, name, key)}")
+        read = schema.read(path)
+        typer.echo(f"{name}: {site_keys.add(read, name, key)}")
         typer.echo("compare this fingerprint with the site's by telephone, then commit and push")
-        if missing := sites.without_key(read):
+        if missing := site_keys.without_key(read):
             typer.echo(f"no key yet: {', '.join(missing)}")
 
 
 @site.command("remove", cls=Command)
 def remove_site(path: FederationPath, name: SiteName) -> None:
     """Lock a site out: for good with its present key."""
-    from federator import federation, sites
+    from federator.deploy import site_keys
+    from federator.federation import schema
 
     with _explained():
-        read = federation.read(path)
-        typer.echo(f"removed {sites.remove(read, name)}: commit and push")
-        if (mark := sites.nobody(read)) is not None:
+        read = schema.read(path)
+        typer.echo(f"removed {site_keys.remove(read, name)}: commit and push")
+        if (mark := site_keys.nobody(read)) is not None:
             typer.echo(f"that was the last key: {mark} says that no site is let in; commit it, too")
 
 
@@ -451,11 +461,11 @@ def write_report(
     """Write the report of a run anew and print its table."""
     from rich.console import Console
 
-    from federator import journal, report
+    from federator.results import history, report
 
     with _explained():
         page = report.write(folder)
-        told = journal.read(folder)
+        told = history.read(folder)
         Console().print(report.table2(told))
         _tell(told)
         typer.echo(f"report: {page}")
@@ -474,7 +484,7 @@ def plan_pipeline(
     """Check and convert the federations that a push concerns; print those to build, as JSON."""
     import json
 
-    from federator import plan, summary
+    from federator.pipeline import plan, summary
 
     with _explained():
         made = plan.make(Path.cwd(), since)
@@ -486,7 +496,7 @@ def plan_pipeline(
 @pipeline.command("login", cls=Command)
 def log_in(registry: Annotated[str, typer.Argument(help="such as docker.io")]) -> None:
     """Log Docker in at a registry, as DOCKERHUB_USERNAME with DOCKERHUB_TOKEN."""
-    from federator import login
+    from federator.images import login
 
     with _explained():
         login.log_in(registry)
@@ -495,12 +505,13 @@ def log_in(registry: Annotated[str, typer.Argument(help="such as docker.io")]) -
 @pipeline.command("summary", cls=Command)
 def summarise_build(path: FederationPath) -> None:
     """Tell what was built for a federation, and what each site has to do."""
-    from federator import federation, summary
-    from federator.images import Images
-    from federator.registry import Registry
+    from federator.federation import schema
+    from federator.images.build import Images
+    from federator.images.registry import Registry
+    from federator.pipeline import summary
 
     with _explained():
-        read = federation.read(path)
+        read = schema.read(path)
         images = Images.read(read.root / "build" / read.name)
         job.summarise(summary.built(read, images, Registry()))
 
@@ -512,9 +523,9 @@ def deliver_files(
     built: Annotated[str, typer.Option(help="the commit that they were made from")],
 ) -> None:
     """Commit compose files to the repository, or propose them where that is not allowed."""
-    from federator import summary
-    from federator.delivery import Courier
-    from federator.proposal import Proposals
+    from federator.pipeline import summary
+    from federator.pipeline.delivery import Courier
+    from federator.pipeline.pull_request import Proposals
 
     with _explained():
         courier = Courier(Path.cwd(), branch, built, Proposals(branch))

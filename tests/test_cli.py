@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import call
-from made_up_images import IMAGES, lay_out, write
-from malformed_notebooks import CASES
-from small_notebook import cells, federate
+from fakes.images import IMAGES, lay_out, write
+from fixtures.command_line import call
+from fixtures.malformed_notebooks import CASES
+from fixtures.small_notebook import cells, federate
 
 from federator import __version__
 

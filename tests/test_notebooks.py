@@ -4,17 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
-from rehearsals import events, rehearse
+from fixtures.paths import ROOT
+from fixtures.rehearsals import events, rehearse
 
-from federator import contract, federation, notebook, report
 from federator.errors import NotebookError
+from federator.federation import schema
+from federator.notebook import contract, reader
+from federator.results import report
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = {"breast-cancer": "breast_cancer", "histopathology": "histopathology"}
 
 # PyPI's torchvision does not import next to a CPU-only torch; where it does, this does nothing.
@@ -22,7 +23,7 @@ STARTUP = """\
 try:
     import torchvision
 except RuntimeError:
-    from federator.runtime.authored import declare_torchvision_operators
+    from federator.runtime.worker.author_code import declare_torchvision_operators
     declare_torchvision_operators()
 """
 
@@ -59,10 +60,10 @@ def test_a_notebook_runs_top_to_bottom_as_a_central_training(repository, stem, m
 
 def test_a_federation_of_the_images_trains_and_reports(repository):
     """That of breast-cancer is run with containers, which must give the same."""
-    file = repository / "compose" / "histopathology" / federation.FILE
+    file = repository / "compose" / "histopathology" / schema.FILE
     text = re.sub("local_epochs: .", "local_epochs: 1", file.read_text())
     file.write_text(text + "\nparameters: {WIDTH: 0.0625}\n")
-    read = federation.read(file)
+    read = schema.read(file)
     run = rehearse(read, 1, baselines=False)
     list(run.events())
     assert [e["state"] for e in events(run.folder, "end")] == ["finished"]
@@ -76,7 +77,7 @@ def test_a_federation_of_the_images_trains_and_reports(repository):
 
 
 def test_the_template_is_valid_and_says_what_is_to_be_filled_in():
-    template = notebook.read(ROOT / "notebooks" / "template.ipynb")
+    template = reader.read(ROOT / "notebooks" / "template.ipynb")
     for cell in template.cells:
         compile(cell.source, "template", "exec")
     with pytest.raises(NotebookError) as caught:

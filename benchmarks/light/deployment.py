@@ -15,13 +15,13 @@ from typing import Any
 
 from benchmarks.light import model
 from benchmarks.light.memory import Side, families
-from federator.runtime.buffers import write_buffers
-from federator.runtime.weights import save
+from federator.runtime.weights.buffers import write_buffers
+from federator.runtime.weights.format import save
 
 HERE = Path(__file__).parent
 _STRATEGY = "from flwr.serverapp.strategy import FedAvg\n\nstrategy = FedAvg(min_available_nodes=1)"
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
-from deployment import Deployment, deploy  # noqa: E402
+from fixtures.deployment import Deployment, deploy  # noqa: E402
 
 
 def scratch() -> Path:

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from benchmarks.light import worker
 from federator.runtime import flower
-from federator.runtime.disclosure import Policy
-from federator.runtime.handover import Counter
-from federator.runtime.link import Link, serve
-from federator.runtime.transfer import Carrier, Gateway
+from federator.runtime.link.link import Link, serve
+from federator.runtime.link.transfer import Carrier, Gateway
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.handover import Counter
 
 
 def main() -> None:

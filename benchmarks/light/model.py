@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from federator.runtime.weights import Weights
+from federator.runtime.weights.format import Weights
 
 _CHANNELS = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 _LAYERS = [(512 * 49, 4096), (4096, 4096), (4096, 1000)]

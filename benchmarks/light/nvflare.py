@@ -4,8 +4,8 @@ from pathlib import Path
 
 from benchmarks.light import peer
 from benchmarks.light.memory import named
-from federator.local import environment
-from federator.processes import Processes
+from federator.deploy.local.local_run import environment
+from federator.deploy.local.processes import Processes
 
 APP = Path(__file__).parents[1] / "nvflare_app"
 

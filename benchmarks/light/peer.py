@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.light import deployment
 from benchmarks.light.memory import Peak, Side
-from federator.processes import Processes
+from federator.deploy.local.processes import Processes
 
 
 def python(package: str, version: str, *further: str) -> Path:

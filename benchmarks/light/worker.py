@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from federator.runtime.handover import HandoverError, connect
-from federator.runtime.memory import Memory
-from federator.runtime.weights import describe, head
+from federator.runtime.protocol.handover import HandoverError, connect
+from federator.runtime.protocol.shared_memory import Memory
+from federator.runtime.weights.format import describe, head
 
 _EXAMPLES = {"trainset": 100, "valset": 10, "testset": 10}
 _EVALUATION = {"counts": [[5, 0], [0, 5]], "loss": 0.5, "metrics": {}}

@@ -1,1 +1,1 @@
-"""What runs in the containers: the link and the worker of a site, and the server's rounds."""
+"""What runs in the containers: the link and the worker of a site, and the server."""

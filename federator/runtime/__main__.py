@@ -7,14 +7,14 @@ from federator.errors import FederatorError
 
 # Imported only when asked for: a link starts without what a worker or the server needs.
 _COMMANDS = {
-    "link": ("link", "a site's outward half"),
-    "worker": ("worker", "a site's inward half"),
+    "link": ("link.link", "a site's outward half"),
+    "worker": ("worker.process", "a site's inward half"),
     "keygen": ("keys", "make this site's key and print its public half"),
-    "doctor": ("doctor", "look for what is in the way at this site"),
+    "doctor": ("doctor.command", "look for what is in the way at this site"),
     "review": ("review", "show what a new site file changes"),
-    "initial": ("initial", "write the first model"),
-    "superlink": ("superlink", "Flower's SuperLink, with the database that it had before"),
-    "serve": ("serve", "the server: admit the sites and run what is asked for"),
+    "initial": ("worker.initial_model", "write the first model"),
+    "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
+    "serve": ("control.process", "the server: admit the sites and run what is asked for"),
     "rounds": ("", "start rounds in the running server"),
 }
 

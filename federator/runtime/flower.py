@@ -44,11 +44,11 @@ from flwr.supercore.inflatable.inflatable_utils import (
 from flwr.supercore.run import RunNotRunningException
 
 from federator.errors import InputError
-from federator.runtime.admission import Client, ConnectionRefused, note
-from federator.runtime.appfiles import require_listed
+from federator.runtime.app_config import Setting
+from federator.runtime.app_files import require_listed
 from federator.runtime.keys import read_private
-from federator.runtime.parameters import Setting
-from federator.runtime.replies import NO_MESSAGE
+from federator.runtime.link.admission import Client, ConnectionRefused, note
+from federator.runtime.protocol.replies import NO_MESSAGE
 
 FLWR_VERSION = "1.42.0"
 if flwr.__version__ != FLWR_VERSION:

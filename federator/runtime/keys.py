@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.errors import InputError, Problem
-from federator.runtime import textfile
+from federator.runtime import text_file
 from federator.runtime.options import Parser
 
 PLACE = Path("/keys/site.key")
@@ -69,7 +69,7 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
         InputError: if there is none.
     """
     try:
-        key = load_ssh_private_key(textfile.read(path), password=None)
+        key = load_ssh_private_key(text_file.read(path), password=None)
     except OSError as error:
         raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_MAKE)) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -86,7 +86,7 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
         InputError: if there is none; with a warning if it is a private key.
     """
     try:
-        content = textfile.read(path)
+        content = text_file.read(path)
     except FileNotFoundError:
         hint = f"save in a file what the site sent, and name that file: {_LINE}"
         raise InputError(Problem(f"{path}: there is no such file", hint=hint)) from None

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]  # comes with flwr
 
 from federator.errors import InputError, Problem
-from federator.runtime import appfiles
+from federator.runtime import app_files
 from federator.runtime.fingerprint import fingerprint
 
 APP = "x-app"
@@ -78,7 +78,7 @@ class SiteFile:
         if not isinstance(data, dict) or "services" not in data:
             raise InputError(f"{name}: is not a compose file")
         app = data.pop(APP, {})
-        if not isinstance(app, dict) or not all(map(appfiles.is_name, app)):
+        if not isinstance(app, dict) or not all(map(app_files.is_name, app)):
             raise InputError(f"{name}: {APP} is not a list of an app's files")
         texts = {file: str(text).replace("$$", "$") for file, text in app.items()}
         try:
@@ -168,7 +168,7 @@ def _hash(app: dict[str, str]) -> str:
     from federator.runtime.flower import app_hash  # slow to import
 
     with tempfile.TemporaryDirectory() as folder:
-        appfiles.write(Path(folder), app)
+        app_files.write(Path(folder), app)
         return app_hash(Path(folder))
 
 

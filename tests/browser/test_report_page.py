@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
-import made_up_run
 import pytest
+from fakes import run_journal
 from PIL import Image
 
-from federator import report
+from federator.results import report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 HOSTILE = '<img src="http://outside.invalid/a.png" onerror="alert(1)"><script>alert(2)</script>'
@@ -77,7 +77,7 @@ def browse(tmp_path: Path) -> Callable[..., Seen]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("results") / "2026-03-02-001"
-    made_up_run.write(run, reason=HOSTILE, end="failed", metrics={HOSTILE: 0.5})
+    run_journal.write(run, reason=HOSTILE, end="failed", metrics={HOSTILE: 0.5})
     return report.write(run)
 
 

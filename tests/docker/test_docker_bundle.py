@@ -4,9 +4,9 @@ import subprocess
 import tarfile
 
 import pytest
-from small_notebook import federate
+from fixtures.small_notebook import federate
 
-from federator import bundle
+from federator.deploy import bundle
 from federator.runtime.fingerprint import fingerprint
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from made_up_images import lay_out, write
+from fakes.images import lay_out, write
 
-from federator import federation
-from federator.images import Images
-from federator.reference import Reference
+from federator.federation import schema
+from federator.images.build import Images
+from federator.images.reference import Reference
 from federator.runtime.review import SiteFile
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
@@ -38,7 +38,7 @@ def written(tmp_path_factory):
         "{name: south}]", "{name: south}, {name: east, accelerator: cuda}]"
     )
     path.write_text(text)
-    write(federation.read(path))
+    write(schema.read(path))
     return made.folder
 
 
@@ -86,7 +86,7 @@ def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("site")
     root.chmod(0o755)
     folder = lay_out(root).folder
-    write(federation.read(folder), Images(BASE, BASE, BASE))
+    write(schema.read(folder), Images(BASE, BASE, BASE))
     data = root / "data"
     data.mkdir(mode=0o755)
     (data / "features.npy").write_text("the data")

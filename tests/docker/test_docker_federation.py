@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from deployed import (
+from fixtures.deployed import (
     DOCS,
     Deployed,
     Desk,
@@ -22,10 +22,10 @@ from deployed import (
     to_ourselves,
     wait_for,
 )
-from rehearsals import events
+from fixtures.rehearsals import events
 
-from federator.certificates import issue
-from federator.local import free_port
+from federator.deploy.certificates import issue
+from federator.deploy.local.local_run import free_port
 from federator.runtime.fingerprint import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from small_notebook import TRAIN, cells, federate
+from fixtures.small_notebook import TRAIN, cells, federate
 
-from federator import recipes
-from federator.convert import Components, convert
-from federator.engine import EngineError, has
-from federator.federation import Federation
-from federator.images import Images, build
-from federator.registry import LoginError, Registry
+from federator.app.convert import Components, convert
+from federator.federation.schema import Federation
+from federator.images import recipes
+from federator.images.build import Images, build
+from federator.images.engine import EngineError, has
+from federator.images.registry import LoginError, Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]
 
@@ -130,7 +130,7 @@ def test_what_an_image_says_of_itself(engine, pulled):
         assert config["Labels"]["federator.flwr.version"] == "1.42.0"
         assert config["Labels"]["org.opencontainers.image.version"] == "0.1.0"
         assert config["Labels"]["org.opencontainers.image.base.name"] == "python:3.11-slim-bookworm"
-        assert ("federator.notebook.sha256" in config["Labels"]) == (name != "link")
+        assert ("federator.notebook.reader.sha256" in config["Labels"]) == (name != "link")
         assert config["Healthcheck"]["Test"][0] == ("NONE" if name == "server" else "CMD")
         assert "usage: python -m federator.runtime" in engine("run", "--rm", image, "--help")
 
@@ -138,7 +138,7 @@ def test_what_an_image_says_of_itself(engine, pulled):
 def test_each_image_has_what_it_runs_and_no_more(engine, pulled):
     look = (
         "from importlib.util import find_spec as find; from pathlib import Path\n"
-        "import flwr, federator.errors, federator.runtime.link\n"
+        "import flwr, federator.errors, federator.runtime.link.link\n"
         "print(*(find(n) is not None for n in ('torch', 'federator.cli')), Path('/app').exists())"
     )
     found = {name: run(engine, image, "python", "-c", look) for name, image in pulled.items()}

@@ -7,10 +7,10 @@ import tarfile
 import pytest
 import requests
 
-from federator.engine import EngineError
 from federator.errors import InputError
-from federator.login import log_in
-from federator.registry import LoginError, Registry
+from federator.images.engine import EngineError
+from federator.images.login import log_in
+from federator.images.registry import LoginError, Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]
 

@@ -4,9 +4,9 @@ It is in a namespace of its own, which is half a container.
 """
 
 import pytest
-from deployment import RUNTIME, deploy
-from rehearsals import PLAIN_TRAIN
-from slow_line import HERE, line
+from fakes.slow_line import HERE, line
+from fixtures.deployment import RUNTIME, deploy
+from fixtures.rehearsals import PLAIN_TRAIN
 
 pytestmark = pytest.mark.docker
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from deployed import Deployed, Desk, to_ourselves
-from hosted import Repository, Run, git, needs_act
-from rehearsals import PLAIN_TRAIN, lay_out_site
-from small_notebook import cells, write
+from fixtures.deployed import Deployed, Desk, to_ourselves
+from fixtures.hosted import Repository, Run, git, needs_act
+from fixtures.rehearsals import PLAIN_TRAIN, lay_out_site
+from fixtures.small_notebook import cells, write
 
-from federator.local import free_port
-from federator.registry import Registry
+from federator.deploy.local.local_run import free_port
+from federator.images.registry import Registry
 from federator.runtime.fingerprint import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.

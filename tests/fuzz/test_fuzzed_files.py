@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fixtures.small_notebook import cells, write
 from hypothesis import given
 from mutations import FUZZED, mutated, quick
-from small_notebook import cells, write
 
-from federator import federation, notebook
 from federator.errors import FederatorError
+from federator.federation import schema
+from federator.notebook import reader
 
 FILE = b"""\
 notebook: ../../notebooks/tumour.ipynb
@@ -41,10 +42,10 @@ def test_federation_files(root):
     @FUZZED
     @given(mutated(FILE))
     def changed(text):
-        (root / "compose" / "demo" / federation.FILE).write_bytes(text)
+        (root / "compose" / "demo" / schema.FILE).write_bytes(text)
         try:
             with quick():
-                federation.read(root / "compose" / "demo")
+                schema.read(root / "compose" / "demo")
         except FederatorError as error:
             assert str(error)
 
@@ -62,7 +63,7 @@ def test_notebooks(root):
         path.write_bytes(text)
         try:
             with quick():
-                notebook.read(path)
+                reader.read(path)
         except FederatorError as error:
             assert str(error)
 

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fakes.grid import Silent
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_grid import Silent
 from mutations import FUZZED, mutated, quick, values
 
-from federator.runtime import messages, replies
-from federator.runtime.disclosure import Policy, vet_failure, vet_outcome
-from federator.runtime.exchange import Exchange, Order
 from federator.runtime.flower import Run
-from federator.runtime.handover import Channel, HandoverError
-from federator.runtime.instructions import Instruction, sign
-from federator.runtime.link import Link
-from federator.runtime.outcomes import Evaluation, Failure, Outcome
-from federator.runtime.parcels import Parcel, ParcelError, Part, read_table, write_table
-from federator.runtime.store import Store
-from federator.runtime.weights import WeightsError, read_from
+from federator.runtime.link.link import Link
+from federator.runtime.protocol import messages, replies
+from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.protocol.handover import Channel, HandoverError
+from federator.runtime.protocol.instructions import Instruction, sign
+from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
+from federator.runtime.server.exchange import Exchange, Order
+from federator.runtime.server.storage.store import Store
+from federator.runtime.weights.format import WeightsError, read_from
+from federator.runtime.weights.parts import Parcel, ParcelError, Part, read_table, write_table
 
 KEY, RUN, NODE = Ed25519PrivateKey.generate(), 7, 42
 EXPIRES = time.time() + 3600  # what is changed must be the same each time

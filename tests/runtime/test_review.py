@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 
 import pytest
-from made_up_images import IMAGES, image, lay_out, write
-from small_notebook import TRAIN, cells
+from fakes.images import IMAGES, image, lay_out, write
+from fixtures.small_notebook import TRAIN, cells
 
 from federator.errors import InputError
 from federator.runtime.fingerprint import fingerprint

@@ -11,10 +11,10 @@ import time
 if any("flwr-serverapp" in word for word in sys.orig_argv):
     from flwr.app import Message
 
-    from federator.runtime.exchange import Exchange
+    from federator.runtime.server.exchange import Exchange
 
     if os.environ["TAKEN_OVER"] == "unsigned":
-        from federator.runtime import exchange
+        from federator.runtime.server import exchange
 
         exchange.sign = lambda *_: b"x" * 64
     else:

@@ -24,7 +24,7 @@ from flwr.supercore.inflatable.inflatable_utils import push_objects
 from flwr.supercore.task_identity import TaskIdentity
 
 from federator.runtime import flower
-from federator.runtime.instructions import Instruction
+from federator.runtime.protocol.instructions import Instruction
 
 key, run, victim = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 authority = key.with_suffix(".ca")

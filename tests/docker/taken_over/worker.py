@@ -9,12 +9,12 @@ import sys
 if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
     import os
 
-    from federator.runtime import handover, memory
-    from federator.runtime.worker import Worker
+    from federator.runtime.protocol import handover, shared_memory
+    from federator.runtime.worker.process import Worker
 
     ROW, ROWS = {"Jane Doe, MRN 4711": 4711.0}, b"Jane Doe, MRN 4711 ."
     WAYS = iter(["metrics", "head", "exception", "changed", "cut off"])
-    honest, fill, send = Worker.answer, memory.Memory.fill, handover.Channel.send
+    honest, fill, send = Worker.answer, shared_memory.Memory.fill, handover.Channel.send
     way, update = "", None
 
     def answer(self, packet, weights):
@@ -48,4 +48,4 @@ if sys.orig_argv[-2:] == ["federator.runtime", "worker"]:
             except PermissionError:
                 print("what was handed over cannot be cut off", flush=True)
 
-    Worker.answer, memory.Memory.fill, handover.Channel.send = answer, remember, hand_over
+    Worker.answer, shared_memory.Memory.fill, handover.Channel.send = answer, remember, hand_over

@@ -1,0 +1,205 @@
+"""From a federation file and its notebook to ``build/<federation>``.
+
+The folder appears whole or not at all: it is written beside its place and moved there.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from federator.app import render as app
+from federator.common.files import renewed
+from federator.common.templates import FOLDER, Templates
+from federator.errors import (
+    FederatorError,
+    InputError,
+    NotebookError,
+    Problem,
+    RequirementError,
+    Where,
+)
+from federator.federation.schema import Federation
+from federator.notebook import contract, reader
+from federator.notebook.contract import Parts
+from federator.notebook.dependencies import distributions, requirements
+from federator.notebook.dependencies.requirements import Pins
+from federator.notebook.reader import Notebook
+from federator.runtime import app_files
+from federator.runtime.described import LAYOUT
+from federator.runtime.source_map import SourceMap
+
+APP = "app"
+SOURCE_MAP = "source-map.json"
+CLIENT_REQUIREMENTS = "requirements-client.txt"
+SERVER_REQUIREMENTS = "requirements-server.txt"
+
+
+@dataclass(frozen=True)
+class Components:
+    """What was written.
+
+    Attributes:
+        folder: ``build/<federation>``.
+        app: the Flower App inside it.
+        source_map: leads from the app's lines to the notebook's.
+        client_requirements: pip requirement lines of the client image.
+        server_requirements: pip requirement lines of the server image.
+        warnings: what is doubtful in the notebook, or not in the images.
+    """
+
+    folder: Path
+    app: Path
+    source_map: SourceMap
+    client_requirements: tuple[str, ...]
+    server_requirements: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a federation's notebook becomes; nothing of it is written yet.
+
+    Attributes:
+        source: the notebook.
+        parts: what it was taken apart into.
+        app: the files of the Flower App.
+        components: where they go, and what images they need.
+    """
+
+    source: Notebook
+    parts: Parts
+    app: app.App
+    components: Components
+
+
+def convert(federation: Federation, build: Path) -> Components:
+    """Write the components of a federation to ``build/<federation>``.
+
+    The same notebook and federation file give the same bytes, whatever the notebook's outputs.
+    On an error the folder stays as it was.
+
+    Raises:
+        NotebookError: if the notebook cannot be converted.
+        FederationFileError: if the federation file sets what the notebook does not have.
+        RequirementError: if the version of an imported module is not known.
+    """
+    rendered = render(federation, build)
+    components = rendered.components
+    try:
+        _write(components, rendered.app)
+    except OSError as error:
+        raise FederatorError(
+            Problem(f"cannot be written: {error.strerror}", Where(str(components.folder)))
+        ) from error
+    return components
+
+
+def converted(federation: Federation, build: Path) -> Components:
+    """Return the components that :func:`convert` wrote before, and leave them as they are.
+
+    Raises:
+        InputError: as :func:`convert`, or if notebook or federation file have changed since.
+    """
+    rendered = render(federation, build)
+    components, files = rendered.components, rendered.app.files
+    for name in {*files, LAYOUT}:
+        path, text = components.app / name, files.get(name)
+        wanted = None if text is None else text.encode()
+        if (path.read_bytes() if path.exists() else None) != wanted:
+            message = "the notebook or the federation file has changed since the images were built"
+            raise InputError(Problem(message, hint="run `federator build --push` first"))
+    return components
+
+
+def render(federation: Federation, build: Path) -> Rendered:
+    """Return what :func:`convert` would write, and write nothing.
+
+    Raises:
+        InputError: as :func:`convert`.
+    """
+    read = reader.read(federation.notebook)
+    parts = contract.take_apart(read)
+    _require_no_data(parts, federation)
+    rendered = app.render(federation.notebook.name, parts, federation, read.layout)
+    client, server = _requirements(parts, federation)
+    warnings = (*parts.warnings, *client.warnings, *server.warnings)
+    folder = build / federation.name
+    components = Components(
+        folder=folder,
+        app=folder / APP,
+        source_map=rendered.source_map,
+        client_requirements=client.lines,
+        server_requirements=server.lines,
+        warnings=tuple(dict.fromkeys([*warnings, *_own_templates(federation)])),
+    )
+    return Rendered(read, parts, rendered, components)
+
+
+def _require_no_data(parts: Parts, federation: Federation) -> None:
+    """See that no file goes into the app that lies in a site's data folder."""
+    problems = [
+        Problem(
+            f"`{file.path}` lies in the data folder of {site.name}, and data do not travel",
+            Where(federation.notebook.name),
+            "read it from data_path",
+        )
+        for file in (*parts.beside.modules, *parts.beside.assets)
+        for site in federation.sites
+        if site.data
+        and (federation.notebook.parent / file.path).resolve().is_relative_to(site.data)
+    ]
+    if problems:
+        raise NotebookError(*problems)
+
+
+def _own_templates(federation: Federation) -> Iterator[Problem]:
+    """Yield a warning for each template that is the repository's own: read it as code."""
+    for name in Templates(federation.root).own():
+        message = "this template is the repository's own, not that of Notebook Federator"
+        yield Problem(message, Where(f"{FOLDER}/{name}"))
+
+
+def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
+    """Return what the client's and the server's image install.
+
+    The client runs ``task.py`` alone, the server ``aggregation.py`` alone. What the federation
+    file asks for and no cell imports (a reader that pandas looks for, say) goes to the client.
+    """
+    chosen, here = federation.requirements, distributions.here()
+    problems: dict[str, Problem] = {}
+    pins = []
+    for component in (parts.task, parts.aggregation):
+        try:
+            pins.append(requirements.pin(component.imported, chosen, here))
+        except RequirementError as error:
+            problems |= {problem.message: problem for problem in error.problems}
+    imported = [*parts.task.imported, *parts.aggregation.imported]
+    used = {requirements.key_of(path, chosen) for one in imported for path in one.paths}
+    extra = []
+    for module in chosen.keys() - used:
+        where = federation.where("requirements", module)
+        try:
+            extra.append(requirements.extra(chosen[module], module, where))
+        except RequirementError as error:
+            problems |= {problem.message: problem for problem in error.problems}
+    if problems:
+        raise RequirementError(*problems.values())
+    client, server = pins
+    return replace(client, lines=requirements.together(client.lines, filter(None, extra))), server
+
+
+def _write(components: Components, rendered: app.App) -> None:
+    with renewed(components.folder) as new:
+        (new / APP).mkdir()
+        app_files.write(new / APP, rendered.files)
+        components.source_map.write(new / SOURCE_MAP)
+        _write_text(new / CLIENT_REQUIREMENTS, _lines(components.client_requirements))
+        _write_text(new / SERVER_REQUIREMENTS, _lines(components.server_requirements))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

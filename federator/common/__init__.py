@@ -1,0 +1,1 @@
+"""What several stages need: HTTP, Git, templates, files and texts."""

@@ -1,0 +1,34 @@
+"""How the report writes names and figures; an unknown figure is a dash."""
+
+from math import isfinite
+
+from federator.runtime.protocol.instructions import FEDERATION
+
+
+def model(name: str) -> str:
+    """Name a model: the federation's, or that of a site which trained alone."""
+    return "Federation" if name == FEDERATION else f"{name} alone"
+
+
+def number(value: float | None) -> str:
+    """Write a number with three decimals."""
+    return "–" if value is None or not isfinite(value) else f"{value:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time in seconds, minutes or hours."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes in decimal units."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,104 @@
+"""The Jinja templates of everything generated: shipped with the package, or the repository's own.
+
+A file in ``component_templates`` of the repository wins over the package's file of that name. It
+is text to fill in, not a program: whoever converts a checkout runs nothing of it.
+"""
+
+import sys
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from io import StringIO
+from pathlib import Path
+
+import jinja2
+import tomli_w
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from federator.errors import InputError, Problem, Where
+
+FOLDER = "component_templates"
+
+
+class Templates:
+    """The templates of one repository, or those of the package alone."""
+
+    def __init__(self, repository: Path | None = None) -> None:
+        self._own = repository and repository / FOLDER
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FunctionLoader(self._source),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._environment.filters |= {"toml": toml, "yaml": yaml, "docstring": docstring}
+
+    def fill(self, file: str, /, **values: object) -> str:
+        """Return the text of a generated file; its template has the same name and ``.j2``.
+
+        Raises:
+            InputError: if the template is wrong.
+        """
+        try:
+            return self._environment.get_template(f"{file}.j2").render(values)
+        except jinja2.TemplateError as error:
+            where = Where(place(file), line=getattr(error, "lineno", None))
+            raise InputError(Problem(str(error), where)) from error
+
+    def own(self) -> tuple[str, ...]:
+        """Return the repository's files that win over the package's and differ from them."""
+        if not self._own or not self._own.is_dir():
+            return ()
+        known = {file.name: file for file in shipped().iterdir() if file.is_file()}
+        return tuple(
+            path.name
+            for path in sorted(self._own.iterdir())
+            if path.is_file()
+            and path.name in known
+            and path.read_bytes() != known[path.name].read_bytes()
+        )
+
+    def read(self, file: str) -> str:
+        """Return the text of a template that is used as it stands."""
+        return self._source(file)[0]
+
+    def _source(self, name: str) -> tuple[str, str, None]:
+        own = self._own and self._own / name
+        file: Traversable = own if own and own.is_file() else shipped() / name
+        return file.read_text(encoding="utf-8"), str(file), None
+
+
+def place(file: str) -> str:
+    """Return where the template of a generated file lies in a repository."""
+    return f"{FOLDER}/{file}.j2"
+
+
+def shipped(folder: str = FOLDER) -> Traversable:
+    """Return a folder that the package carries; in an editable install it lies beside it."""
+    try:
+        return resources.files(f"federator.shipped.{Path(folder).name}")
+    except ModuleNotFoundError:
+        return Path(__file__).parents[2] / folder
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML, a mapping as the lines of a table."""
+    if isinstance(value, Mapping):
+        return tomli_w.dumps(value).rstrip("\n")
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def yaml(value: object) -> str:
+    """Write a value as YAML in one line, a text in quotes where it would be taken for more."""
+    from ruamel.yaml import YAML  # the server writes reports, and its image has no ruamel.yaml
+
+    written, writer = StringIO(), YAML(typ="safe", pure=True)
+    writer.default_flow_style, writer.width, writer.allow_unicode = True, sys.maxsize, True
+    writer.dump([value], written)
+    return written.getvalue()[1:-2]
+
+
+def docstring(text: str) -> str:
+    """Escape text that is to stand inside a docstring."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

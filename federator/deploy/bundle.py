@@ -1,0 +1,139 @@
+"""A site's folder as one file, for a site that reaches no registry.
+
+Docker does not know an image by its registry's digest once it was saved and loaded again. So the
+images get tags that repeat their digests, and beside the site's file, left as it is, there is a
+second one that Docker Compose reads along with it and that says these tags instead. That they are
+the right images, the checksums say: their list has the fingerprint that people compare.
+"""
+
+import gzip
+import hashlib
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from federator.common.templates import Templates
+from federator.deploy import site_keys
+from federator.errors import FederatorError, InputError, Problem, Where
+from federator.federation.schema import Federation
+from federator.images import engine
+from federator.images.reference import Reference
+from federator.runtime.fingerprint import COMMAND, fingerprint
+
+_SUMS = "SHA256SUMS"
+_IMAGES = "images.tar.gz"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was written.
+
+    Attributes:
+        path: the tar.
+        fingerprint: of the list of checksums in it.
+    """
+
+    path: Path
+    fingerprint: str
+
+
+def write(federation: Federation, site: str, folder: Path) -> Bundle:
+    """Write ``<federation>-<site>.tar`` into a folder, around the compose file of a site.
+
+    Raises:
+        InputError: if there is no such site or no compose file of it, or that names no digests.
+        EngineError: if an image cannot be pulled or saved.
+        FederatorError: if the bundle cannot be written.
+    """
+    site_keys.require(federation, site)
+    compose = federation.folder / f"{site}.yaml"
+    images = _images(federation, compose)
+    tags = {image: str(_tag(image)) for image in dict.fromkeys(images.values())}
+    name = f"{federation.name}-{site}"
+    override = {
+        "services": {
+            service: {"image": tags[image], "pull_policy": "never"}
+            for service, image in images.items()
+        }
+    }
+    readme = Templates(federation.root).fill(
+        "bundle.txt",
+        federation=federation.name,
+        site=site,
+        images=list(tags.values()),
+        command=COMMAND.format(_SUMS),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
+            inside, written = Path(scratch, name), Path(scratch, "tar")
+            inside.mkdir()
+            (inside / "README.txt").write_text(readme, encoding="utf-8")
+            (inside / "compose.yaml").write_bytes(compose.read_bytes())
+            # JSON is YAML, too.
+            (inside / "compose.override.yaml").write_text(json.dumps(override, indent=2) + "\n")
+            example = compose.with_suffix(".env.example")
+            (inside / "site.env.example").write_bytes(example.read_bytes())
+            _save(tags, inside / _IMAGES)
+            sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(inside.iterdir()))
+            (inside / _SUMS).write_text(sums)
+            with tarfile.open(written, "w") as tar:
+                tar.add(inside, name, filter=_without_owner)
+            written.replace(folder / f"{name}.tar")
+    except OSError as error:
+        where = Where(str(error.filename or folder))
+        raise FederatorError(
+            Problem(f"the bundle cannot be written: {error.strerror}", where)
+        ) from None
+    return Bundle(folder / f"{name}.tar", fingerprint(sums.encode()))
+
+
+def _images(federation: Federation, compose: Path) -> dict[str, Reference]:
+    """Return the images of a compose file, by service."""
+    try:
+        services = YAML(typ="safe").load(compose.read_bytes())["services"]
+        images = {name: Reference.parse(one["image"]) for name, one in services.items()}
+    except OSError as error:
+        hint = f"run `federator compose {federation.folder}` first"
+        raise InputError(Problem(f"{compose}: {error.strerror}", hint=hint)) from None
+    except (YAMLError, LookupError, TypeError, AttributeError):
+        raise InputError(Problem("is no compose file", Where(compose.name))) from None
+    if not all(image.digest for image in images.values()):
+        problem = Problem("names an image without its digest", Where(compose.name))
+        raise InputError(problem)
+    return images
+
+
+def _tag(image: Reference) -> Reference:
+    return replace(image, tag=str(image.digest).replace(":", "-"), digest=None)
+
+
+def _save(tags: Mapping[Reference, str], path: Path) -> None:
+    """Save images under their tags, compressed."""
+    for image, tag in tags.items():
+        if not engine.has(str(image)):
+            engine.show("pull", str(image))
+        engine.docker("tag", str(image), tag)
+    plain = path.with_suffix("")
+    engine.docker("save", f"--output={plain}", *tags.values())
+    with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=1) as packed:
+        shutil.copyfileobj(source, packed, 2**20)
+    plain.unlink()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry

@@ -1,0 +1,279 @@
+"""The compose files of a federation: the server's, and for each site one file that says it all.
+
+``site.yaml`` and ``server.yaml`` among the component templates are compose files, with comments
+for a person in hospital IT; here they get their values. The same input gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, ScalarString
+
+from federator.common.templates import FOLDER, Templates
+from federator.deploy import memory_limits
+from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
+from federator.federation.schema import FILE, Federation, Site
+from federator.images import engine
+from federator.images.build import Images
+from federator.runtime import app_files
+from federator.runtime.described import LAYOUT
+from federator.runtime.flower import app_hash
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.review import APP, visible
+from federator.runtime.weights.parts import STEPS
+
+SERVER, GATEWAY = "server.yaml", "nginx.conf"
+_MODEL = "x-model-bytes"
+
+# Where things are in the gateway's container, as server.yaml mounts them.
+_GATEWAY_PLACES = {
+    "listen": "8443",
+    "scratch": "/tmp",
+    "store": "/store",
+    "part_sizes": STEPS,
+    "certificate": "/run/federator/server.crt",
+    "key": "/run/federator/server.key",
+    "superlink": "superlink:8000",
+    "superlink_certificate": "/run/federator/superlink.crt",
+    "resolver": "127.0.0.11",  # Docker's own
+}
+
+
+def write(federation: Federation, app: Path, images: Images, model_bytes: int) -> list[Path]:
+    """Write ``server.yaml``, and ``<site>.yaml`` and ``<site>.env.example`` for each site.
+
+    Args:
+        federation: the federation file, beside which the others are written.
+        app: the folder of the Flower App that is in the images.
+        images: what was pushed.
+        model_bytes: the size of the model's weights.
+
+    Returns:
+        What was written, the server's file first.
+
+    Raises:
+        FederationFileError: if the federation file does not say where the server is.
+        InputError: if the server has no keys yet, an image is missing, or a template is wrong.
+    """
+    if federation.server is None:
+        hint = "write, for example:  server: fl.example.org"
+        raise FederationFileError(Problem("server is missing", Where(FILE), hint))
+    made = _Files(federation, federation.server, app, images, model_bytes)
+    texts = {SERVER: made.server(), GATEWAY: made.gateway, "server.env.example": made.example()}
+    for site in federation.sites:
+        texts |= {f"{site.name}.yaml": made.site(site)}
+        texts |= {f"{site.name}.env.example": made.example(site)}
+    paths = {federation.folder / name: text for name, text in texts.items()}
+    try:
+        for path, text in paths.items():
+            _beside(path).write_text(text, encoding="utf-8", newline="\n")
+        for path in paths:
+            _beside(path).replace(path)
+    except OSError as error:
+        where = Where(str(federation.folder))
+        raise FederatorError(Problem(f"cannot be written: {error.strerror}", where)) from None
+    return list(paths)
+
+
+def model_bytes(federation: Federation, images: Images) -> int:
+    """Return the size of the model, as the server's file has it, or the client image tells.
+
+    Raises:
+        EngineError: if the image cannot be run.
+    """
+    try:
+        known = YAML(typ="safe").load((federation.folder / SERVER).read_text(encoding="utf-8"))
+        if known["services"]["init"]["image"] == str(images.client):
+            return int(known[_MODEL])
+    except (OSError, YAMLError, LookupError, TypeError, ValueError):
+        pass  # there is none, or it is of another model
+    # As at a site, the author's code has no network here.
+    confined = ("--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL")
+    command = ("initial", "--app=/app", "--size")
+    try:
+        said = engine.docker("run", *confined, str(images.client), *command)
+    except engine.EngineError as error:
+        raise _not_built(error) from None
+    return int(said.splitlines()[-1])  # the author's code may print, too
+
+
+def _not_built(error: engine.EngineError) -> FederatorError:
+    """Return what it means that the client image could not build the model."""
+    *_, last = error.printed.strip().splitlines() or [""]
+    if not last.startswith("{"):
+        return error
+    message = f"the model's size cannot be told: {Failure.read(last)}"
+    hint = (
+        "it is built in the client image without a network, as at a site: let Model() fetch "
+        "nothing there, and have a file of weights: initial_weights in federation.yaml"
+    )
+    return FederatorError(Problem(message, hint=hint))
+
+
+@dataclass(frozen=True)
+class _Files:
+    federation: Federation
+    address: str
+    app: Path
+    images: Images
+    model_bytes: int
+
+    def site(self, site: Site) -> str:
+        """Return a site's file."""
+        federation, images = self.federation, self.images
+        file = self._template("site.yaml")
+        link, worker, review = (file["services"][name] for name in ("link", "worker", "review"))
+        file["name"] = f"{federation.name}-{site.name}"
+        cuda = site.accelerator == "cuda"
+        client = images.client_cuda if cuda else images.client
+        if client is None:
+            message = f"there is no image for site {site.name}, which has a GPU"
+            raise InputError(Problem(message, hint="run `federator build --push` again"))
+        link["image"] = review["image"] = str(images.link)
+        worker["image"] = str(client)
+        told = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
+        link["environment"] |= told | {
+            "FEDERATOR_SERVER": self.address,
+            "FEDERATOR_COORDINATOR_KEY": self._public("coordinator.pub").strip(),
+            "FEDERATOR_LABELS": str(len(federation.labels)),
+            "FEDERATOR_METRICS": " ".join(federation.metrics),
+            "FEDERATOR_MIN_CELL_COUNT": f"${{MIN_CELL_COUNT:-{site.min_cell_count}}}",
+            "FEDERATOR_BASELINES": f"${{BASELINES:-{str(site.baselines).lower()}}}",
+            "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
+        }
+        worker["environment"] |= told
+        link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
+        worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
+        worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
+        if not cuda:
+            del worker["deploy"]
+        file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}
+        return _dump(file)
+
+    def example(self, site: Site | None = None) -> str:
+        """Return the example of the server's ``.env``, or of a site's."""
+        name = "site.env" if site else "server.env"
+        layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
+        return Templates(self.federation.root).fill(
+            name, site=site, port=self.port, layout=layout, **self.limits
+        )
+
+    def server(self) -> str:
+        """Return ``server.yaml``."""
+        federation, images = self.federation, self.images
+        file = self._template(SERVER)
+        parts = file["services"]
+        file["name"] = f"{federation.name}-server"
+        for name in ("gateway", "superlink", "server"):
+            parts[name]["image"] = str(images.server)
+        parts["gateway"]["ports"][0] = DoubleQuotedScalarString(f"${{PORT:-{self.port}}}:8443")
+        parts["gateway"]["labels"][f"federator.{GATEWAY}"] = _digest(self.gateway)
+        parts["init"]["image"] = str(images.client)
+        parts["superlink"]["mem_limit"] = f"${{SUPERLINK_MEMORY:-{self.limits['superlink']}}}"
+        parts["server"]["mem_limit"] = f"${{SERVER_MEMORY:-{self.limits['server']}}}"
+        parts["init"]["mem_limit"] = self.limits["worker"]
+        settings = {
+            "federation": federation.name,
+            "sites": [site.name for site in federation.sites],
+            "quorum": federation.quorum,
+            "join_deadline": federation.deadlines.join,
+            "round_deadline": federation.deadlines.round,
+            "baselines": federation.baselines,
+            "encoding": federation.encoding,
+            "messages": [site.name for site in federation.sites if site.transport == "messages"],
+            "publish_model": federation.publish.model,
+            "publish_sites": federation.publish.sites,
+        }
+        text = json.dumps(settings, indent=2) + "\n"
+        parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
+        first = f"/results/{federation.name}/initial.safetensors"
+        command = ["initial", "--app=/app", f"--out={first}"]
+        if given := federation.initial_weights:
+            inside = f"/run/federator/{given.name}"
+            command.append(f"--from={inside}")
+            mount = f"{os.path.relpath(given, federation.folder)}:{inside}:ro"
+            parts["init"]["volumes"].append(mount if mount.startswith(".") else f"./{mount}")
+        parts["init"]["command"] = command
+        file[_MODEL] = self.model_bytes
+        return _dump(file)
+
+    @property
+    def port(self) -> str:
+        """The port at which the sites reach the server."""
+        return self.address.rpartition(":")[2]
+
+    @cached_property
+    def gateway(self) -> str:
+        """The configuration of the gateway."""
+        return Templates(self.federation.root).fill(GATEWAY, **_GATEWAY_PLACES)
+
+    @cached_property
+    def hash(self) -> str:
+        return app_hash(self.app)
+
+    @cached_property
+    def code(self) -> Mapping[str, str]:
+        """The app's files, the one that runs beside the data first."""
+        names = ["task.py", "client_app.py", "aggregation.py", "server_app.py", "pyproject.toml"]
+        files = app_files.read(self.app)
+        return {name: files[name] for name in names} | files
+
+    @cached_property
+    def limits(self) -> Mapping[str, str]:
+        return memory_limits.memory(self.federation, self.model_bytes)
+
+    def _public(self, name: str, optional: bool = False) -> str:
+        path = self.federation.folder / "public" / name
+        try:
+            return path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            if optional:
+                return ""
+            hint = f"run `federator provision {self.federation.folder}` on the server, and commit"
+            raise InputError(Problem(f"{path} is missing", hint=hint)) from None
+
+    def _template(self, name: str) -> CommentedMap:
+        templates = Templates(self.federation.root)
+        try:
+            file: CommentedMap = _yaml().load(templates.read(name))
+        except YAMLError as error:
+            raise InputError(Problem(str(error), Where(f"{FOLDER}/{name}"))) from None
+        return file
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _block(text: str) -> ScalarString:
+    """Return a text that is to stand in a file line by line, or quoted if YAML cannot have that."""
+    plain = text and all(c.isprintable() or c in "\n\t" for c in text)
+    block: ScalarString = (LiteralScalarString if plain else DoubleQuotedScalarString)(text)
+    return block
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _dump(file: CommentedMap) -> str:
+    text = StringIO()
+    _yaml().dump(file, text)
+    return text.getvalue()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")

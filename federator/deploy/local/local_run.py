@@ -1,0 +1,357 @@
+"""The whole federation as processes on this machine: the author's rehearsal, without Docker.
+
+A stock SuperLink, and for each site a link and a worker with the site's own data folder: the
+parts that run in containers elsewhere, with the same component folder.
+"""
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from federator.app.convert import Components
+from federator.deploy.local import site_data, unlisted_imports, workers
+from federator.deploy.local.processes import Processes
+from federator.deploy.local.supervision import ServerParts
+from federator.deploy.local.tracebacks import Exceptions, last_exception
+from federator.errors import FederatorError, InputError, Problem, RunError
+from federator.federation.schema import Federation, Site
+from federator.runtime.control import control_api
+from federator.runtime.control.control_api import Control
+from federator.runtime.control.runs import (
+    Event,
+    Follower,
+    folders,
+    had_baselines,
+    new_folder,
+    rounds_to_go,
+)
+from federator.runtime.flower import app_hash
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
+from federator.runtime.server.storage.checkpoints import RunFolder
+from federator.runtime.server.storage.store import STORE
+from federator.runtime.worker.process import app_config
+from federator.runtime.worker.sandbox import isolation
+
+_START_PATIENCE = 60.0
+# A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
+# temporary folder and those in which Python's multiprocessing has its sockets.
+_LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
+_NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A federation to run here.
+
+    Attributes:
+        federation: what the coordinator wrote.
+        components: what the converter made of it.
+        folder: the run's folder; a run with checkpoints there goes on from the last.
+        rounds: how many rounds to run now.
+        baselines: whether each site is also trained alone.
+        imported: the modules that the sites' workers imported in the run.
+    """
+
+    federation: Federation
+    components: Components
+    folder: Path
+    rounds: int
+    baselines: bool
+    imported: set[str] = field(default_factory=set)
+
+    def afterthoughts(self) -> list[Problem]:
+        """Return what will be different at a hospital, as far as it is known after the run."""
+        return unlisted_imports.doubtful(self.imported, self.components.client_requirements)
+
+    def doubts(self) -> Iterator[Problem]:
+        """Yield what will be different at a hospital, as far as it is known before the run."""
+        for site in self.federation.sites:
+            if links := self._links[site.name]:
+                yield site_data.describe(site, links)
+        network, folders = self._confined
+        if not (network and folders):
+            what = "leave the network" if folders else "have its data read-only"
+            yield Problem(f"this machine does not let a process {what}", hint=_NOT_CONFINED)
+
+    @cached_property
+    def _links(self) -> Mapping[str, Mapping[Path, Path]]:
+        """By site, the links that lead out of its data folder."""
+        folders = {site.name: site.data for site in self.federation.sites}
+        return {name: site_data.links_out(path) if path else {} for name, path in folders.items()}
+
+    @cached_property
+    def _confined(self) -> tuple[bool, bool]:
+        """Whether workers have no network, and their data read-only."""
+        return isolation.probe(self.components.app)
+
+    def events(self) -> Generator[Event, None, None]:
+        """Run the federation, and yield the journal's events as they are written.
+
+        Raises:
+            RunError: if it ends without a model, or wrote into the data, with the reason.
+            InputError: if the weights to start from are not the model's.
+        """
+        unguarded = () if self._confined[1] else self.federation.sites
+        with (
+            tempfile.TemporaryDirectory(prefix="federator-") as scratch,
+            Processes(self.folder / "logs") as processes,
+        ):
+            try:
+                with site_data.left_unchanged(unguarded):
+                    yield from self._run(Path(scratch), processes)
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                ended = self._has_ended()  # as its parts are ended, the run may say that it failed
+                processes.stop()
+                self._end(ended, "stopped", "stopped by hand")
+                raise
+            except FederatorError as error:
+                processes.stop()
+                # Without the hints: the report, which is made of it, may be sent around.
+                reason = "\n".join(str(replace(one, hint=None)) for one in error.problems)
+                self._end(self._has_ended(), "failed", reason)
+                raise
+            finally:
+                self.imported.update(unlisted_imports.read(Path(scratch)))
+                shutil.rmtree(self._store, ignore_errors=True)
+
+    def _end(self, ended: bool, state: str, reason: str) -> None:
+        """Write down how the run ended, if the ServerApp had not come to that."""
+        if not ended:
+            RunFolder(self.folder).record("end", state=state, reason=reason, seconds=0.0)
+
+    def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
+        if len(os.fsencode(scratch)) > _LONGEST:
+            raise RunError(f"{scratch} is too long a path for sockets: set TMPDIR to a shorter one")
+        control_api.require_programs()
+        env = environment(scratch)
+        port = free_port()
+        superlink = f"127.0.0.1:{port}"
+        processes.start(
+            "superlink",
+            [
+                control_api.program("flower-superlink"),
+                *("--insecure", "--host", "127.0.0.1", "--port", str(port)),
+                "--disable-runtime-dependency-installation",
+            ],
+            env | {ENVIRONMENT: str(scratch / "server.json")},
+        )
+        public = self._write_settings(scratch, processes, env)  # while the SuperLink starts
+        wait_for(f"http://{superlink}/health", processes)
+        for site in self.federation.sites:
+            processes.start(f"{site.name}.link", self._link(site, superlink, public, scratch), env)
+            threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
+            processes.start(
+                f"{site.name}.worker",
+                workers.command(
+                    site,
+                    self.components.app,
+                    scratch / site.name,
+                    self._links[site.name].values(),
+                ),
+                workers.environment(os.environ, scratch, threads, site),
+            )
+        link, follower = Control(superlink, None), Follower(self.folder)
+        parts = ServerParts(processes)
+        follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
+        exceptions = Exceptions(self.folder / "logs", [site.name for site in self.federation.sites])
+        while not follower.ended:
+            for event in follower.news():
+                yield event
+                yield from exceptions.news()
+            self._look_after(processes)
+            parts.check()
+            follower.check(link)
+
+    def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
+        """Write what the server needs to know; return the coordinator's public key."""
+        federation = self.federation
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (scratch / "coordinator.key").touch(0o600)
+        (scratch / "coordinator.key").write_bytes(pem)
+        first = None
+        if RunFolder(self.folder).last() is None:
+            first = str(self._build_initial(scratch, processes, env))
+        ServerSettings(
+            federation=federation.name,
+            run=str(self.folder.resolve()),
+            sites=tuple(site.name for site in federation.sites),
+            quorum=federation.quorum,
+            join_deadline=federation.deadlines.join,
+            round_deadline=federation.deadlines.round,
+            baselines=self.baselines,
+            signing_key=str(scratch / "coordinator.key"),
+            encoding=federation.encoding,
+            messages=[site.name for site in federation.sites if site.transport == "messages"],
+            store=str(self._store),
+            initial_weights=first,
+            source_map=str(self.components.app.parent / "source-map.json"),
+        ).write(scratch / "server.json")
+        return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+    def _build_initial(self, scratch: Path, processes: Processes, env: dict[str, str]) -> Path:
+        """Make the first model in a process of its own: this one never runs the author's code."""
+        path = scratch / "initial.safetensors"
+        command = [
+            *(sys.executable, "-P", "-m", "federator.runtime.worker.initial_model"),
+            *("--app", str(self.components.app), "--out", str(path)),
+        ]
+        if self.federation.initial_weights is not None:
+            command += ["--from", str(self.federation.initial_weights)]
+        processes.start("initial", command, env)
+        while (status := processes.ended("initial")) is None:
+            time.sleep(0.05)
+        if status == 0:
+            return path
+        *above, said = processes.tail("initial", 1_000).splitlines() or [""]
+        if status == 2:
+            raise InputError(Problem(said, self.federation.where("initial_weights")))
+        if status == 1 and said.startswith("{"):
+            failure = Failure.read(said)
+            where = self.components.source_map.locate(failure.file, failure.line)
+            said = f"{failure} ({where})" if where else str(failure)
+        message = f"the first model could not be built: {said}"
+        raise RunError(Problem(message, hint=_in_full("\n".join(above), self._log("initial"))))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "federator.runtime.link.link", "--site", site.name),
+            *("--server", superlink, "--insecure", "--coordinator-key", public),
+            *("--app-hash", app_hash(self.components.app)),
+            *("--store", str(self._store)),
+            *("--socket", str(scratch / site.name), "--labels", str(len(self.federation.labels))),
+            *("--min-cell-count", str(site.min_cell_count)),
+            *("--followed", str(scratch / f"{site.name}.followed")),
+            *("--metrics", *self.federation.metrics),
+            *(["--baselines"] if site.baselines else []),
+        ]
+
+    def _look_after(self, processes: Processes) -> None:
+        """Start links and workers that ended again.
+
+        Raises:
+            RunError: if the SuperLink ended.
+        """
+        for site, half in product(self.federation.sites, ("link", "worker")):
+            if (status := processes.ended(f"{site.name}.{half}")) is not None:
+                reason = f"its {half} ended with status {status}"
+                fields = {"site": site.name, "state": "restarted", "reason": reason}
+                RunFolder(self.folder).record("site", **fields)
+                processes.restart(f"{site.name}.{half}")
+        if processes.ended("superlink") is not None:
+            raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
+
+    @property
+    def _store(self) -> Path:
+        return self.folder.resolve() / STORE
+
+    def _has_ended(self) -> bool:
+        path = self.folder / "rounds.jsonl"
+        last = path.read_text().splitlines()[-1:] if path.exists() else []
+        return bool(last) and json.loads(last[0])["event"] == "end"
+
+
+def prepare(
+    federation: Federation,
+    components: Components,
+    rounds: int | None,
+    resume: bool,
+    baselines: bool | None,
+) -> Rehearsal:
+    """Return the run that the command line asks for.
+
+    A resumed run finishes what it had planned, or, if it had, starts as many rounds again; it
+    trains each site alone if it did before.
+
+    Raises:
+        RunError: if there is nothing to go on from.
+        FederationFileError: if a site has no data.
+    """
+    results = federation.root / "results" / federation.name
+    earlier = last_folder(results) if resume else None
+    site_data.require(federation)
+    folder = earlier or new_folder(results)
+    if rounds is None:
+        rounds = rounds_to_go(folder, int(app_config(components.app)["rounds"]))
+    wanted = federation.baselines or had_baselines(folder) if baselines is None else baselines
+    return Rehearsal(federation, components, folder, rounds, wanted)
+
+
+def last_folder(results: Path) -> Path:
+    """Return the folder of the newest run that has a checkpoint.
+
+    Raises:
+        RunError: if there is none.
+    """
+    if not (runs := folders(results)):
+        raise RunError(f"no run to go on from in {results}: start one without --resume")
+    return runs[-1]
+
+
+def _in_full(said: str, log: Path) -> str:
+    """Return the last exception in a log, with where all of it stands."""
+    return "\n    ".join([*(last_exception(said) or "").splitlines(), f"full text: {log}"])
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """Return an environment in which Flower writes to its own folder and calls nobody."""
+    env = control_api.environment(scratch, "127.0.0.1:0")
+    env.pop("PYTHONPATH", None)  # what lies there is in no image
+    return env
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on.
+
+    It is below those that the kernel gives to outgoing connections: such a one could take it in
+    the seconds until somebody listens there.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def wait_for(url: str, processes: Processes) -> None:
+    """Wait until the SuperLink answers.
+
+    Raises:
+        RunError: if it ends, or does not answer within a minute.
+    """
+    deadline = time.monotonic() + _START_PATIENCE
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline:
+        if processes.ended("superlink") is not None:
+            break
+        try:
+            with opener.open(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RunError(f"the SuperLink did not start:\n{processes.tail('superlink')}")

@@ -1,0 +1,67 @@
+"""The author's exceptions in the logs of a rehearsal, whose data are the author's own."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from federator.runtime.control.runs import Event
+from federator.runtime.worker.author_code import FAILED
+
+_LINES, _BYTES = 12, 2**16
+_HEAD = "Traceback (most recent call last):"
+_NEXT = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|[A-Z]+:\w|\{\"reason\""
+)  # a line of a log's own
+
+
+class Exceptions:
+    """Reads what the author's code raised at the sites since it was last asked.
+
+    Args:
+        logs: the folder of the logs.
+        sites: the sites' names.
+    """
+
+    def __init__(self, logs: Path, sites: Iterable[str]) -> None:
+        self._paths = {site: logs / f"{site}.worker.log" for site in sites}
+        self._read = {site: _size(path) for site, path in self._paths.items()}
+        self._told: set[str] = set()
+
+    def news(self) -> Iterator[Event]:
+        """Yield what was not told before, of another site either: its text, and where all is."""
+        for site, path in self._paths.items():
+            if (size := _size(path)) > self._read[site]:
+                text = last_exception(_tail(path, self._read[site]))
+                self._read[site] = size
+                if text is not None and text not in self._told:
+                    self._told.add(text)
+                    yield {"event": "exception", "site": site, "text": text, "log": str(path)}
+
+
+def last_exception(log: str) -> str | None:
+    """Return type and message of the last exception of the author's in a log's text.
+
+    Of one that a DataLoader's process passed on, it is the original's.
+    """
+    _, marked, told = log.rpartition(FAILED)
+    _, begun, trace = told.rpartition(_HEAD)
+    if not (marked and begun):
+        return None
+    lines = iter(trace.splitlines()[1:])
+    message = [next((line for line in lines if line[:1].strip()), "")]
+    for line in lines:
+        if _NEXT.match(line):
+            break
+        message.append(line)
+    text = "\n".join(message[:_LINES]).strip()
+    return text or None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _tail(path: Path, start: int) -> str:
+    with path.open("rb") as log:
+        log.seek(max(start, _size(path) - _BYTES))
+        return log.read().decode(errors="replace")

@@ -1,0 +1,65 @@
+"""How a rehearsal starts a site's worker: confined as in the container of a hospital."""
+
+import site as site_packages
+import sys
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from federator.federation.schema import Site
+from federator.runtime.worker.sandbox import isolation
+
+# What of the author's shell reaches a worker. No login, no cache, no path to modules: a container
+# has none of them either.
+_ALLOWED = (
+    *("PATH", "LD_LIBRARY_PATH", "TZ", "LANG", "LANGUAGE", "LC_*"),
+    *("OMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "KMP_*", "GOMP_*"),
+    *("CUDA_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*"),
+)
+_READ_ONLY_AT_MOST = 64  # folders: each is a mount
+
+
+def environment(
+    shell: Mapping[str, str], scratch: Path, threads: int, site: Site
+) -> dict[str, str]:
+    """Return the environment of a site's worker.
+
+    Args:
+        shell: the environment of this process.
+        scratch: where temporary files go.
+        threads: how many threads numerical libraries are to start.
+        site: what the worker works for.
+    """
+    allowed = {
+        name: value
+        for name, value in shell.items()
+        if any(fnmatch(name, pattern) for pattern in _ALLOWED)
+    }
+    hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
+    own = {"TMPDIR": str(scratch), "USER": "federator", "PYTHONUNBUFFERED": "1"}
+    if site_packages.ENABLE_USER_SITE:  # packages there, not modules of the author's
+        own["PYTHONUSERBASE"] = site_packages.getuserbase()
+    return allowed | hidden | own | {"OMP_NUM_THREADS": str(threads)}
+
+
+def command(site: Site, app: Path, socket: Path, outside: Iterable[Path] = ()) -> list[str]:
+    """Return the command that starts a site's worker.
+
+    Args:
+        site: what the worker works for.
+        app: the folder of the Flower App.
+        socket: where the site's link listens.
+        outside: what links in the data folder lead to.
+
+    Returns:
+        The command line. Data, app and what links lead to are read-only for what it starts.
+    """
+    data = str(site.data)
+    unprepared = [
+        *(sys.executable, "-P", "-m", "federator.runtime.worker.process", "--site", site.name),
+        *("--app", str(app), "--socket", str(socket), "--data", data),
+        *("--imported", f"{socket}.imported"),
+    ]
+    targets = [path for path in dict.fromkeys(outside) if path.exists()]
+    folders = [Path(data), app, *targets[:_READ_ONLY_AT_MOST]]
+    return isolation.command(folders, unprepared)

@@ -1,0 +1,82 @@
+"""The sites' public keys, ``compose/<name>/sites/SITE.pub``: who is let in.
+
+They are committed. The running server registers those that are there and locks out those that
+are removed; the other sites notice nothing.
+"""
+
+from pathlib import Path
+
+from federator.errors import InputError, Problem
+from federator.federation.schema import FILE, Federation
+from federator.federation.yaml_file import did_you_mean
+from federator.runtime.keys import NOBODY, fingerprint, line, read_public
+
+_NOBODY = """No site is let in: the last key was removed. `federator site add` removes this file."""
+
+
+def add(federation: Federation, site: str, key: Path) -> str:
+    """Let a site in with a public key; return the key's fingerprint, to be compared by telephone.
+
+    Raises:
+        InputError: if the federation has no such site, or this is not a public key, or another's.
+    """
+    require(federation, site)
+    path = _folder(federation) / f"{site}.pub"
+    public = read_public(key)
+    for other in sorted(path.parent.glob("*.pub")):
+        if other != path and read_public(other) == public:
+            raise InputError(f"{key}: is the key of site {other.stem}: each site makes its own")
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(line(public, site) + "\n")
+    partial.replace(path)
+    (path.parent / NOBODY).unlink(missing_ok=True)
+    return fingerprint(public)
+
+
+def remove(federation: Federation, site: str) -> Path:
+    """Lock a site out, for good with this key; return the file that was removed.
+
+    A server locks nobody out while there is no key at all, since a folder may be lost. So a file
+    takes the place of the last key, which says that this was meant.
+
+    Raises:
+        InputError: if there is no key of that site.
+    """
+    path = _folder(federation) / f"{site}.pub"
+    known = sorted(key.stem for key in path.parent.glob("*.pub"))
+    if site not in known:
+        hint = f"sites with a key: {', '.join(known) or 'none'}"
+        raise InputError(Problem(f"{path}: there is no key of site {site}", hint=hint))
+    if known == [site]:
+        (path.parent / NOBODY).write_text(f"{_NOBODY}\n")
+    path.unlink()
+    return path
+
+
+def nobody(federation: Federation) -> Path | None:
+    """Return the file that says that no site is let in any more, if there is one."""
+    path = _folder(federation) / NOBODY
+    return path if path.exists() else None
+
+
+def without_key(federation: Federation) -> list[str]:
+    """Return the names of the federation's sites that have sent no key yet."""
+    folder = _folder(federation)
+    return [s.name for s in federation.sites if not (folder / f"{s.name}.pub").exists()]
+
+
+def require(federation: Federation, site: str) -> None:
+    """Check that a federation has a site of this name.
+
+    Raises:
+        InputError: if it has not.
+    """
+    names = [known.name for known in federation.sites]
+    if site not in names:
+        hint = did_you_mean(site, names) or f"its sites are {', '.join(names)}"
+        raise InputError(Problem(f"{FILE} has no site {site}", hint=hint))
+
+
+def _folder(federation: Federation) -> Path:
+    return federation.folder / "sites"

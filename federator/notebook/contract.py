@@ -1,0 +1,304 @@
+"""What a filled notebook must define, found by name, checked, and taken apart.
+
+``load_data``, ``Model``, ``train``, ``test`` and the optional ``predict`` with all they need go
+to the sites; the optional ``strategy`` and ``config`` with all they need go to the server.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from federator.errors import NotebookError, Problem, Where
+from federator.notebook import parameters, strategy, template_2022
+from federator.notebook.checks import (
+    downloads,
+    model_part,
+    module_settings,
+    portability,
+    suggestions,
+    unfilled_parts,
+)
+from federator.notebook.checks.missing_names import (
+    calls_left_behind,
+    explain,
+    is_supplied,
+    place,
+    rebound,
+)
+from federator.notebook.dependencies.beside import Beside, gather
+from federator.notebook.magics import INSTALLS
+from federator.notebook.preview import CellReport, cell_reports
+from federator.notebook.reader import Notebook
+from federator.notebook.signatures import (
+    PARTS,
+    Part,
+    check,
+    definitions,
+    takes,
+    without_folder,
+)
+from federator.notebook.slicing.closure import (
+    SHORT_NAMES,
+    Component,
+    Program,
+    Undefined,
+    component,
+    star_imports,
+)
+from federator.notebook.slicing.statements import Step, Unreadable, own_nodes
+
+_NAMES = tuple(part.name for part in PARTS)
+_AGGREGATION = ("strategy", "config")
+_HEAVY = frozenset({"torch", "torchvision", "tensorflow", "keras", "jax", "monai", "timm"})
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A notebook, taken apart.
+
+    Attributes:
+        task: what the sites run: load_data, Model, train, test, predict and what they need.
+        aggregation: what the server runs: strategy, config and what they need; no statements if
+            the notebook has neither.
+        parameters: literals of cells tagged ``parameters`` that go in, by name.
+        rounds: ``config["num_rounds"]`` if the notebook gives it as a number.
+        strategy: class name of the strategy, FedAvg if the notebook has none.
+        warnings: what a person should know; nothing of it stops the conversion.
+        cells: what becomes of each code cell.
+        beside: files beside the notebook that travel with the app.
+    """
+
+    task: Component
+    aggregation: Component
+    parameters: Mapping[str, bool | int | float | str]
+    rounds: int | None
+    strategy: str
+    warnings: tuple[Problem, ...]
+    cells: tuple[CellReport, ...]
+    beside: Beside
+
+
+def take_apart(notebook: Notebook) -> Parts:
+    """Find the parts of a filled notebook and everything they need.
+
+    Raises:
+        NotebookError: with everything that keeps the notebook from being converted.
+    """
+    draft = _Draft(notebook)
+    problems = sorted(dict.fromkeys(draft.problems()), key=_place_of)
+    if problems:
+        raise NotebookError(*problems)
+    values = dict(parameters.read(draft.steps))
+    beside, task, aggregation = gather(
+        notebook,
+        component(draft.task, draft.supplied(draft.task)),
+        component(draft.aggregation, draft.supplied(draft.aggregation)),
+    )
+    warnings = [*draft.warnings(beside), *beside.warnings]
+    return Parts(
+        task=task,
+        aggregation=aggregation,
+        parameters=values,
+        rounds=draft.findings.rounds,
+        strategy=draft.findings.name,
+        warnings=tuple(sorted(dict.fromkeys(warnings), key=_place_of)),
+        cells=tuple(cell_reports(draft.program, draft.task, draft.aggregation, values)),
+        beside=beside,
+    )
+
+
+class _Draft:
+    """A notebook with its two slices, and all that is wrong or doubtful about them."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self.translation = template_2022.translate(Program(notebook))
+        program = self.program = self.translation.program
+        forced = [
+            step
+            for step in program.steps
+            if "federate" in step.cell.tags and not step.binds.keys() & {*_AGGREGATION}
+        ]
+        self.task = module_settings.closure(program, _NAMES, forced)
+        used = [name for name in _AGGREGATION if program.bindings(name)]
+        self.aggregation = module_settings.closure(program, used) if used else []
+        both = {step.index: step for step in (*self.task, *self.aggregation)}
+        self.steps = [both[index] for index in sorted(both)]
+        self.known = definitions(self.steps)
+        self.findings = strategy.examine(program, self.aggregation)
+        self.undefined = [*program.undefined(self.task), *program.undefined(self.aggregation)]
+        self.absent = [n for n in (*_NAMES, *_AGGREGATION) if not program.bindings(n)]
+        self.hidden = dict(self._hidden())
+
+    def supplied(self, steps: list[Step]) -> list[Undefined]:
+        """Return the short names that a slice uses and that are imported for the author."""
+        return [m for m in self.program.undefined(steps) if is_supplied(self.program, m)]
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything that keeps the notebook from being converted."""
+        yield from _tag_problems(self.program.notebook)
+        for cell in self.program.unreadable:
+            if cell in self.hidden.values() or "federate" in cell.cell.tags or self._in_doubt(cell):
+                yield cell.problem
+        for part in PARTS:
+            yield from self._part_problems(part)
+        for name in _AGGREGATION:
+            yield from _twice(name, self.program)
+        for missing in self.undefined:
+            known = missing.name in self.hidden or missing.name in self.absent
+            if not known and not is_supplied(self.program, missing):
+                yield explain(self.program, missing)
+        bases = (getattr(node, "bases", []) for node in self.known.values())
+        subclassed = frozenset(ast.unparse(base) for several in bases for base in several)
+        for step in self.steps:
+            yield from _statement_problems(step)
+            yield from unfilled_parts.functions(step, subclassed)
+            yield from unfilled_parts.marks(step.cell, step.file)
+        yield from self.translation.problems
+        yield from template_2022.leftovers(self.program, self.aggregation)
+        yield from module_settings.secrets(self.program, self.steps)
+        yield from portability.problems(self.program, self.steps)
+        yield from self.findings.problems
+        train = self.program.bindings("train")
+        if self.findings.proximal and train and not takes("train", "proximal_mu", train[-1]):
+            message = f"`train` takes no `proximal_mu`, so {self.findings.name} would be FedAvg"
+            hint = "Write: def train(net, trainloader, valloader, epochs, proximal_mu=0.0): ..."
+            yield Problem(message, train[-1].where(), hint)
+
+    def warnings(self, beside: Beside) -> Iterator[Problem]:
+        """Yield what a person should know about a notebook that can be converted."""
+        yield from self.program.notebook.warnings
+        yield from self.translation.warnings
+        yield from self.findings.warnings
+        train = self.program.bindings("train")
+        yield from strategy.unheard(
+            self.findings, lambda name: bool(train) and takes("train", name, train[-1])
+        )
+        for cell in self.program.unreadable:
+            if cell.cell.number in beside.cells:
+                continue
+            message = f"the cell is left out: {cell.problem.message}"
+            yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
+        for missing in (*self.supplied(self.task), *self.supplied(self.aggregation)):
+            usual = SHORT_NAMES[missing.name]
+            message = f"`{missing.name}` is never imported; `{usual}` is supplied"
+            yield Problem(message, missing.where, "Write the import in the notebook.")
+        for name in self.absent:
+            for step in (s for s in self.program.local if name in s.binds):
+                message = f"`{name}` is not used, since its cell is tagged `local`"
+                yield Problem(message, step.where())
+        load_data = self.program.bindings("load_data")
+        if load_data and without_folder(load_data[-1]):
+            message = "`load_data` asks for no folder; it is called inside the site's data folder"
+            hint = "Better: def load_data(data_path): ..."
+            yield Problem(message, load_data[-1].where(), hint)
+        yield from parameters.warnings(self.steps)
+        yield from portability.warnings(
+            self.program, self.steps, {asset.path for asset in beside.assets}
+        )
+        yield from module_settings.left_behind(self.program, self.steps)
+        yield from rebound(self.program, self.steps)
+        yield from calls_left_behind(self.program, self.steps)
+        yield from downloads.doubtful(self.program, self.task)
+        imports = component(self.aggregation).imports
+        for module in [module for module in imports if module in _HEAVY][:1]:
+            hint = "Leave the strategy free of the model if that is not meant."
+            yield Problem(f"the server's image needs {module} as well", imports[module], hint)
+
+    def _hidden(self) -> Iterator[tuple[str, Unreadable]]:
+        """Yield the names that are needed, or may be, with the unreadable cells they may be in."""
+        optional = {part.name for part in PARTS if not part.required} | {*_AGGREGATION}
+        for name in (*self.absent, *(missing.name for missing in self.undefined)):
+            cell = self.program.seems_to_define(name)
+            # A script that is written to a file may well have a `config` of its own.
+            if cell and not (cell.cell.language and name in optional):
+                yield name, cell
+
+    def _in_doubt(self, cell: Unreadable) -> bool:
+        """Whether a cell may hold a part that is missing, or what an unreadable cell needs."""
+        sought = {part.name for part in PARTS if part.required} & {*self.absent}
+        missing = not sought <= self.hidden.keys()
+        return not cell.cell.language and (
+            missing or any(not c.cell.language for c in self.hidden.values())
+        )
+
+    def _part_problems(self, part: Part) -> Iterator[Problem]:
+        bindings = self.program.bindings(part.name)
+        last = bindings[-1:]
+        # `train = timed(train)` wraps what stands above.
+        if len(bindings) == 1 or (last and part.name in last[0].now):
+            if part.name == "Model":
+                yield from model_part.check(self.program, bindings[-1])
+            else:
+                yield from check(part, bindings[-1], self.known)
+        elif bindings:
+            yield from _twice(part.name, self.program)
+        elif part.required and part.name not in self.hidden:
+            local = next((s for s in self.program.local if part.name in s.binds), None)
+            if local:
+                message = f"`{part.name}` is only defined in a cell tagged `local`"
+                yield Problem(message, local.where(), "Take the tag off, or move it.")
+                return
+            message = f"the notebook defines no `{part.name}`"
+            where = Where(self.program.notebook.name)
+            yield Problem(
+                message, where, f"{suggestions.near(self.program, part.name)}Write: {part.spelling}"
+            )
+
+
+def _place_of(problem: Problem) -> tuple[int, int]:
+    where = problem.where
+    return (where.cell or 0, where.line or 0) if where else (0, 0)
+
+
+def _tag_problems(notebook: Notebook) -> Iterator[Problem]:
+    for cell in notebook.cells:
+        if "local" in cell.tags and cell.tags & {"federate", "parameters"}:
+            other = sorted(cell.tags & {"federate", "parameters"})[0]
+            message = f"the cell is tagged both `local` and `{other}`"
+            yield Problem(message, Where(notebook.name, cell.number), "Keep one of the two.")
+
+
+def _twice(name: str, program: Program) -> Iterator[Problem]:
+    bindings = program.bindings(name)
+    data = [step for step in bindings if suggestions.is_data(program, name, step)]
+    if data and len(data) < len(bindings):
+        for step in data:
+            message = f"`{name}` is data here, and a function elsewhere"
+            yield Problem(message, step.where(), f"Rename it, for example to {name}_set.")
+        return
+    for other in bindings[1:]:
+        message = f"`{name}` is defined in {place(bindings[0])}, and again here"
+        hint = "Keep one of them; rename the other, or tag its cell `local`."
+        yield Problem(message, other.where(), hint)
+
+
+def _statement_problems(step: Step) -> Iterator[Problem]:
+    """Yield what keeps a statement that goes in from running outside of its notebook."""
+    lines = range(step.line, step.line + step.source.count("\n") + 1)
+    for line, text in step.cell.foreign.items():
+        if line in lines and not INSTALLS.match(text):
+            message = f"`{text}` is not Python, and this statement goes in"
+            where = Where(step.file, step.cell.number, line)
+            yield Problem(message, where, "Write it in Python, or move it to a cell of its own.")
+    for _, star in star_imports([step]):
+        message = f"`{ast.unparse(star)}` hides which names it brings"
+        yield Problem(message, step.where(star), "Import the names that are used, one by one.")
+    for node in (n for top in step.nodes for n in ast.walk(top)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            message = "a relative import works in a package only"
+            absolute = ast.unparse(
+                ast.ImportFrom(node.module, node.names, 0)
+                if node.module
+                else ast.Import(node.names)
+            )
+            yield Problem(message, step.where(node), f"Write: {absolute}")
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
+            message = "`await` outside of a function works in Jupyter only, and this goes in"
+            hint = "Write it without await, or in an async function that asyncio.run() calls."
+            yield Problem(message, step.where(node), hint)
+            break
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"
+            yield Problem(message, step.where(node), "Take what is needed out of the `if`.")

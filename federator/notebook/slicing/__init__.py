@@ -1,0 +1,1 @@
+"""The statements of a notebook that a part of it needs."""

@@ -1,0 +1,232 @@
+"""New rounds on a federation's server, ordered and followed through GitHub Actions.
+
+The server makes them, whoever follows: what is lost on the way is only the view of them.
+"""
+
+import os
+import secrets
+import shlex
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from federator.common import archive, http_client
+from federator.errors import FederatorError, InputError, Problem, RunError, Where
+from federator.federation import schema
+from federator.federation.schema import Federation
+from federator.pipeline import checkout, github_env, run_status
+from federator.pipeline.github import Actions
+from federator.pipeline.github_errors import GitHubError, NotFoundError
+from federator.pipeline.github_models import Approval, Run
+from federator.pipeline.run_status import News
+
+WORKFLOW = "rounds.yml"
+ARTIFACT = "report"
+
+_LIMIT = 2**28  # bytes of a report
+_PATIENCE = http_client.Patience(limit=900.0, pause=2.0)
+_INTERVAL = 5.0  # seconds: 1440 questions an hour, of the 5000 that a user may ask
+
+
+class StoppedError(FederatorError):
+    """The user no longer wants to follow a run."""
+
+    exit_code = 130
+
+
+def find(given: Path) -> Federation:
+    """Read a federation of this repository, given as its name, its folder or its file.
+
+    Raises:
+        FederationFileError: if it is not there, or is wrong.
+        InputError: if it lies where the workflows do not look for it.
+    """
+    compose = Path("compose")
+    is_name = len(given.parts) == 1 and compose.is_dir()
+    found = schema.read(compose / given if is_name else given)
+    if found.folder.parent.name != "compose":
+        hint = "the workflows find a federation as compose/<name>"
+        raise InputError(Problem(f"{found.folder} is not in a folder named compose", hint=hint))
+    return found
+
+
+def prepare(found: Federation, name: str | None = None) -> "Dispatch":
+    """Return what orders rounds, with the token of the environment; nothing is sent yet.
+
+    Args:
+        found: the federation.
+        name: ``owner/name`` of its repository; if absent, that of git's origin.
+
+    Raises:
+        InputError: if there is no token, or it is not known which repository it is.
+    """
+    api, token = github_env.address(), github_env.token()
+    if name is None:
+        name = checkout.origin(found.root, github_env.host(api))
+    return Dispatch(found, Actions(checkout.checked(name), api, token, _PATIENCE))
+
+
+class Dispatch:
+    """Orders rounds and follows them.
+
+    Args:
+        found: the federation.
+        actions: the repository that it is in.
+        interval: seconds between two looks.
+        appears: seconds that a run may take to appear.
+    """
+
+    def __init__(
+        self,
+        found: Federation,
+        actions: Actions,
+        interval: float = _INTERVAL,
+        appears: float = 60.0,
+    ) -> None:
+        self._federation, self._actions = found, actions
+        self._interval, self._appears = interval, appears
+        self._page = ""  # of the workflow, once it was told to run
+        self._run: Run | None = None
+
+    def events(
+        self,
+        rounds: int | None = None,
+        epochs: int | None = None,
+        fresh: bool = False,
+        branch: str | None = None,
+        follow: int | None = None,
+    ) -> Iterator[News]:
+        """Order rounds, or follow those that run ``follow`` is to make, until it has ended.
+
+        Args:
+            rounds: how many.
+            epochs: local epochs in each; if absent, those of the federation file.
+            fresh: whether to begin with the first model instead of going on from the last.
+            branch: the workflow is run as it is there; if absent, on the default branch.
+            follow: number of a run.
+
+        Raises:
+            InputError: unless there is one of ``rounds`` and ``follow``.
+            RunError: if the run did not succeed.
+            WebError: if GitHub refused, or could not be asked.
+        """
+        if (rounds is None) == (follow is None):
+            raise InputError("give either --rounds, or --follow with the number of a run")
+        if follow is None:
+            inputs = {"federation": self._federation.name, "rounds": str(rounds)}
+            inputs |= {"epochs": str(epochs)} if epochs else {}
+            inputs |= {"mode": "fresh" if fresh else "resume"}
+            follow = yield from self._order(inputs, branch)
+        yield from self._follow(follow)
+
+    @contextmanager
+    def resumable(self) -> Iterator[None]:
+        """Say how to go on, where the view of a run is lost before it has ended.
+
+        Raises:
+            StoppedError: for Ctrl-C.
+            WebError: for what GitHub or the network refused.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise StoppedError("stopped", self._rest()) from None
+        except NotFoundError:
+            raise
+        except http_client.WebError as error:
+            if self._run is None and not isinstance(error, http_client.UnreachableError):
+                raise  # a refusal of the order
+            raise http_client.WebError(*error.problems, self._rest()) from None
+
+    def _order(self, inputs: dict[str, str], branch: str | None) -> Generator[News, None, int]:
+        """Start the workflow, and return the number of its run."""
+        about = self._actions.about()
+        self._page = f"{about.html_url}/actions/workflows/{WORKFLOW}"
+        request = secrets.token_hex(8)
+        inputs = {**inputs, "request": request}
+        try:
+            number = self._actions.dispatch(WORKFLOW, branch or about.default_branch, inputs)
+        except http_client.UnreachableError as error:
+            # Never sent twice without knowing: that might run the rounds twice.
+            yield News((f"{error.problems[0].message}: looking whether the order arrived",))
+            number = None
+        return number or self._appeared(request)
+
+    def _appeared(self, request: str) -> int:
+        """Wait for the run whose title shows a request, and return its number."""
+        since = datetime.now(UTC) - timedelta(hours=1)  # this machine's clock may be fast
+        deadline = time.monotonic() + self._appears
+        while True:
+            for run in self._actions.runs(WORKFLOW, since):
+                if request in run.display_title:
+                    return run.id
+            if time.monotonic() > deadline:
+                hint = f"look at {self._page} before you order them again"
+                raise GitHubError(Problem(f"no run appears for the order {request}", hint=hint))
+            time.sleep(self._interval)
+
+    def _follow(self, number: int) -> Iterator[News]:
+        run = self._run = self._actions.run(number)
+        yield News((f"run {number}: {run.html_url}", f"to follow it again: {self._again(number)}"))
+        said: set[str] = set()
+        while True:
+            jobs = self._actions.jobs(number)
+            news = run_status.news(run, jobs, self._approvals(run))
+            unsaid = tuple(line for line in news.lines if line not in said)
+            said.update(unsaid)
+            yield replace(news, lines=unsaid)
+            if run.status == "completed":
+                break
+            time.sleep(self._interval)
+            run = self._run = self._actions.run(number)
+        failures = run_status.failures(run, jobs)
+        try:
+            report = self._report(number)
+        except FederatorError as error:
+            raise type(error)(*failures, *error.problems) from None
+        yield replace(news, lines=(report,))
+        if failures:
+            raise RunError(*failures)
+
+    def _approvals(self, run: Run) -> list[Approval]:
+        if run.status != "waiting":
+            return []
+        try:
+            return self._actions.approvals(run.id)
+        except GitHubError:  # whoever may see the run need not see who guards it
+            return []
+
+    def _report(self, number: int) -> str:
+        """Fetch what the run left to be read, and say what that is."""
+        artifact = self._actions.artifact(number, ARTIFACT)
+        if artifact is None:
+            return f"run {number} left no report"
+        folder = self._federation.root / "results" / self._federation.name / f"dispatch-{number}"
+        try:
+            with tempfile.TemporaryFile() as file:
+                self._actions.download(artifact, file, _LIMIT)
+                names = archive.unpack(file, folder, _LIMIT)
+        except OSError as error:
+            what = f"the report cannot be written: {error.strerror}"
+            raise FederatorError(Problem(what, Where(tempfile.gettempdir()))) from None
+        return f"report: {folder} ({', '.join(names)})"
+
+    def _again(self, number: int) -> str:
+        """The command that follows a run."""
+        there = ["--repository", self._actions.repository]
+        folder = os.path.relpath(self._federation.folder)
+        return shlex.join(["federator", "dispatch", folder, "--follow", str(number), *there])
+
+    def _rest(self) -> Problem:
+        """What becomes of the rounds when nobody follows them any more."""
+        if self._run is None:
+            if not self._page:
+                return Problem("nothing was ordered")
+            return Problem("the rounds may have been ordered", hint=f"look at {self._page}")
+        ended = self._run.status == "completed"
+        what = f"run {self._run.id} {'has ended' if ended else 'goes on'}"
+        return Problem(what, hint=f"to follow it again: {self._again(self._run.id)}")

@@ -1,0 +1,1 @@
+"""An author's repository: made, and brought up to date."""

@@ -1,0 +1,112 @@
+"""What is asked for a new repository: its first federation, told by flags or in a terminal."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from federator.common.templates import Templates
+from federator.errors import FederationFileError, InputError, Problem
+from federator.federation import schema
+from federator.notebook.dependencies import requirements
+
+Answer = str | Sequence[str]
+
+_QUESTIONS = {
+    "federation": "Name of the federation",
+    "sites": "Names of its sites, with commas between",
+    "labels": "Names of the classes, in the order of their numbers in the data",
+    "images": "Registry namespace for its images, such as docker.io/acme (may wait)",
+    "server": "Host of its server, such as fl.example.org (may wait)",
+}
+_LISTS = ("sites", "labels")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A federation, as far as it must be known for a start; what may wait is empty."""
+
+    federation: str
+    sites: tuple[str, ...] = ("hospital-a", "hospital-b")
+    labels: tuple[str, ...] = ("negative", "positive")
+    images: str = ""
+    server: str = ""
+
+    @property
+    def notebook(self) -> str:
+        """Where its notebook lies in the repository."""
+        return f"notebooks/{self.federation}.ipynb"
+
+    @property
+    def file(self) -> str:
+        """Where its federation file lies in the repository."""
+        return f"compose/{self.federation}/{schema.FILE}"
+
+    def told(self, question: str, answer: Answer) -> "Answers":
+        """Return the answers with another one; a list may be a text with commas."""
+        if question in _LISTS:
+            parts = answer.split(",") if isinstance(answer, str) else answer
+            answer = tuple(part.strip() for part in parts)
+        return Answers(**(asdict(self) | {question: answer}))
+
+    def text(self) -> str:
+        """Return the federation file that says so.
+
+        Raises:
+            InputError: if an answer breaks a rule of that file.
+        """
+        if phrase := schema.misnamed(self.federation):
+            raise InputError(f"the federation's name {phrase}")
+        (torch,) = requirements.installed(["torch"])
+        text = Templates().fill("repository/federation.yaml", torch=torch, **asdict(self))
+        with tempfile.TemporaryDirectory() as scratch:
+            for path, content in ((self.notebook, ""), (self.file, text)):
+                Path(scratch, path).parent.mkdir(parents=True)
+                Path(scratch, path).write_text(content, encoding="utf-8")
+            try:
+                schema.read(Path(scratch, self.file))
+            except FederationFileError as error:  # of a file that nobody has seen: without lines
+                found = (Problem(problem.message, hint=problem.hint) for problem in error.problems)
+                raise InputError(*found) from None
+        return text
+
+
+def gather(folder: Path, given: Mapping[str, Answer | None], ask: bool) -> Answers:
+    """Return what is given, and of the rest what is usual, or what a person says.
+
+    Args:
+        folder: the folder of the new repository, after which the federation is usually called.
+        given: answers by the names of the fields; an empty one is none.
+        ask: whether to ask for the rest in the terminal, each question until its answer is right.
+
+    Raises:
+        InputError: if an answer that is given breaks a rule of the federation file.
+    """
+    name = re.sub("[^a-z0-9]+", "-", folder.resolve().name.lower()).lstrip("-0123456789")
+    answers = Answers(name[:32].rstrip("-") or "federation")
+    for question, answer in given.items():
+        answers = answers.told(question, answer) if answer else answers
+    answers.text()
+    for question in _QUESTIONS if ask else ():
+        answers = answers if given.get(question) else _asked(question, answers)
+    return answers
+
+
+def _asked(question: str, answers: Answers) -> Answers:
+    def heard(said: str) -> Answers:
+        told = answers.told(question, said.strip())
+        try:
+            told.text()
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+        return told
+
+    usual = getattr(answers, question)
+    usual = ", ".join(usual) if question in _LISTS else usual
+    told: Answers = typer.prompt(
+        _QUESTIONS[question], usual, show_default=bool(usual), value_proc=heard
+    )
+    return told

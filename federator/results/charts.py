@@ -1,0 +1,138 @@
+"""The charts of a report: learning curves, ROC curves, and the time that rounds took."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from federator.common import figures
+from federator.results import plots
+from federator.results.comparison import compare, roc
+from federator.results.findings import rounds
+from federator.results.history import Journal, Result
+from federator.results.plots import Chart, Point, Series
+from federator.runtime.protocol import metrics
+from federator.runtime.protocol.instructions import FEDERATION
+
+
+def learning(journal: Journal) -> list[Chart]:
+    """Draw the federation's model on all validation sets together and on each of them."""
+    charts = []
+    for title, value in _shown(journal).items():
+        lines = [_line(journal, FEDERATION, value, site) for site in [*journal.sites, None]]
+        charts.append(plots.chart(title, "Round", [line for line in lines if line.points]))
+    return [chart for chart in charts if chart]
+
+
+def measured(journal: Journal) -> list[str]:
+    """Say which rounds of the federation's model were not measured at every site."""
+    curve, withheld = journal.curve(FEDERATION), journal.start.sites_withheld
+    everywhere = {name for each in curve for name in (*each.sites, *each.missing)}
+    by_absent: dict[tuple[str, ...], list[int]] = {}
+    for each in curve:
+        # Where sites are withheld, figures are of all that were there, in one.
+        absent = each.missing if withheld else everywhere - set(each.sites)
+        if absent:
+            by_absent.setdefault(tuple(sorted(absent)), []).append(each.round)
+    said = []
+    for names, numbers in by_absent.items():
+        of = f" at {len(everywhere) - len(names)} of {len(everywhere)} sites"
+        when, without = rounds(numbers).capitalize(), ", ".join(names)
+        said.append(f"{when}: measured{'' if withheld else of}, without {without}.")
+    return said
+
+
+def alone(journal: Journal) -> dict[str, list[Chart]]:
+    """Draw, at each site, the federation's model and the site's own; on one scale for all."""
+    found: dict[str, list[Chart]] = {}
+    sites = [site for site in journal.sites if journal.curve(site)]
+    for title, value in _shown(journal).items():
+        pairs = {}
+        for site in sites:
+            ours = replace(_line(journal, FEDERATION, value, site), name="Federation", site=None)
+            pairs[site] = [
+                line for line in (ours, _line(journal, site, value, site)) if line.points
+            ]
+        scale = plots.span(line for pair in pairs.values() for line in pair)
+        for site, pair in pairs.items():
+            if chart := plots.chart(title, "Round", pair, scale):
+                found.setdefault(site, []).append(chart)
+    return found
+
+
+def roc_curves(journal: Journal) -> list[Chart]:
+    """Draw the ROC of the federation's model at each site, and of all models over all sites."""
+    pooled = compare(journal)
+    own = [(row, site) for site in journal.sites for row in compare(journal, site, [FEDERATION])]
+    own += [(row, "all sites") for row in pooled if row.model == FEDERATION]
+    rivals = [(row, figures.model(row.model)) for row in reversed(pooled)]
+    charts = []
+    for title, shown in (
+        ("Federation, by test set", own),
+        ("Each model, all test sets", rivals if len(rivals) > 1 else []),
+    ):
+        lines = []
+        for row, name in shown:
+            curve = roc(journal, row.result)
+            if curve is None or row.missing:
+                continue
+            site = name if row.model == FEDERATION else row.model
+            bins = len(curve.fpr) - 1
+            points = [
+                Point(x, y, f"score at least {1 - i / bins:.2f}: sensitivity {y:.3f}")
+                for i, (x, y) in enumerate(zip(curve.fpr, curve.tpr, strict=True))
+            ]
+            number = journal.sites.index(site) if site in journal.sites else None
+            label = f"{name}, AUC {figures.number(curve.auc)} ({bins} bins)"
+            lines.append(Series(label, number, points, row.model != FEDERATION))
+        if lines:  # as high as wide
+            charts.append(plots.chart(title, "1 − specificity", lines, (0.0, 1.0), plots.SQUARE))
+    return [chart for chart in charts if chart]
+
+
+def seconds(journal: Journal) -> Chart | None:
+    """Draw how long each round took, and each site in it."""
+    trained, lines = journal.trained(), []
+    for number, site in enumerate(journal.sites):
+        parts = [(done.round, done.sites[site].seconds) for done in trained if site in done.sites]
+        points = [
+            Point(x, y, f"round {x}: {figures.duration(y)}") for x, y in parts if y is not None
+        ]
+        lines.append(Series(site, number, points))
+    whole = [
+        Point(x.round, x.seconds, f"round {x.round}: {figures.duration(x.seconds)}")
+        for x in trained
+    ]
+    lines.append(Series("whole round", None, whole))
+    return plots.chart("Seconds", "Round", [line for line in lines if line.points])
+
+
+def _line(
+    journal: Journal,
+    model: str,
+    value: Callable[[Result], float | None],
+    site: str | None = None,
+) -> Series:
+    """Follow a model over the rounds on one site's validation set, or on all of them."""
+    points, evaluations = [], journal.curve(model)
+    everywhere = {name for evaluation in evaluations for name in evaluation.sites}
+    for evaluation in evaluations:
+        result = evaluation.sites.get(site) if site else evaluation.pooled()
+        if result is not None:
+            found, part = value(result), ""
+            if not site and len(evaluation.sites) < len(everywhere):
+                part = f", {len(evaluation.sites)} of {len(everywhere)} sites"
+            of = frozenset((name, one.examples) for name, one in evaluation.sites.items())
+            tip = f"round {evaluation.round}: {figures.number(found)} (n = {result.examples}{part})"
+            kind = None if site else of
+            points.append(Point(evaluation.round, found, tip, not part, kind))
+    number = journal.sites.index(site) if site else None
+    dashed = model != FEDERATION
+    return Series(figures.model(model) if dashed else site or "all sites", number, points, dashed)
+
+
+def _shown(journal: Journal) -> dict[str, Callable[[Result], float | None]]:
+    """What the learning curves show, by title."""
+    return {
+        "Loss": lambda result: result.loss,
+        "F1": lambda result: metrics.summarise(result.counts, journal.positive).f1,
+        "Accuracy": lambda result: metrics.summarise(result.counts, journal.positive).accuracy,
+    }

@@ -1,0 +1,142 @@
+"""What a person must know of a run before its figures.
+
+It stands on the report's first screen, and at the end in the terminal.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from federator.common import figures
+from federator.results.history import Evaluation, Journal, Result
+from federator.runtime.protocol import metrics
+from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.selection import Selection, select
+
+_SLIGHT = 1e-6  # a relative difference of losses that counts as none
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know, and of which sites it was told; none where it is of the whole run."""
+
+    text: str
+    sites: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.sites)}: {self.text}" if self.sites else self.text
+
+
+def findings(journal: Journal) -> list[Finding]:
+    """Return what there is to know of a run; what several sites warned of alike is one finding."""
+    warned: dict[str, dict[str, None]] = {}
+    for state in journal.states:
+        if state.state == "warned" and state.reason:
+            warned.setdefault(state.reason, {})[state.site] = None
+    return [
+        *map(Finding, _final(journal)),
+        *map(Finding, _untested(journal)),
+        *map(Finding, _left_out(journal)),
+        *(Finding(text, tuple(sites)) for text, sites in warned.items()),
+    ]
+
+
+def selection(journal: Journal) -> Selection:
+    """Compare the federation's rounds as ``select: best`` does."""
+    return select(
+        {
+            each.round: {site: (one.loss, one.examples) for site, one in each.sites.items()}
+            for each in journal.curve(FEDERATION)
+        }
+    )
+
+
+def rounds(numbers: list[int]) -> str:
+    """Write numbers of rounds, neighbours as a range."""
+    parts: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1] = (parts[-1][0], number)
+        else:
+            parts.append((number, number))
+    told = [str(first) if first == last else f"{first} to {last}" for first, last in parts]
+    return f"round{'s' if len(numbers) > 1 else ''} {', '.join(told)}"
+
+
+def _final(journal: Journal) -> Iterator[str]:
+    """Compare the final model with the first one, at the sites that measured both."""
+    final = journal.end.model_round if journal.end else None
+    curve = {each.round: each for each in journal.curve(FEDERATION)}
+    if final is None or journal.state != "finished" or 0 not in curve:
+        return
+    if final == 0:
+        yield "No round was better than the first model, which is the final one."
+        return
+    if final not in curve:
+        return
+    first, last, count = _together(curve[0], curve[final])
+    if first is None or last is None:
+        return
+    before, after = (metrics.summarise(one.counts).accuracy for one in (first, last))
+    if not (_rose(first.loss, last.loss) or _rose(after, before)):
+        return
+    withheld = journal.start.sites_withheld
+    where = "over all sites" if withheld else f"at the same {count} site{'s' if count > 1 else ''}"
+    text = (
+        f"The final model (round {final}) is worse than the first one: validation "
+        f"{_change('loss', first.loss, last.loss)}, {_change('accuracy', before, after)}, {where}."
+    )
+    best = selection(journal)
+    if journal.start.select == "last" and best.round not in (None, final):
+        assert best.round is not None
+        loss = figures.number(best.losses[best.round])
+        text += f" `select: best` would have chosen round {best.round} (loss {loss})."
+    yield text
+
+
+def _together(one: Evaluation, other: Evaluation) -> tuple[Result | None, Result | None, int]:
+    """Pool two evaluations over the sites that made both on sets of one size."""
+    same = [
+        site
+        for site, result in one.sites.items()
+        if site in other.sites and other.sites[site].examples == result.examples
+    ]
+    pooled = [
+        each.model_copy(update={"sites": {site: each.sites[site] for site in same}}).pooled()
+        for each in (one, other)
+    ]
+    return pooled[0], pooled[1], len(same)
+
+
+def _rose(before: float | None, after: float | None) -> bool:
+    if before is None or after is None:
+        return False
+    shown = figures.number(before) != figures.number(after)  # else a reader sees no difference
+    return shown and after - before > _SLIGHT * max(1.0, abs(before))
+
+
+def _change(name: str, before: float | None, after: float | None) -> str:
+    return f"{name} {figures.number(before)} → {figures.number(after)}"
+
+
+def _untested(journal: Journal) -> Iterator[str]:
+    """Tell where the final model could not be tested."""
+    test = journal.tests.get(FEDERATION)
+    for site, reason in (test.missing if test else {}).items():
+        yield f"The final model was not tested at {site}: {reason}."
+    if journal.misfits:
+        yield (
+            f"Figures of {', '.join(sorted(journal.misfits))} were left out: they do not fit "
+            f"the {len(journal.start.labels)} labels."
+        )
+
+
+def _left_out(journal: Journal) -> Iterator[str]:
+    """Tell which rounds the choice of the model did not compare, and why."""
+    chosen = journal.selection
+    if chosen is None or not chosen.left_out:
+        return
+    by_reason: dict[str, list[int]] = {}
+    for number, reason in chosen.left_out.items():
+        by_reason.setdefault(reason, []).append(number)
+    why = "; ".join(f"{rounds(numbers)}: {reason}" for reason, numbers in by_reason.items())
+    yield f"`select: best` compared rounds at {', '.join(chosen.sites)} only, and left out {why}."

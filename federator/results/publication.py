@@ -1,0 +1,179 @@
+"""What of a run may leave the server by way of GitHub, for all who can read the repository.
+
+Unless the federation file allows more, figures are those of all sites together, and only where
+there are two sites or more: of a single one, "together" would be its own. The model stays.
+"""
+
+import json
+import re
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from federator.common import figures
+from federator.common.text import fenced, page, table
+from federator.errors import RunError
+from federator.results import history, report
+from federator.results.comparison import COLUMNS, compare
+from federator.results.findings import findings
+from federator.results.history import Evaluation, Journal
+from federator.runtime.protocol import metrics
+from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.settings import ServerSettings
+
+Event = dict[str, Any]
+
+_TOGETHER, _LEAST = "all sites", 2
+_NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
+
+
+def public(event: Event, settings: ServerSettings) -> Event | None:
+    """Return what of a journal's event may leave, None if nothing may."""
+    if settings.publish_sites:
+        return event
+    if event.get("model", FEDERATION) != FEDERATION:
+        return None
+    kind = event["event"]
+    if kind == "start":
+        return {**event, "sites_withheld": True}
+    if kind == "site":
+        told = {name: value for name, value in event.items() if name != "examples"}
+        if event["state"] == "warned":  # a warning has figures of the site
+            told["reason"] = _NUMBER.sub("…", str(event["reason"]))
+        return told
+    if kind == "round":
+        told = {
+            site: {name: part[name] for name in ("ok", "reason") if name in part}
+            for site, part in event["sites"].items()
+        }
+        return {**event, "sites": told}
+    if kind in ("validation", "test"):
+        try:
+            pooled = Evaluation.model_validate(event).pooled()
+        except ValueError:  # something in it is no figure, and the whole no sum
+            return None
+        if pooled is None or len(event["sites"]) < _LEAST:
+            return None
+        return {**event, "sites": {_TOGETHER: pooled.model_dump(exclude_none=True)}}
+    return event
+
+
+def latest(runs: Path) -> Path:
+    """Return the folder of the run that was last written to.
+
+    Raises:
+        RunError: if there is none.
+    """
+    journals = sorted(runs.glob(f"*/{history.FILE}"), key=lambda path: path.stat().st_mtime)
+    if not journals:
+        raise RunError(f"{runs}: there is no run to publish")
+    return journals[-1].parent
+
+
+def redacted(run: Path, settings: ServerSettings) -> Journal:
+    """Return what of a run's journal may leave.
+
+    Raises:
+        RunError: if the run has not started.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        return _write(run, Path(scratch), settings)
+
+
+def stream(run: Path, settings: ServerSettings) -> None:
+    """Write all that may leave to standard output, as a tar: so it gets out of a container.
+
+    In it are ``report/``, ``summary.md`` and, if it may leave, ``model/``.
+
+    Raises:
+        RunError: if the run has not started.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        told = _write(run, Path(scratch), settings)
+        report.write(Path(scratch))
+        Path(scratch, "summary.md").write_text(summary(told), encoding="utf-8")
+        with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+            tar.add(Path(scratch, "summary.md"), "summary.md")
+            for name in (history.FILE, report.FILE):
+                tar.add(Path(scratch, name), f"report/{name}")
+            if told.state == "finished":
+                tar.add(run / "manifest.json", "report/manifest.json")
+                if settings.publish_model:
+                    tar.add(run / "model.safetensors", "model/model.safetensors")
+
+
+def summary(told: Journal) -> str:
+    """Tell of a run in Markdown: how it ended, how good its model is, which sites are missing."""
+    start, trained, end = told.start, told.trained(), told.end
+    ended = told.state.capitalize() if end else "Not ended"
+    after = f" after round {trained[-1].round}" if trained else ""
+    epochs = f"{start.local_epochs} local epoch{'s' if start.local_epochs != 1 else ''} in each"
+    absent = [f"{site}: {why}" for site, why in _absent(told).items()]
+    return page(
+        f"## {start.federation}: rounds {start.first_round} to {start.last_round}",
+        f"**{ended}{after}.** Run {start.run}, {start.strategy}, {epochs}.",
+        fenced(end.reason) if end and end.reason else "",
+        _findings(told),
+        _tests(told),
+        _curve(told),
+        f"Sites that did not join:\n\n{fenced(chr(10).join(absent))}" if absent else "",
+    )
+
+
+def _findings(told: Journal) -> str:
+    found = "\n".join(map(str, findings(told)))
+    return f"To know before the figures:\n\n{fenced(found)}" if found else ""
+
+
+def _tests(told: Journal) -> str:
+    groups = {_TOGETHER: compare(told)}
+    groups |= {site: compare(told, site, (FEDERATION, site)) for site in told.sites}
+    head = ["Test data", "Model", " n", *(f" {title}" for title in COLUMNS.values())]
+    lines = [
+        [where, figures.model(row.model), str(row.result.examples)]
+        + [figures.number(row.values[name]) for name in COLUMNS]
+        for where, rows in groups.items()
+        for row in rows
+    ]
+    return table(head, lines) if lines else "No model has been tested."
+
+
+def _curve(told: Journal) -> str:
+    lines = []
+    for each in told.curve(FEDERATION):
+        if each.round + 1 >= told.start.first_round and (pooled := each.pooled()):
+            found = metrics.summarise(pooled.counts, told.positive)
+            values = (pooled.loss, found.f1, found.accuracy)
+            lines.append([str(each.round), *map(figures.number, values)])
+    head = ["After round", " Loss", " F1", " Accuracy"]
+    return f"On all validation sets together:\n\n{table(head, lines)}" if lines else ""
+
+
+def _absent(told: Journal) -> dict[str, str]:
+    """Return the sites whose last word, or lack of one, is not that they joined."""
+    began = told.start.time
+    last = {s.site: s for s in told.states if s.time >= began and s.state != "warned"}
+    return {
+        site: f"{state.state} ({state.reason})"
+        for site, state in last.items()
+        if state.state not in ("joined", "restarted")
+    }
+
+
+def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
+    with (folder / history.FILE).open("w", encoding="utf-8") as lines:
+        for event in _events(run):
+            if shown := public(event, settings):
+                lines.write(json.dumps(shown) + "\n")
+    return history.read(folder)
+
+
+def _events(run: Path) -> Iterator[Event]:
+    """Return the journal's events, but for lines that are not whole."""
+    for line in (run / history.FILE).read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):
+            yield json.loads(line)

@@ -1,0 +1,224 @@
+"""A run's progress in the terminal: live where there is one, plain lines where there is not."""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from federator.common import figures
+from federator.pipeline.run_status import News
+from federator.results.history import Evaluation
+from federator.runtime.protocol import metrics
+from federator.runtime.protocol.instructions import FEDERATION
+
+Event = dict[str, Any]
+
+
+class RunProgress:
+    """Shows events as they come: lines that stay, and on a terminal a bar with the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = _bar(console)
+        self._task, self._description = TaskID(0), ""
+        self._first = self._last = 0
+        self._positive: int | None = None
+        self._labels = 0
+        self._measured: set[str] = set()
+        self._began: float | None = None  # when the first round of this part of the run did
+        # A round's failures, as reason and line, until it is known what came of it.
+        self._held: list[tuple[str | None, str]] = []
+        self._show: dict[str, Callable[[Event], None]] = {
+            "start": self._start,
+            "site": self._site,
+            "round": self._round,
+            "validation": self._validation,
+            "waiting": self._waiting,
+            "exception": self._exception,
+        }
+
+    def __enter__(self) -> "RunProgress":
+        self._bar.start()
+        self._begin("starting the server and the sites", 0)
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._tell_held()
+        self._bar.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event of the journal."""
+        if event["event"] == "end" and event["state"] == "failed":
+            # Where a round's failures end the run, its reason has them: once is enough.
+            self._held = [
+                (reason, line)
+                for reason, line in self._held
+                if reason is None or reason not in event["reason"]
+            ]
+        if event["event"] != "exception":
+            self._tell_held()
+        self._bar.update(self._task, note="")
+        self._show.get(event["event"], _ignore)(event)
+
+    def _start(self, event: Event) -> None:
+        self._first, self._last = event["first_round"], event["last_round"]
+        labels = event["labels"]
+        self._labels = len(labels)
+        self._positive = labels.index(event["positive"]) if event["positive"] else None
+        self._begin("federation", self._last - self._first + 1)
+        sites = ", ".join(event["sites"])
+        _say(
+            self._console,
+            f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
+            f"{event['local_epochs']} local epoch(s) each, sites {sites}",
+        )
+
+    def _site(self, event: Event) -> None:
+        text = f"site {event['site']}: {event['state']}"
+        if event.get("reason"):
+            text += f" ({event['reason']})"
+        elif sizes := event.get("examples"):
+            text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
+        _say(self._console, text)
+
+    def _round(self, event: Event) -> None:
+        alone = event["model"] != FEDERATION
+        first = 1 if alone else self._first
+        self._begin("each site alone" if alone else "federation", self._last - first + 1)
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - event["seconds"]
+        done = event["round"] - first + 1
+        ends = now + (now - self._began) / done * (self._last - event["round"])
+        self._bar.update(self._task, completed=done, ends=ends, note="")
+        self._held = [
+            (told["reason"], f"round {event['round']}, site {site}: failed ({told['reason']})")
+            for site, told in event["sites"].items()
+            if not told["ok"]
+        ]
+
+    def _tell_held(self) -> None:
+        for _, line in self._held:
+            _say(self._console, line)
+        self._held = []
+
+    def _waiting(self, event: Event) -> None:
+        until = datetime.fromisoformat(event["until"]).astimezone()
+        whole = until.date() != datetime.now(until.tzinfo).date()
+        told = f"waiting for {', '.join(event['sites']) or 'sites'} until "
+        told += until.strftime("%Y-%m-%d %H:%M %Z" if whole else "%H:%M %Z")
+        self._bar.update(self._task, note=told)
+        _say(self._console, told)
+
+    def _exception(self, event: Event) -> None:
+        """Show what stays at a site, except in a rehearsal: an exception's own words."""
+        first, *others = event["text"].splitlines()
+        lines = [f"    site {event['site']}: {first}", *(f"    {line}" for line in others)]
+        told = "\n".join([*lines, f"    full text: {event['log']}"]).expandtabs(4)
+        self._held.append((None, told))
+        if len(self._held) == 1:  # else after the failures that it explains
+            self._tell_held()
+
+    def _begin(self, description: str, total: int) -> None:
+        """Show another part of the run."""
+        if self._description == description:
+            return
+        if self._description:
+            self._bar.remove_task(self._task)
+        self._description, self._began = description, None
+        self._task = self._bar.add_task(description, total=total, ends=None, note="")
+
+    def _validation(self, event: Event) -> None:
+        if event["model"] != FEDERATION or not event["sites"]:
+            return
+        told = Evaluation.model_validate(event).fitting(self._labels)
+        if (pooled := told.pooled()) is None:
+            return
+        summary = metrics.summarise(pooled.counts, self._positive)
+        numbers = [f"loss {figures.number(pooled.loss)}"]
+        for name in ("accuracy", "f1"):
+            if (value := getattr(summary, name)) is not None:
+                numbers.append(f"{name} {value:.3f}")
+        self._measured |= told.sites.keys() | told.missing.keys()
+        if absent := sorted(self._measured - told.sites.keys()):
+            numbers.append(f"without {', '.join(absent)}")
+        _say(self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
+
+
+def watch(run: Iterable[News], console: Console) -> None:
+    """Show how a run at GitHub goes on, until it ends: lines, and on a terminal a bar of steps."""
+    with _bar(console) as bar:
+        task = bar.add_task("steps", total=0)
+        for news in run:
+            for line in news.lines:
+                _say(console, line)
+            bar.update(task, completed=news.done, total=news.steps)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        _Count(),
+        TimeElapsedColumn(),
+        _Left(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+class _Count(ProgressColumn):
+    """How many of how many, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
+
+
+class _Left(ProgressColumn):
+    """What is waited for, or how long it takes until the rounds have been run: as of now."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        if note := task.fields.get("note"):
+            return Text(note)
+        ends = task.fields.get("ends")
+        return Text("" if ends is None else left(ends - time.monotonic()))
+
+
+def left(seconds: float) -> str:
+    """Return in words how long something still takes, in a unit that fits."""
+    if seconds < 1:
+        return ""
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _ignore(_event: Event) -> None:
+    """Show nothing of an event."""

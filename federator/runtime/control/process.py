@@ -1,0 +1,172 @@
+"""The server's own process: admits the sites whose keys are committed, and runs what is asked for.
+
+It looks at the folder of keys again and again, so that a site that was added is let in, and one
+that was removed is locked out, while the server runs. Flower's SuperExec, which it starts, runs
+the rounds; those that a crash cut short are taken up again.
+"""
+
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from federator.errors import InputError, RunError
+from federator.runtime.control.control_api import Control, environment, start_superexec
+from federator.runtime.control.runs import end_on_sigterm
+from federator.runtime.control.schedule import Premises, add_premises, premises, unfinished
+from federator.runtime.keys import NOBODY, fingerprint, read_public
+from federator.runtime.options import Parser, begin_log
+from federator.runtime.server.settings import ENVIRONMENT
+
+log = logging.getLogger("federator")
+
+_PATIENCE = 120.0
+_ASK_AGAIN = 60.0  # the SuperLink might have lost its list
+_SCRATCH = Path("/tmp/flwr")
+
+
+class Register:
+    """Keeps the SuperLink's list of keys as the folder has it.
+
+    A key is locked out for good, so only when it was gone at two looks in a row, and never if
+    all are gone: then a checkout went wrong, unless a file ``nobody`` says that this was meant.
+    """
+
+    def __init__(self, control: Control, folder: Path) -> None:
+        self._control, self._folder = control, folder
+        self._gone: set[int] = set()
+        self._settled: dict[str, ec.EllipticCurvePublicKey] | None = None
+        self._ask_at = 0.0
+        self._told: set[str] = set()
+
+    def look(self) -> None:
+        """Admit and lock out what the folder has changed since the last look.
+
+        Raises:
+            RunError: if the SuperLink does not answer.
+        """
+        wanted, whole = self._read()
+        if wanted == self._settled and time.monotonic() < self._ask_at:
+            return
+        admitted = self._control.admitted()
+        if not wanted:
+            self._tell_of_no_keys(len(admitted), whole)
+        for name, key in wanted.items():
+            if all(known.key != key for known in admitted):
+                try:
+                    self._control.admit(name, key)
+                    log.info("site %s is admitted with key %s", name, fingerprint(key))
+                except RunError as error:
+                    self._tell(f"{error} (a key that was removed cannot come back: site {name} "
+                               "has to make a new one)")  # fmt: skip
+        gone = [known for known in admitted if whole and known.key not in wanted.values()]
+        for known in gone:
+            if known.node_id in self._gone:
+                self._control.lock_out(known.node_id)
+                log.info("site %s is locked out: its key was removed", known.name)
+        self._gone = {known.node_id for known in gone} - self._gone
+        self._settled = None if self._gone else wanted
+        self._ask_at = time.monotonic() + _ASK_AGAIN
+
+    def _read(self) -> tuple[dict[str, ec.EllipticCurvePublicKey], bool]:
+        """Return the folder's keys by site, and whether all of it could be read."""
+        wanted = {}
+        paths = sorted(self._folder.glob("*.pub"))
+        whole = bool(paths) or (self._folder / NOBODY).exists()
+        for path in paths:
+            try:
+                wanted[path.stem] = read_public(path)
+            except InputError as error:
+                whole = False
+                self._tell(str(error))
+        return wanted, whole
+
+    def _tell_of_no_keys(self, admitted: int, whole: bool) -> None:
+        """Say what it means that the folder has no key that can be read."""
+        if whole and admitted:
+            self._tell(f"{self._folder / NOBODY}: no site is let in any more", logging.WARNING)
+        elif admitted:
+            self._tell(f"{self._folder}: no keys: is it the right folder? The {admitted} that "
+                       "were admitted stay so", logging.WARNING)  # fmt: skip
+        elif not any(self._folder.glob("*.pub")):
+            self._tell(f"no site's key is in {self._folder} yet: waiting for the first one "
+                       "(federator site add)", logging.INFO)  # fmt: skip
+
+    def _tell(self, what: str, level: int = logging.ERROR) -> None:
+        if what not in self._told:
+            log.log(level, "%s", what)
+            self._told.add(what)
+
+
+def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
+    """Serve until stopped, or until a part breaks; return the exit status."""
+    place.runs.mkdir(parents=True, exist_ok=True)
+    control = _connect(place)
+    register = Register(control, sites)
+    register.look()
+    env = environment(_SCRATCH, place.superlink) | {
+        ENVIRONMENT: str(place.run_settings),
+        # Flower starts many threads, of whose heaps each keeps some MB for the next round.
+        "MALLOC_ARENA_MAX": "2",
+    }
+    rounds = None
+    superexec = start_superexec(place.superlink, place.certificate, secret, env)
+    try:
+        log.info("the server is up: rounds can be started")
+        if unfinished(place) is not None:
+            log.info("the server went down during rounds: going on from the last checkpoint")
+            command = [sys.executable, "-m", "federator.runtime", "rounds", "--unfinished"]
+            rounds = subprocess.Popen(command, env=env | place.environment)
+        while superexec.is_alive():
+            time.sleep(every)
+            try:
+                register.look()
+            except RunError as error:
+                log.warning("%s", error)
+            if rounds is not None:
+                rounds.poll()
+    finally:
+        # Killed, not asked: a run that is cut short is taken up again, one that ends is not.
+        if rounds is not None:
+            rounds.kill()
+            rounds.wait()
+        superexec.kill()
+        superexec.join()
+    log.error("the SuperExec ended with status %s", superexec.exitcode)
+    return 1
+
+
+def _connect(place: Premises) -> Control:
+    """Return the SuperLink's Control API, waiting for it to be up.
+
+    Raises:
+        RunError: if it is not up in time.
+    """
+    control = place.control()
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            control.admitted()
+            return control
+        except RunError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Admit the sites and run what is asked for, until stopped."""
+    parser = Parser(prog="serve", description=main.__doc__)
+    add_premises(parser)
+    add = parser.add_argument
+    add("--sites", type=Path, default=Path("/run/federator/sites"), help="the sites' public keys")
+    add("--secret", type=Path, default=Path("/run/federator/superexec.secret"),
+        help="what SuperLink and SuperExec share")  # fmt: skip
+    add("--every", type=float, default=3.0, help="seconds between looks at the keys")
+    options = parser.parse_args(arguments)
+    begin_log()
+    end_on_sigterm()
+    return serve(premises(options), options.sites, options.secret, options.every)

@@ -1,0 +1,1 @@
+"""Looks for what is in a site's way, and tells what to do about it."""

@@ -1,0 +1,78 @@
+"""What is in the way at a site: said line by line, each with what to do.
+
+In the service ``link`` it looks at the network, in ``worker`` at the data, so that the two never
+meet. Nothing that it finds out leaves the site.
+"""
+
+import argparse
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from federator.errors import FederatorError
+from federator.runtime import keys
+from federator.runtime.options import Parser, file, trusted
+
+
+class Finding(NamedTuple):
+    """One thing looked at.
+
+    Attributes:
+        passed: whether it is as it must be.
+        what: what was found.
+        remedy: what to do, if it is not.
+    """
+
+    passed: bool
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{'pass' if self.passed else 'FAIL'}  {self.what}"
+        return text if self.passed else f"{text}\n      {self.remedy}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Look for what is in the way at this site; 1 if anything is."""
+    parser = Parser(prog="doctor", description=main.__doc__)
+    add = parser.add_argument
+    add("--server", help="host:port of the server: look at the network")
+    add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
+    add("--extra-ca", type=Path, help="whom to trust as well (PEM)")
+    add("--key", type=Path, default=keys.PLACE, help="this site's private key")
+    add("--data", type=Path, help="the data folder: look at the data")
+    add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
+    add("--site", default="site", help="this site's name")
+    add("--data-user", default="", help="as whom the worker reads the data: USER:GROUP, or USER")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    passed = True
+    for finding in _findings(options):
+        print(finding, flush=True)
+        passed &= finding.passed
+    return 0 if passed else 1
+
+
+def _findings(options: argparse.Namespace) -> Iterator[Finding]:
+    if options.server is None and options.data is None:
+        raise FederatorError("nothing to look at: give --server, --data or both")
+    if options.server is not None:
+        from federator.runtime.doctor import network
+
+        if options.data_user:
+            yield _data_user(options.data_user)
+        authorities = trusted(options.ca, options.extra_ca)
+        yield from network.look(options.server, authorities, options.key)
+    if options.data is not None:
+        from federator.runtime.doctor import data
+
+        yield from data.look(options.data.resolve(), options.app.resolve(), options.site)
+
+
+def _data_user(user: str) -> Finding:
+    """Look at DATA_USER: of a name Docker says something else, before there is a worker."""
+    remedy = "the image knows no names: write numbers, those that `id -u` and `id -g` print"
+    passed = re.fullmatch(r"\d+(:\d+)?", user, re.ASCII) is not None
+    return Finding(passed, f"the worker runs as user {user} (DATA_USER)", remedy)

@@ -1,0 +1,387 @@
+"""A site's outward half: speaks Flower's Fleet API, sees no data, runs none of the author's code.
+
+The link follows an instruction only if the run is of the app that this site took, changes no
+setting that the site does not allow, and the coordinator has signed it for this site and these
+weights. It has the worker do it, and passes on of the answer what may leave (disclosure.py).
+It never asks for the run's code.
+"""
+
+import argparse
+import base64
+import logging
+import signal as signals
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from flwr.app import Message
+
+from federator.errors import InputError, Problem, Where
+from federator.runtime import flower
+from federator.runtime.link.admission import ConnectionRefused
+from federator.runtime.link.bell import Bell
+from federator.runtime.link.followed import Followed
+from federator.runtime.link.polling import Pace
+from federator.runtime.link.transfer import Carrier, Folder, Gateway
+from federator.runtime.options import Parser, begin_log, file, trusted
+from federator.runtime.protocol import messages, replies
+from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.protocol.handover import Counter, HandoverError
+from federator.runtime.protocol.instructions import (
+    FEDERATION,
+    Forged,
+    Instruction,
+    InstructionError,
+    refuse_overrides,
+    verify,
+)
+from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.protocol.shared_memory import Memory, Update
+from federator.runtime.weights.encoding import EXACT, update_form
+from federator.runtime.weights.format import Tensor, WeightsError, describe, file_size, head, size
+from federator.runtime.weights.parts import Parcel, ParcelError, Table
+
+log = logging.getLogger("federator")
+
+# Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
+_GAP = 10.0
+_HEARD = 5.0  # seconds after which a bell counts as not heard
+_FORMLESS = "what came is no message of the coordinator's: it has no known form"
+OVERRIDES = frozenset({"rounds", "local-epochs"})
+
+
+@dataclass
+class _Errand:
+    """An instruction, the model that came with it, and its parcel if it came as files."""
+
+    instruction: Instruction
+    model: Memory | None = None
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    parcel: Parcel | None = None
+
+
+@dataclass
+class Link:
+    """Answers the server on behalf of one site.
+
+    Attributes:
+        site: the site's name.
+        app_hash: SHA-256 of the app that the site took; a run of another one is refused.
+        coordinator: whose signature instructions must bear; None on one's own machine only.
+        policy: what may leave.
+        baselines: whether this site's own model may be trained and compared.
+        counter: where the worker connects.
+        carrier: how weights travel as files; None if they have to go in messages.
+        bell: says when to ask the server.
+        followed: remembers which instructions were followed.
+        pace: how often to listen to it, and to ask.
+        worker_patience: seconds to wait for a worker that is starting (again).
+    """
+
+    site: str
+    app_hash: str
+    coordinator: Ed25519PublicKey | None
+    policy: Policy
+    baselines: bool
+    counter: Counter
+    carrier: Carrier | None = None
+    bell: Bell = field(default_factory=Bell)
+    followed: Followed = field(default_factory=Followed)
+    pace: Pace = field(default_factory=Pace)
+    worker_patience: float = 60.0
+    _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
+    _sizes: tuple[int, Mapping[str, int]] | None = None  # a run, and the sets as it joined that
+
+    def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
+        """Return the reply to a message, whatever comes: nothing that it holds ends the link."""
+        try:
+            errand = self._accept(message, run, node_id)
+            outcome, update = self._have_done(errand, run)
+            self._report(outcome, update)
+            return self._reply(message, errand, outcome, update)
+        except (InstructionError, ParcelError, WeightsError) as error:
+            self._forged += isinstance(error, Forged)
+            log.warning("refused: %s", error)
+            return replies.failure_reply(Failure("refused", str(error)), message, self.site)
+        except Failure as failure:
+            log.warning("%s", failure)
+            return replies.failure_reply(failure, message, self.site)
+        except Exception:
+            log.exception("the answer broke down")
+            return replies.failure_reply(self._given_up("unknown"), message, self.site)
+
+    def refuse(self, head: Message | None) -> Message | None:
+        """Count a message whose content could not be received; return the reply, if one can be."""
+        self._forged += 1
+        log.warning("refused: %s", _FORMLESS)
+        failure = Failure("refused", _FORMLESS)
+        return None if head is None else replies.failure_reply(failure, head, self.site)
+
+    def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Errand:
+        """Return what is to be done.
+
+        Raises:
+            InstructionError: if it must not be done.
+            Failure: if the weights do not come.
+        """
+        if run.app_hash != self.app_hash:
+            what = f"{self.app_hash[:12]}; the run is of {run.app_hash[:12]}"
+            raise Failure("outdated", what)
+        refuse_overrides(run.overrides, OVERRIDES)
+        received = self._signed(message, run, node_id)
+        instruction = Instruction.read(received.instruction)
+        if self.coordinator is not None:
+            self.followed.note(received.signature, instruction.expires)
+        self.pace.sites = instruction.sites
+        self.bell.hang(instruction.bell)
+        if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
+            raise InstructionError("this site does not train another site's model")
+        if instruction.model != FEDERATION and not self.baselines:
+            raise InstructionError("this site takes no part in baselines")
+        log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
+        if (parcel := received.parcel) is not None:
+            if self.carrier is None:
+                raise InstructionError("this site takes no files")
+            return _Errand(instruction, *self.carrier.fetch(parcel, instruction.expires), parcel)
+        if (weights := received.weights) is not None:
+            return _Errand(instruction, Memory.of(weights), describe(weights))
+        return _Errand(instruction)
+
+    def _signed(self, message: Message, run: flower.Run, node_id: int) -> messages.Received:
+        """Return what a message holds, not yet taken apart, but signed by the coordinator.
+
+        Raises:
+            Forged: for any message that is not.
+        """
+        try:
+            received = messages.Received.of(message)
+            if self.coordinator is not None:
+                text, hashed = received.instruction, received.digest
+                verify(self.coordinator, received.signature, text, run.run_id, node_id, hashed)
+        except Forged:
+            raise
+        except Exception:
+            raise Forged(_FORMLESS) from None
+        return received
+
+    def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Update | None]:
+        """Hand an instruction to the worker and vet the answer.
+
+        Raises:
+            Failure: if there is no answer, or nothing in it that may leave.
+        """
+        instruction = errand.instruction
+        worker = self.counter.worker(min(instruction.expires, time.time() + self.worker_patience))
+        if worker is None:
+            raise Failure("no-worker")
+        packet = {
+            "run": run.run_id,
+            "overrides": dict(run.overrides),
+            "instruction": instruction.write(),
+        }
+        lent = [] if errand.model is None else [errand.model]
+        update = self._place(errand)
+        if update is not None and update.memory is not errand.model:
+            lent.append(update.memory)
+        try:
+            worker.send(packet, *lent)
+            answer = self.counter.answer(instruction.expires)
+        except HandoverError as error:
+            log.warning("worker: %s", error)
+            raise self._given_up("worker-died") from None
+        if answer is None:
+            raise self._given_up("late")
+        failure = answer.get("failure")
+        if isinstance(failure, Mapping):
+            raise vet_failure(failure)
+        outcome = vet_outcome(answer, instruction.sets, self.policy)
+        self._require_sizes(outcome, instruction, run)
+        # Where nothing was written stands the model, whose head may be just what it should be.
+        if update is not None and not (answer.get("update") is True and update.has_head):
+            log.warning("withheld: there is no update, or it is not written as the model is")
+            raise Failure("withheld", "weights")
+        return outcome, update
+
+    def _require_sizes(self, outcome: Outcome, instruction: Instruction, run: flower.Run) -> None:
+        """Check that the sets are as large as the site said when it joined the run.
+
+        Raises:
+            Failure: ``sizes``, if they are not; it joins again then.
+        """
+        if instruction.kind == "join" or self._sizes is None or self._sizes[0] != run.run_id:
+            self._sizes = run.run_id, outcome.examples
+        elif self._sizes[1] != outcome.examples:
+            raise Failure("sizes")
+
+    def _given_up(self, reason: str) -> Failure:
+        """Hang up on the worker, let go of what it may still write to, and return the failure."""
+        self.counter.dismiss()
+        if self.carrier is not None:
+            self.carrier.let_go()
+        return Failure(reason)
+
+    def _place(self, errand: _Errand) -> Update | None:
+        """Return where an update is to be written, if one is asked for: over the model if it fits.
+
+        (One with fewer digits has memory of its own, so that parts of the model can stay.)
+        """
+        if errand.model is None or errand.instruction.kind != "train":
+            return None
+        exact = errand.instruction.encoding == EXACT
+        form = update_form(errand.tensors, errand.instruction.encoding)
+        start, length = head(form), file_size(form)
+        over = exact and length == len(errand.model.buffer)
+        return Update(start, errand.model if over else Memory.new(length))
+
+    def _reply(
+        self, message: Message, errand: _Errand, outcome: Outcome, update: Update | None
+    ) -> Message:
+        """Return the reply, with the update in it or already handed in as files.
+
+        Raises:
+            Failure: if it cannot be handed in.
+        """
+        table: Table = ()
+        fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
+        if update is not None and self.carrier and errand.parcel:
+            table = self.carrier.send(errand.parcel, update, errand.instruction.expires)
+        forged, self._forged = self._forged, 0
+        if forged:
+            log.info("leaves: that %d instruction(s) were not signed", forged)
+        said = replies.site_record(self.site, self.carrier is not None, table, forged, fetched)
+        weights = update.weights if update is not None and not table else None
+        return replies.outcome_reply(message, said, outcome, weights)
+
+    def _report(self, outcome: Outcome, update: Update | None) -> None:
+        """Log what leaves, for the site's own record."""
+        weights = {} if update is None else update.weights
+        for name, tensor in describe(weights).items():
+            log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
+        log.info(
+            "leaves: %d tensors of %d bytes; %s",
+            len(weights),
+            size(weights),
+            ", ".join(f"{name} {value}" for name, value in replies.numbers(outcome).items()),
+        )
+
+
+def serve(link: Link, fleet: flower.Fleet) -> None:
+    """Answer the server's messages; where there is a bell, ask for them when that has rung."""
+    pace, bell, due = link.pace, link.bell, time.monotonic()
+    while True:
+        calls, began = bell.calls(pace.patience), time.monotonic()
+        message, reply = None, None
+        try:
+            message = fleet.receive() if calls else None
+        except flower.Unreadable as error:
+            message, reply = error.head, link.refuse(error.head)
+        now = time.monotonic()
+        if calls:
+            bell.asked(message is not None)
+        if now - due > _GAP:
+            fleet.beat()
+            began = now  # the server was not busy
+        if message is not None:
+            if reply is None and (run := fleet.run(message.metadata.run_id)) is not None:
+                reply = link.answer(message, run, fleet.node_id)
+            due = time.monotonic()
+            pace.answered(due - now)
+            if reply is not None:
+                fleet.reply(reply, due - now)
+        else:
+            pause = pace.listened_in_vain() if bell.heard else pace.asked_in_vain(now - began)
+            due = now + pause
+            time.sleep(pause)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a link until it is stopped; a lost connection is made again."""
+    options = _options(arguments)
+    begin_log()
+    signals.signal(signals.SIGTERM, _stop)
+    key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
+    carrier, bell = None, Bell()
+    if options.store is not None:
+        carrier, bell = Carrier(Folder(options.store)), Bell(Folder(options.store))
+    elif not options.insecure:
+        carrier = Carrier(Gateway(options.server, authorities))
+        bell = Bell(Gateway(options.server, authorities, silence=_HEARD))
+    link = Link(
+        options.site,
+        options.app_hash,
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
+        Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
+        options.baselines,
+        Counter(options.socket),
+        carrier,
+        bell,
+        _followed(options.followed or (options.key and options.key.with_suffix(".followed"))),
+    )
+    pause = 1.0
+    while True:
+        try:
+            with flower.fleet(
+                options.server, authorities, options.key, None, options.insecure
+            ) as fleet:
+                log.info("site %s is connected to %s", options.site, options.server)
+                bell.hang("")  # it may be another node from now on
+                pause = 1.0
+                serve(link, fleet)
+        except InputError:
+            raise
+        except Exception as error:
+            log.error(
+                "%s: next try in %.0f s",
+                error,
+                pause,
+                exc_info=not isinstance(error, ConnectionRefused),
+            )
+            time.sleep(pause)
+            pause = min(2 * pause, 60.0)
+
+
+def _followed(file: Path | None) -> Followed:
+    """Return what remembers instructions in a file.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    try:
+        return Followed(file)
+    except OSError as error:
+        what = f"what was followed cannot be noted: {error.strerror}"
+        hint = "the folder of the site's key must be writable"
+        raise InputError(Problem(what, Where(str(file)), hint)) from None
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="federator-link", description=__doc__)
+    add = parser.add_argument
+    add("--server", required=True, help="host:port of the server")
+    add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
+    add("--extra-ca", type=Path, help="whom to trust as well (PEM), such as a proxy of the site's")
+    add("--insecure", action="store_true", help="no encryption, on one machine only")
+    add("--store", type=Path, help="the server's store of weights, on one machine only")
+    add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
+    add("--followed", type=Path, help="where to note what was followed; without: beside the key")
+    add("--site", required=True, help="the site's name")
+    add("--app-hash", required=True, help="SHA-256 of the app that this site took")
+    add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
+    add("--socket", type=Path, required=True, help="where the worker connects")
+    add("--labels", type=int, required=True, help="number of labels")
+    add("--metrics", nargs="*", default=[], help="further numbers that may leave")
+    add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
+    add("--baselines", action="store_true", help="take part in the comparison of single sites")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

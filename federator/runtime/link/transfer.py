@@ -1,0 +1,301 @@
+"""How a link gets the model and hands in its update: parts of files, several at once.
+
+They pass straight between the network and the memory that link and worker share. What a cut line
+has kept from arriving is tried again, part by part, for as long as somebody waits for it. Every
+address is made here, from the server that the site's file names and a capability: a message cannot
+lead elsewhere.
+"""
+
+import base64
+import http.client
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from federator.runtime.link.proxy import proxy_for
+from federator.runtime.protocol.instructions import InstructionError
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.shared_memory import Memory, Update
+from federator.runtime.server.storage.store import ARRIVING, BELLS, COUNT, DOWN, MODEL, SLOTS, UP
+from federator.runtime.weights.format import MAX_HEAD, Tensor, read_head
+from federator.runtime.weights.parts import (
+    Parcel,
+    Part,
+    Table,
+    cut,
+    is_known,
+    name,
+    sha256,
+    zeros,
+)
+
+log = logging.getLogger("federator")
+
+Result = TypeVar("Result")
+
+_AT_ONCE = 4
+_LONGEST_PAUSE = 5.0
+_UNHEARD = 30  # seconds after which a line counts as cut if nothing of what was sent has arrived
+_SLICE = 2**20
+
+
+class Gone(Exception):
+    """Nobody waits for this any more."""
+
+
+class Way(Protocol):
+    """The way to the server's store. An ``OSError`` says that it may be tried again."""
+
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
+
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
+
+
+class Folder:
+    """The store itself, on one machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
+        try:
+            with (self._path / DOWN / capability / MODEL).open("rb", buffering=0) as source:
+                source.seek(start)
+                source.readinto(into)
+        except FileNotFoundError:
+            raise Gone from None
+
+    def listen(self, capability: str) -> int:
+        """Return how often a bell has rung."""
+        return int.from_bytes((self._path / BELLS / capability).read_bytes(), "big")
+
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
+        lent = self._path / UP / capability
+        if not (lent / SLOTS / part).exists():
+            raise Gone
+        arriving = self._path / ARRIVING / secrets.token_hex(8)
+        with arriving.open("wb") as out:
+            out.writelines(data)
+        try:
+            arriving.replace(lent / part)
+        except FileNotFoundError:
+            raise Gone from None
+
+
+class Gateway:
+    """The server's gateway, by HTTPS, through a proxy if HTTPS_PROXY names one.
+
+    Args:
+        server: ``host:port``.
+        authorities: whom to trust (PEM); None for the system's own.
+        silence: seconds without a byte, after which a line counts as cut.
+    """
+
+    def __init__(self, server: str, authorities: Path | None, silence: float = 60.0) -> None:
+        self._server, self._silence = server, silence
+        self._context = ssl.create_default_context(cafile=authorities)
+        self._idle: list[http.client.HTTPSConnection] = []
+
+    def get(self, capability: str, start: int, into: memoryview) -> None:
+        """Read the model's bytes from there on, as many as there is room for."""
+        self._read(f"down/{capability}/{MODEL}", start, into)
+
+    def listen(self, capability: str) -> int:
+        """Return how often a bell has rung."""
+        count = bytearray(COUNT)
+        try:
+            self._read(f"bells/{capability}", 0, memoryview(count))
+        except Gone:
+            raise FileNotFoundError from None
+        return int.from_bytes(count, "big")
+
+    def _read(self, where: str, start: int, into: memoryview) -> None:
+        bounds = {"Range": f"bytes={start}-{start + len(into) - 1}"}
+        with self._answer("GET", where, bounds) as answer:
+            if answer.readinto(into) != len(into):
+                raise OSError(f"{self._server} sends another number of bytes")
+
+    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+        """Write a part of an update, in pieces, by its name."""
+        slices = (
+            piece[start : start + _SLICE]
+            for piece in data
+            for start in range(0, len(piece), _SLICE)
+        )
+        where, length = f"up/{capability}/{part}", {"Content-Length": str(sum(map(len, data)))}
+        with self._answer("PUT", where, length, slices):
+            pass
+
+    @contextmanager
+    def _answer(
+        self, method: str, where: str, headers: dict[str, str], body: Iterable[memoryview] = ()
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Make a request; its answer has to be read to the end."""
+        connection = self._idle.pop() if self._idle else self._connection()
+        try:
+            connection.request(method, f"/v1/weights/{where}", body or None, headers)
+            answer = connection.getresponse()
+            if answer.status == http.client.NOT_FOUND:
+                raise Gone
+            if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
+                                     http.client.NO_CONTENT):  # fmt: skip
+                raise OSError(f"{self._server} answers {method} with {answer.status}")
+            yield answer
+            if answer.read(1):  # and no more of it: it may never end
+                raise OSError(f"{self._server} sends another number of bytes")
+        except http.client.HTTPException as error:
+            connection.close()
+            raise OSError(f"{self._server}: {type(error).__name__}") from None
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        proxy = proxy_for(self._server)
+        if proxy is None:
+            return self._encrypted(self._server)
+        through = urlsplit(proxy)
+        connection = self._encrypted(f"{through.hostname}:{through.port or 80}")
+        login = {}
+        if through.username:
+            said = f"{unquote(through.username)}:{unquote(through.password or '')}"
+            login = {"Proxy-Authorization": f"Basic {base64.b64encode(said.encode()).decode()}"}
+        connection.set_tunnel(self._server, headers=login)
+        return connection
+
+    def _encrypted(self, address: str) -> http.client.HTTPSConnection:
+        return _Connection(address, timeout=self._silence, context=self._context)
+
+
+class _Connection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        # Else a part that was on its way when the line was cut is waited for long after it is back.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD * 1000)
+
+
+class Carrier:
+    """Carries whole files of weights over a way, without the parts that the other side has.
+
+    Attributes:
+        fetched: the bytes that came over the way the last time.
+    """
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self.fetched = 0
+        self.let_go()
+
+    def let_go(self, size: int = 1) -> None:
+        """Have other memory for the next model, since somebody may still write to what this is."""
+        self._model = Memory.new(size)
+        self._table: list[Part | None] = [zeros(one.stop - one.start) for one in cut(size)]
+
+    def fetch(self, parcel: Parcel, expires: float) -> tuple[Memory, dict[str, Tensor]]:
+        """Return memory with the weights of a parcel, the same for the next ones, and its tensors.
+
+        Parts that should be there already are hashed: a worker may have changed them since.
+
+        Raises:
+            InstructionError: naming a part that is not what the parcel says.
+            Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
+            WeightsError: if they are no weights.
+        """
+        if len(self._model.buffer) != parcel.size:
+            self.let_go(parcel.size)
+
+        def receive(where: slice) -> Part:
+            part = self._model.buffer[where]
+            self._way.get(parcel.down, where.start, part)
+            return Part(len(part), sha256(part))
+
+        def have(number: int, where: slice) -> int:
+            part = parcel.table[number]
+            if self._table[number] == part and sha256(self._model.buffer[where]) == part.sha256:
+                return 0
+            self._table[number] = None
+            if empty := part == zeros(part.size):
+                self._model.buffer[where] = bytes(part.size)
+            elif part not in (patiently(lambda: receive(where), expires) for _ in range(2)):
+                raise _not_the_coordinators(number)
+            self._table[number] = part
+            return 0 if empty else part.size
+
+        self.fetched = sum(_side_by_side(have, parcel.size))
+        return self._model, self._tensors(parcel)
+
+    def _tensors(self, parcel: Parcel) -> dict[str, Tensor]:
+        """Return the model's tensors, by a copy of what stands before their numbers.
+
+        (It is hashed once more: a worker could have changed the memory since it arrived there.)
+        """
+        end = 8 + min(int.from_bytes(self._model.buffer[:8], "little"), MAX_HEAD)
+        copy = bytes(self._model.buffer[:end])
+        for number, (part, where) in enumerate(zip(parcel.table, cut(parcel.size), strict=True)):
+            if where.start >= end:
+                break
+            own, rest = copy[where], self._model.buffer[where]
+            if part.sha256 != sha256(own, rest[len(own) :]):
+                raise _not_the_coordinators(number)
+        return {name: tensor for name, (tensor, _) in read_head(copy, parcel.size).items()}
+
+    def send(self, parcel: Parcel, update: Update, expires: float) -> Table:
+        """Hand in what became of a parcel's weights; return the table of the parts.
+
+        Raises:
+            Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
+        """
+
+        def send(number: int, where: slice) -> Part:
+            data, to = update.read(where), name(number, update.size)
+            part = Part(where.stop - where.start, sha256(*data))
+            if update.memory is self._model:
+                self._table[number] = part
+            if not is_known(number, part, update.size, parcel.table):
+                patiently(lambda: self._way.put(parcel.up, to, data), expires)
+            return part
+
+        return tuple(_side_by_side(send, update.size))
+
+
+def _not_the_coordinators(number: int) -> InstructionError:
+    return InstructionError(f"part {number} of the model is not the coordinator's")
+
+
+def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Result]:
+    parts = cut(size)
+    with ThreadPoolExecutor(min(_AT_ONCE, len(parts))) as pool:
+        return list(pool.map(each, range(len(parts)), parts))
+
+
+def patiently(what: Callable[[], Result], expires: float) -> Result:
+    """Do something over the network again until it is done, and return what comes of it.
+
+    Raises:
+        Failure: ``late``, if it is not by ``expires`` (epoch seconds), or nobody waits for it.
+    """
+    pause = 0.0
+    while True:
+        try:
+            return what()
+        except Gone:
+            raise Failure("late") from None
+        except OSError as error:
+            if time.time() + pause > expires:
+                raise Failure("late") from None
+            log.warning("weights: %s: next try in %.1f s", error, pause)
+        time.sleep(pause)
+        pause = min(2 * pause + 0.2, _LONGEST_PAUSE)

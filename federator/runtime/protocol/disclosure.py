@@ -1,0 +1,211 @@
+"""What may leave a site: the link passes on what is listed here, and nothing else.
+
+Weights with the names, shapes and types of the global model's; counts; a loss; the numbers that
+the federation file declares; warnings of a fixed table; of a failure its kind, type, file and
+line, and the shape of what was found. What this cannot stop are values hidden inside weights or
+counts by a hostile notebook: docs/threat-model.md.
+
+The server holds what arrives to the same rules: a site need not run this link.
+"""
+
+import builtins
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from federator.runtime.protocol.metrics import coarsen
+from federator.runtime.protocol.notices import SET_NAMES, Notice
+from federator.runtime.protocol.outcomes import (
+    LIBRARIES,
+    OF_LINKS,
+    OF_SERVERS,
+    PARTS,
+    REASONS,
+    Evaluation,
+    Failure,
+    Outcome,
+    Scores,
+)
+from federator.runtime.protocol.targets import DTYPES, FORMS
+from federator.runtime.untrusted import printable
+
+SETS = ("trainset", "valset", "testset")
+_MOST = 2**53
+_MOST_EXAMPLES = 10**9
+_BINS = (2, 4, 8, 16, 32, 64)  # a worker makes the most of them
+LARGEST_NUMBER = 1e30
+"""The largest loss or metric that may leave."""
+_FILES = frozenset({"task.py", "aggregation.py", "client_app.py"})
+_MOST_WARNINGS = 30
+_MOST_WORDS = 300  # characters of a link's own words
+_LARGEST = 2**31  # of a shape's numbers
+# An author may name a type after a patient, so only these are told; and the parts' own names.
+_TYPES = frozenset(
+    name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+) | {
+    "OutOfMemoryError", "AcceleratorError", "LinAlgError", "ParserError", "EmptyDataError",
+    "UnidentifiedImageError", *PARTS, *FORMS,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a site lets out.
+
+    Attributes:
+        labels: number of labels K.
+        metrics: names of further numbers that the federation file declares.
+        min_cell_count: smallest count, other than 0, that a score histogram may hold.
+    """
+
+    labels: int
+    metrics: frozenset[str] = frozenset()
+    min_cell_count: int = 5
+
+
+def _count(value: object, most: int = _MOST) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= most
+
+
+def _table(value: object, rows: int, columns: int) -> list[list[int]]:
+    if not (
+        isinstance(value, list)
+        and len(value) == rows
+        and all(isinstance(row, list) and len(row) == columns for row in value)
+        and all(_count(cell) for row in value for cell in row)
+    ):
+        raise Failure("withheld", "counts")
+    return [[int(cell) for cell in row] for row in value]
+
+
+def _number(value: object) -> float:
+    if type(value) is int and abs(value) <= _MOST:
+        return float(value)
+    if type(value) is not float or not math.isfinite(value):
+        raise Failure("withheld", "a loss or metric that is not a finite number")
+    if abs(value) > LARGEST_NUMBER:
+        raise Failure("withheld", f"a loss or metric beyond {LARGEST_NUMBER:.0e}")
+    return value
+
+
+def vet_scores(scores: object, counts: list[list[int]], policy: Policy) -> Scores | None:
+    """Return a score histogram coarse enough for the site, or None where none is, or was made.
+
+    Bins are halved until every count that is not 0 reaches the site's minimum cell count.
+
+    Args:
+        scores: as they came.
+        counts: the confusion matrix of the same examples.
+        policy: the site's.
+
+    Raises:
+        Failure: ``withheld``, if it is not a histogram of these examples.
+    """
+    if scores is None or policy.labels != 2:
+        return None
+    bins = scores.get("bins") if isinstance(scores, Mapping) else None
+    if not isinstance(scores, Mapping) or not _count(bins) or bins not in _BINS:
+        raise Failure("withheld", "scores")
+    binned = _table(scores.get("counts"), 2, bins)
+    if list(map(sum, binned)) != list(map(sum, counts)):
+        raise Failure("withheld", "scores of other examples than the counts are of")
+    while bins > 1:
+        if all(cell == 0 or cell >= policy.min_cell_count for row in binned for cell in row):
+            return {"bins": bins, "counts": binned}
+        bins //= 2
+        binned = coarsen(binned, bins)
+    return None
+
+
+def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
+    if not isinstance(value, Mapping):
+        raise Failure("withheld", "evaluation")
+    counts = _table(value.get("counts"), policy.labels, policy.labels)
+    evaluated = sum(map(sum, counts))
+    if evaluated > examples:
+        raise Failure("withheld", "counts of more examples than the set has")
+    metrics = value.get("metrics")
+    return Evaluation(
+        counts=counts,
+        loss=_number(value.get("loss")),
+        examples=evaluated,
+        metrics={
+            name: _number(number)
+            for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()
+            if name in policy.metrics
+        },
+        scores=vet_scores(value.get("scores"), counts, policy),
+    )
+
+
+def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:
+    """Return what may leave of warnings, each once; names that are not declared do not."""
+    found = value[:_MOST_WARNINGS] if isinstance(value, list | tuple) else []
+    notices = (Notice.of(one, policy.metrics) for one in found)
+    return tuple(dict.fromkeys(one for one in notices if one is not None))
+
+
+def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Policy) -> Outcome:
+    """Return what of an answer may leave, written anew from its checked values.
+
+    Args:
+        answer: a worker's, or what a site has made of that.
+        sets: those of which an evaluation was asked for; one without examples has none.
+        policy: what may leave.
+
+    Raises:
+        Failure: ``withheld``, if what must be there is not of its declared form.
+    """
+    examples = answer.get("examples")
+    if not isinstance(examples, Mapping) or not all(
+        _count(examples.get(name), _MOST_EXAMPLES) for name in SETS
+    ):
+        raise Failure("withheld", "number of examples")
+    evaluations = answer.get("evaluations")
+    found = evaluations if isinstance(evaluations, Mapping) else {}
+    return Outcome(
+        {name: int(examples[name]) for name in SETS},
+        {
+            name: _evaluation(found.get(name), examples[f"{name}set"], policy)
+            for name in sets
+            if examples[f"{name}set"]
+        },
+        _warnings(answer.get("warnings"), policy),
+    )
+
+
+def vet_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:
+    """Return what of a failure may leave: kinds out of fixed lists, and few numbers.
+
+    A worker has no words of the link's, nor a site of the server's: those are ``unknown``.
+
+    Args:
+        answer: the failure's attributes by name, as they came.
+        by_link: whether a link says it, whose own words are short texts.
+    """
+    reason, kind, file, line = (answer.get(key) for key in ("reason", "type", "file", "line"))
+    part, name, dtype, shape = (answer.get(key) for key in ("part", "set", "dtype", "shape"))
+    own = isinstance(file, str) and file in _FILES
+    sizes = (
+        shape
+        if isinstance(shape, list | tuple) and all(_count(one, _LARGEST) for one in shape)
+        else ()
+    )
+    count = answer.get("count")
+    if by_link and reason in OF_LINKS:
+        return Failure(str(reason), printable(str(kind), _MOST_WORDS))
+    of_workers = isinstance(reason, str) and reason in REASONS.keys() - OF_LINKS - OF_SERVERS
+    return Failure(
+        str(reason) if of_workers else "unknown",
+        kind if isinstance(kind, str) and kind in _TYPES else "an exception of the author's own",
+        str(file) if own or (isinstance(file, str) and file in LIBRARIES) else "",
+        line if own and type(line) is int and 0 <= line < 100_000 else 0,
+        part if isinstance(part, str) and part in PARTS else "",
+        name if isinstance(name, str) and name in SET_NAMES else "",
+        dtype if isinstance(dtype, str) and dtype in DTYPES else "",
+        tuple(map(int, sizes[:5])),
+        count if _count(count, _LARGEST) else 0,
+    )

@@ -1,0 +1,188 @@
+"""What the server tells a site to do, signed.
+
+Flower's SuperLink does not compare the sender named in a message with the node that pushed it,
+so one site could write to another. Each instruction is therefore signed by the coordinator
+(Ed25519, RFC 8032) over the run, the receiving node, and every byte that comes with it; a site's
+link acts on nothing else, and takes nothing apart before it has checked that.
+"""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from federator.runtime.app_config import Setting
+from federator.runtime.untrusted import MALFORMED, printable, read_json
+from federator.runtime.weights.encoding import ENCODINGS, EXACT
+from federator.runtime.weights.parts import is_capability
+
+FEDERATION = "federation"
+"""The name of the global model, among the sites' names, in journals and instructions."""
+MOST_TEXT = 2**16
+"""The most characters that an instruction takes."""
+_MOST = 2**53
+
+
+MOST_SETTINGS = 32
+"""How many settings of a strategy's own an instruction may carry."""
+_NAME, _LETTERS = 64, 200  # characters of a setting's
+
+
+class InstructionError(ValueError):
+    """An instruction that a site must not follow."""
+
+
+class Forged(InstructionError):
+    """An instruction that the coordinator has not signed, whoever wrote it."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One thing for a site to do with the weights that come along.
+
+    Attributes:
+        kind: ``join`` (load the data and say how much there is), ``train`` or ``evaluate``.
+        round: the number of the round that the resulting weights will belong to.
+        expires: seconds since the epoch after which nobody waits for the reply.
+        model: ``federation``, or the name of a site whose own model (baseline) this is.
+        epochs: local epochs of training.
+        seed: the federation's seed.
+        sets: on which of ``train``, ``val`` and ``test`` the received weights are evaluated first.
+        proximal_mu: weight of FedProx's proximal term, 0 for none.
+        encoding: how weights travel, there and back; one of those in encoding.py.
+        sites: to how many sites the server speaks; the more, the more seldom each should ask it.
+        settings: what the strategy writes for ``train``, by the name of a parameter of that.
+        bell: the capability of the bell (bell.py) that says when to; empty for none.
+    """
+
+    kind: Literal["join", "train", "evaluate"]
+    round: int
+    expires: float
+    model: str = FEDERATION
+    epochs: int = 0
+    seed: int = 0
+    sets: tuple[str, ...] = ()
+    proximal_mu: float = 0.0
+    encoding: str = EXACT
+    sites: int = 1
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    bell: str = ""
+
+    def write(self) -> str:
+        """Return the instruction as JSON, always the same for the same instruction."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def read(text: str) -> "Instruction":
+        """Return the instruction written in JSON.
+
+        Raises:
+            InstructionError: if it is not one, or has lapsed.
+        """
+        try:
+            found = read_json(text, MOST_TEXT)
+            if not isinstance(found, dict):
+                raise ValueError("not a mapping")
+            instruction = Instruction(**{**found, "sets": _names(found["sets"])})
+            for each in fields(instruction):
+                _require_form(each.name, each.type, getattr(instruction, each.name))
+        except MALFORMED as error:
+            what = printable(f"{type(error).__name__}: {error}", 100)
+            raise InstructionError(f"not an instruction: {what}") from None
+        known = instruction.kind in ("join", "train", "evaluate") and instruction.sites > 0
+        if not known or not set(instruction.sets) <= {"train", "val", "test"}:
+            raise InstructionError(f"unknown instruction {printable(instruction.kind, 40)!r}")
+        if instruction.encoding not in ENCODINGS:
+            raise InstructionError(f"unknown encoding {printable(instruction.encoding, 40)!r}")
+        if not _are_settings(instruction.settings):
+            raise InstructionError("not settings for train")
+        if instruction.bell and not is_capability(instruction.bell):
+            raise InstructionError("not a bell's name")
+        if instruction.expires < time.time():
+            raise InstructionError("the instruction has lapsed (or the clocks differ)")
+        return instruction
+
+
+def _names(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise TypeError("sets")
+    return tuple(found)
+
+
+def _require_form(name: str, kind: object, value: object) -> None:
+    """Check that a field has its declared form, where JSON alone does not say so."""
+    if kind is int:
+        good = type(value) is int and 0 <= value <= _MOST
+    elif kind is float:
+        good = type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    elif name == "kind" or kind is str:
+        good = isinstance(value, str)
+    else:
+        good = True
+    if not good:
+        raise ValueError(name)
+
+
+def is_setting(name: object, value: object) -> bool:
+    """Tell whether an entry of a strategy's may travel: an identifier, and a plain short value."""
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > _NAME:
+        return False
+    if isinstance(value, str):
+        return len(value) <= _LETTERS
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**63  # bool, too
+
+
+def _are_settings(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MOST_SETTINGS
+        and all(is_setting(*entry) for entry in value.items())
+    )
+
+
+def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:
+    lines = ["federator 2", str(run_id), str(node_id), weights_digest, text]
+    return "\n".join(lines).encode(errors="surrogatepass")
+
+
+def sign(
+    key: Ed25519PrivateKey, text: str, run_id: int, node_id: int, weights_digest: str
+) -> bytes:
+    """Return the coordinator's signature of an instruction to one node."""
+    return key.sign(_statement(text, run_id, node_id, weights_digest))
+
+
+def verify(
+    key: Ed25519PublicKey,
+    signature: bytes,
+    text: str,
+    run_id: int,
+    node_id: int,
+    weights_digest: str,
+) -> None:
+    """Check an instruction's signature.
+
+    Raises:
+        Forged: if it is not the coordinator's, for this node, run and weights.
+    """
+    try:
+        key.verify(signature, _statement(text, run_id, node_id, weights_digest))
+    except InvalidSignature:
+        raise Forged("the coordinator has not signed this instruction") from None
+
+
+def refuse_overrides(overrides: Mapping[str, object], allowed: frozenset[str]) -> None:
+    """Check which settings of the app a run changes: they lie outside the app's hash.
+
+    Raises:
+        InstructionError: naming those that the site's file does not allow.
+    """
+    if changed := sorted(set(overrides) - allowed):
+        raise InstructionError(f"the run changes settings this site does not allow: {changed}")

@@ -1,0 +1,198 @@
+"""How what a site answers is laid out in Flower's messages, and read by the server.
+
+A reply has a ``ConfigRecord`` named ``site``: what the site says of itself, the outcome as plain
+numbers, its warnings as JSON; and ``arrays`` after training (messages.py), or of files the table of
+their parts. A failure is an error's reason. The server believes none of it: it reads what may leave
+a site by the rules by which that lets it out (disclosure.py), and everything else is a failure.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import flwr
+from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.common.constant import ErrorCode
+
+from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.protocol.messages import to_record
+from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.untrusted import MALFORMED, printable, read_json
+from federator.runtime.weights.format import Weights, WeightsError
+from federator.runtime.weights.parts import ParcelError, Table, read_table, write_table
+
+_FAILED = 2023  # none of Flower's own error codes
+_LOST = (ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+         ErrorCode.NODE_UNAVAILABLE)  # fmt: skip
+_SETS = {"num-examples": "trainset", "num-examples-val": "valset", "num-examples-test": "testset"}
+_MOST_TEXT = 2**14  # characters of a failure or a warning
+_MOST_NAME = 64
+NO_MESSAGE = "what it sent is no message"
+"""What stands in the error that takes the place of a reply that could not be taken apart."""
+
+
+def site_record(
+    site: str, files: bool = False, table: Table = (), forged: int = 0, fetched: int = 0
+) -> ConfigRecord:
+    """Return what a site says of itself, and of the files that it has fetched and sent.
+
+    That is its name, which Flower it speaks, whether weights may travel as files beside messages,
+    how many instructions it refused that the coordinator had not signed, and how many bytes of a
+    model that travelled so it fetched; and of such an update, the table of its parts.
+    """
+    said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
+    said |= {"files": files, "forged": forged, "fetched": fetched}
+    return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
+
+
+def takes_files(content: RecordDict) -> bool:
+    """Tell whether a site says that weights may travel as files; stock SuperNodes do not."""
+    record = content.config_records.get("site")
+    return record is not None and record.get("files") is True
+
+
+def forged_in(content: RecordDict) -> int:
+    """Return how many forged instructions a site says that it refused."""
+    return _number_in(content, "forged")
+
+
+def fetched_in(content: RecordDict) -> int:
+    """Return how many bytes of the model a site says that it fetched as files."""
+    return _number_in(content, "fetched")
+
+
+def _number_in(content: RecordDict, name: str) -> int:
+    record = content.config_records.get("site")
+    said = None if record is None else record.get(name)
+    return said if type(said) is int and said >= 0 else 0
+
+
+def table_in(content: RecordDict) -> Table | None:
+    """Return the table of the parts that a site says it has sent, if any.
+
+    Raises:
+        WeightsError: if it is not one.
+    """
+    record = content.config_records.get("site")
+    if record is None or "parts" not in record:
+        return None
+    try:
+        return read_table(str(record["parts"]))
+    except ParcelError as error:
+        raise WeightsError(str(error)) from None
+
+
+def site_name(content: RecordDict) -> str:
+    """Return the name that a site gives itself, empty if it gives none."""
+    record = content.config_records.get("site")
+    return _name(record.get("name", "") if record is not None else "")
+
+
+def _name(said: object) -> str:
+    return printable(said, _MOST_NAME) if isinstance(said, str) else ""
+
+
+def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float] | list[str]]:
+    """Return an outcome as flat numbers and lists of numbers; its warnings as JSON."""
+    flat: dict[str, int | float | list[int] | list[float] | list[str]] = {
+        key: outcome.examples[name] for key, name in _SETS.items()
+    }
+    for name, evaluation in outcome.evaluations.items():
+        flat[f"{name}.loss"] = evaluation.loss
+        flat[f"{name}.counts"] = [cell for row in evaluation.counts for cell in row]
+        for metric, value in evaluation.metrics.items():
+            flat[f"{name}.metric.{metric}"] = value
+        if evaluation.scores is not None:
+            flat[f"{name}.scores"] = [c for row in evaluation.scores["counts"] for c in row]
+    if outcome.warnings:
+        flat["warnings"] = [notice.write() for notice in outcome.warnings]
+    return flat
+
+
+def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Outcome:
+    """Return the outcome in a reply's content, by the rules of what may leave a site.
+
+    Args:
+        content: the reply's.
+        sets: those of which an evaluation was asked for.
+        policy: the federation's.
+
+    Raises:
+        Failure: ``rejected``, if it is not of that form.
+    """
+    record: Mapping[str, object] = content.config_records.get("site", {})
+    evaluations = {name: _read_evaluation(name, record, policy.labels) for name in sets}
+    answer = {
+        "examples": {name: record.get(key) for key, name in _SETS.items()},
+        "evaluations": evaluations,
+        "warnings": _read_warnings(record.get("warnings")),
+    }
+    try:
+        return vet_outcome(answer, sets, policy)
+    except Failure as failure:
+        raise Failure("rejected", failure.type) from None
+
+
+def _read_evaluation(name: str, record: Mapping[str, object], labels: int) -> dict[str, object]:
+    """Return an evaluation as a worker hands it over; what it holds is still to be vetted."""
+    prefix = f"{name}.metric."
+    binned = _rows(record.get(f"{name}.scores"), 2)
+    bins = len(binned[0]) if binned else 0
+    return {
+        "counts": _rows(record.get(f"{name}.counts"), labels),
+        "loss": record.get(f"{name}.loss"),
+        "metrics": {k.removeprefix(prefix): v for k, v in record.items() if k.startswith(prefix)},
+        "scores": {"bins": bins, "counts": binned} if f"{name}.scores" in record else None,
+    }
+
+
+def _read_warnings(written: object) -> list[object]:
+    found = []
+    for text in written if isinstance(written, list) else []:
+        try:
+            found.append(read_json(text, _MOST_TEXT))
+        except MALFORMED:
+            continue
+    return found
+
+
+def _rows(flat: object, rows: int) -> list[list[object]]:
+    """Return a flat list as so many rows of the same length; none if it does not divide."""
+    if not isinstance(flat, list) or not flat or len(flat) % rows:
+        return []
+    width = len(flat) // rows
+    return [flat[start : start + width] for start in range(0, len(flat), width)]
+
+
+def failure_reply(failure: Failure, message: Message, site: str) -> Message:
+    """Return the reply in which a site tells a failure."""
+    return Message(Error(_FAILED, json.dumps([site, failure.write()])), reply_to=message)
+
+
+def read_failure(error: Error) -> tuple[str, Failure]:
+    """Return the site's name and its failure, from a link's error reply or a stock SuperNode's.
+
+    The name is empty where Flower itself tells of an error: ``lost``, if the site is gone, else
+    ``unknown``; and ``rejected`` where what came is no message.
+    """
+    text = error.reason or ""
+    if error.code in _LOST:
+        return "", Failure("rejected", NO_MESSAGE) if NO_MESSAGE in text else Failure("lost")
+    if error.code != _FAILED:  # a stock SuperNode has <class 'RuntimeError'>:<'[…]'>
+        text = text[text.find("[") : text.rfind("]") + 1]
+    try:
+        found = read_json(text, _MOST_TEXT)
+        site, told = found if isinstance(found, list) else ("", found)
+        return _name(site), vet_failure(asdict(Failure.read(str(told))), by_link=True)
+    except MALFORMED:
+        return "", Failure("unknown")
+
+
+def outcome_reply(
+    message: Message, site: ConfigRecord, outcome: Outcome, weights: Weights | None = None
+) -> Message:
+    """Return the reply in which a site tells an outcome, with what it says of itself."""
+    content = RecordDict({"site": ConfigRecord({**site, **numbers(outcome)})})
+    if weights is not None:
+        content["arrays"] = to_record(weights)
+    return Message(content, reply_to=message)

@@ -1,0 +1,140 @@
+"""What labels are: class numbers, or something else that is told by its form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from federator.runtime.app_config import Setting
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = frozenset({
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+})  # fmt: skip
+
+COLUMNS = "several columns (one-hot rows, or several labels an example)"
+MASKS = "a mask for each example"
+REAL = "real numbers, as of a regression"
+OUTSIDE = "whole numbers of which some are no label"
+NOT_FINITE = "numbers of which some are not finite"
+TEXTS, OBJECTS, RAGGED = "texts", "dictionaries or other objects", "of different lengths"
+_TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
+
+# All that a failure may say of what it found.
+FORMS = frozenset({
+    COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, *_TUPLES,
+    "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",
+    "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
+    "a loss that is not a single number",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The names of the labels, and which one is positive (None where there are more than two)."""
+
+    names: tuple[str, ...]
+    positive: int | None
+
+    @staticmethod
+    def of(config: Mapping[str, Setting]) -> "Labels":
+        """Return the labels that an app's configuration names."""
+        names = tuple(str(config["labels"]).split(","))
+        positive = names.index(str(config["positive"])) if len(names) == 2 else None
+        return Labels(names, positive)
+
+
+class Target(NamedTuple):
+    """What an array of labels is.
+
+    Attributes:
+        classes: the class numbers, of shape (N,); None if it holds something else.
+        form: one of :data:`FORMS`, where it does.
+        dtype: of what was found; empty if that is no array of numbers.
+        shape: its shape.
+    """
+
+    classes: npt.NDArray[np.int64] | None
+    form: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+
+
+def form_of(value: object) -> str:
+    """Name what an object is, in words of :data:`FORMS`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a dictionary"
+    for kind, name in ((tuple, "tuple"), (list, "list")):
+        if isinstance(value, kind):
+            return f"a {name} of {len(value)}" if len(value) < 10 else f"a {name}"
+    if isinstance(value, str | bytes):
+        return "a text"
+    if isinstance(value, int | float | np.number):
+        return "a single number"
+    if isinstance(value, np.ndarray):
+        return "one array"
+    return "one tensor" if type(value).__module__.partition(".")[0] == "torch" else "another object"
+
+
+def read_target(labels: object, classes: int) -> Target:
+    """Tell what labels are: this is the one place that decides it.
+
+    Args:
+        labels: of a batch or a set: a tensor, an array or a list.
+        classes: how many labels K the federation file names.
+    """
+    if isinstance(labels, tuple | list) and any(getattr(one, "ndim", 0) for one in labels):
+        return Target(None, OBJECTS)  # such as (time, event), which numpy would stack
+    array = as_array(labels)
+    if array is None:
+        return Target(None, RAGGED)
+    kind = array.dtype.kind
+    if kind in "US":
+        return Target(None, TEXTS)
+    if kind not in "biufc":
+        return Target(None, OBJECTS)
+    found = str(array.dtype), array.shape
+    flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if flat.ndim == 0:
+        return Target(None, "a single number", *found)
+    if flat.ndim > 1:
+        return Target(None, COLUMNS if flat.ndim == 2 else MASKS, *found)
+    if kind == "c" or not np.isfinite(flat).all():
+        return Target(None, REAL if kind == "c" else NOT_FINITE, *found)
+    if kind == "f" and not np.array_equal(flat, np.floor(flat)):
+        return Target(None, REAL, *found)
+    if flat.size and not 0 <= flat.min() <= flat.max() < classes:
+        return Target(None, OUTSIDE, *found)
+    return Target(flat.astype(np.int64), "", *found)
+
+
+def as_array(values: object) -> npt.NDArray[np.generic] | None:
+    """Return a tensor, array or list as an array; None if its rows differ in length."""
+    try:
+        return np.asarray(plain(values))
+    except (ValueError, TypeError, RuntimeError):
+        return None
+
+
+def plain(values: object) -> object:
+    """Return a tensor as one that numpy takes: without gradient, on the processor, no bfloat16."""
+    if not hasattr(values, "detach"):
+        return values
+    import torch
+
+    return as_plain(values) if isinstance(values, torch.Tensor) else values
+
+
+def as_plain(tensor: "torch.Tensor") -> "torch.Tensor":
+    """Return a tensor as :func:`plain` does."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

@@ -1,0 +1,1 @@
+"""The sites' updates made into the next global model."""

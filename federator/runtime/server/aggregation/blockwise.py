@@ -1,0 +1,205 @@
+"""Folding the sites' updates into the next global model, block by block, in a fixed order.
+
+These are the plain strategies of Flower in the same arithmetic (tested against Flower's own
+classes), with two differences: updates, models and what the strategy remembers stay on disk but
+for the block that is being folded, so that memory depends neither on the number of sites nor on
+the size of the model; and buffers (buffers.py: BatchNorm's statistics) get the mean weighted by
+examples, whatever the strategy does with parameters; integer ones are rounded, and keep their
+type. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021
+(FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020
+(FedProx: its term is the sites' to add; its fold is FedAvg's).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flwr.serverapp import strategy as strategies
+
+from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
+from federator.runtime.weights.block_file import BLOCK, Block, Draft, WeightFile
+from federator.runtime.weights.format import Tensor
+from federator.runtime.weights.hashing import hash_file
+
+Floats = npt.NDArray[np.floating]
+Updates = Iterable[npt.NDArray[Any]]
+
+_THREADS = 2
+_AT_ONCE = 2**22  # numbers that are sorted at a time, of all sites together
+
+_PLAIN = (
+    strategies.FedAvg,
+    strategies.FedProx,
+    strategies.FedAvgM,
+    strategies.FedAdam,
+    strategies.FedYogi,
+    strategies.FedAdagrad,
+    strategies.FedMedian,
+    strategies.FedTrimmedAvg,
+)
+
+_ORDINARY = strategies.FedAvg().train_metrics_aggr_fn
+
+
+def is_plain(strategy: strategies.Strategy) -> bool:
+    """Tell whether a strategy folds here: one of the plain classes with ordinary arguments."""
+    return (
+        isinstance(strategy, strategies.FedAvg)
+        and type(strategy) in _PLAIN
+        and strategy.weighted_by_key == "num-examples"
+        and strategy.train_metrics_aggr_fn is _ORDINARY
+        and strategy.evaluate_metrics_aggr_fn is _ORDINARY
+    )
+
+
+def moments(strategy: strategies.Strategy) -> tuple[str, ...]:
+    """Return the names of what a plain strategy keeps of every tensor from round to round."""
+    if isinstance(strategy, strategies.FedAvgM):
+        return ("m",) if strategy.server_momentum > 0.0 else ()
+    adaptive = strategies.FedAdam | strategies.FedYogi | strategies.FedAdagrad
+    return ("m", "v") if isinstance(strategy, adaptive) else ()
+
+
+def fold(
+    strategy: strategies.FedAvg,
+    number: int,
+    before: Checkpoint,
+    updates: Sequence[WeightFile],
+    examples: Sequence[int],
+    folder: RunFolder,
+    buffers: Collection[str],
+    hashed: bool = True,
+) -> Checkpoint:
+    """Make the next global model, and keep it with what the strategy remembers.
+
+    Args:
+        strategy: for which :func:`is_plain` holds.
+        number: the round's, from 1, counted on over resumed runs.
+        before: the model that the sites started from.
+        updates: one per site, with the model's tensors, in the order of the sites' names.
+        examples: number of training examples of each.
+        folder: where results go.
+        buffers: names of the tensors that are no parameters.
+        hashed: whether the model travels as it is, so that the hashes of its parts are needed.
+    """
+    shares = [count / sum(examples) for count in examples]
+    most = min(BLOCK, _AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
+    tensors = before.weights.tensors
+    state = {
+        f"{moment}/{name}": Tensor("float32", tensor.shape)
+        for name, tensor in tensors.items()
+        if tensor.is_float and name not in buffers
+        for moment in moments(strategy)
+    }
+    with folder.drafts(number, tensors, state) as (model, kept):
+        each = _Fold(strategy, number, before, updates, shares, buffers, model, kept)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(each.block, before.weights.blocks(most)):
+                pass
+            written = pool.submit(model.sync)  # the disk writes while the parts are hashed
+            table = hash_file(model.path) if hashed else ()
+            written.result()
+    return folder.load(number, table)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One round's fold, of any of its blocks."""
+
+    strategy: strategies.FedAvg
+    number: int
+    before: Checkpoint
+    updates: Sequence[WeightFile]
+    shares: Sequence[float]
+    buffers: Collection[str]
+    model: Draft
+    kept: Draft
+
+    def block(self, block: Block) -> None:
+        """Fold one block of the model."""
+        kind = None if block.name in self.buffers else type(self.strategy)
+        combine = _MIDDLES.get(kind, _mean)
+        combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)
+        step = _STEPS.get(kind)
+        if not self.before.weights.tensors[block.name].is_float:
+            combined = np.rint(combined)
+        elif step is not None:
+            old = self.before.weights.read(block).astype(np.float64)
+            combined = step(self, block, old, combined)
+        self.model.write(block, combined)
+
+    def _moment(self, name: str, block: Block) -> Floats:
+        """Return what the strategy remembers of a block, zeros at first."""
+        place, state = block._replace(name=f"{name}/{block.name}"), self.before.state
+        if state is None or place.name not in state.tensors:
+            return np.zeros(block.last - block.first)
+        return state.read(place).astype(np.float64)
+
+    def _keep(self, name: str, block: Block, values: Floats) -> None:
+        self.kept.write(block._replace(name=f"{name}/{block.name}"), values)
+
+    def momentum(self, block: Block, old: Floats, mean: Floats) -> Floats:
+        """FedAvgM: gradient descent with momentum on the pseudo-gradient ``old - mean``."""
+        strategy = self.strategy
+        assert isinstance(strategy, strategies.FedAvgM)
+        gradient = old - mean
+        if strategy.server_momentum > 0.0:
+            gradient = strategy.server_momentum * self._moment("m", block) + gradient
+            self._keep("m", block, gradient)
+        return old - strategy.server_learning_rate * gradient
+
+    def adaptive(self, block: Block, old: Floats, mean: Floats) -> Floats:
+        """FedAdam, FedYogi and FedAdagrad: Algorithm 2 of Reddi et al. 2021."""
+        strategy = self.strategy
+        assert isinstance(strategy, strategies.FedAdam | strategies.FedYogi | strategies.FedAdagrad)
+        delta = mean - old
+        m = strategy.beta_1 * self._moment("m", block) + (1 - strategy.beta_1) * delta
+        v, square, rate = self._moment("v", block), delta**2, strategy.eta
+        if isinstance(strategy, strategies.FedAdagrad):
+            v = v + square
+        elif isinstance(strategy, strategies.FedYogi):
+            v = v - (1 - strategy.beta_2) * square * np.sign(v - square)
+        else:
+            v = strategy.beta_2 * v + (1 - strategy.beta_2) * square
+            # Bias correction as Flower counts it: from the second power on.
+            power = self.number + 1.0
+            rate *= np.sqrt(1 - strategy.beta_2**power) / (1 - strategy.beta_1**power)
+        self._keep("m", block, m)
+        self._keep("v", block, v)
+        return old + rate * m / (np.sqrt(v) + strategy.tau)
+
+
+def _mean(_: strategies.FedAvg, updates: Updates, shares: Sequence[float]) -> Floats:
+    (first, *others) = shares
+    updates = iter(updates)
+    total = np.multiply(next(updates), first, dtype=np.float64)
+    weighted = np.empty_like(total)
+    for update, share in zip(updates, others, strict=True):
+        total += np.multiply(update, share, out=weighted)
+    return total
+
+
+def _median(_: strategies.FedAvg, updates: Updates, _shares: Sequence[float]) -> Floats:
+    return np.asarray(np.median(np.stack(list(updates)), axis=0))
+
+
+def _trimmed(strategy: strategies.FedAvg, updates: Updates, shares: Sequence[float]) -> Floats:
+    assert isinstance(strategy, strategies.FedTrimmedAvg)
+    cut = int(strategy.beta * len(shares))
+    ordered = np.sort(np.stack(list(updates)), axis=0)[cut : len(shares) - cut]
+    return np.asarray(ordered.mean(axis=0, dtype=np.float64))
+
+
+_MIDDLES: dict[type | None, Callable[[strategies.FedAvg, Updates, Sequence[float]], Floats]] = {
+    strategies.FedMedian: _median,
+    strategies.FedTrimmedAvg: _trimmed,
+}
+_STEPS: dict[type | None, Callable[[_Fold, Block, Floats, Floats], Floats]] = {
+    strategies.FedAvgM: _Fold.momentum,
+    strategies.FedAdam: _Fold.adaptive,
+    strategies.FedYogi: _Fold.adaptive,
+    strategies.FedAdagrad: _Fold.adaptive,
+}

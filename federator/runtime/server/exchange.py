@@ -1,0 +1,273 @@
+"""What passes between the server and the sites' nodes: orders, and the answers to them.
+
+Weights travel beside the messages as files where both sides can, else within them.
+"""
+
+import logging
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from federator.errors import RunError
+from federator.runtime.protocol import messages, replies
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.instructions import MOST_TEXT, Instruction, sign
+from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.server.storage.store import Store
+from federator.runtime.server.storage.update_receiver import Inbox
+from federator.runtime.weights.block_file import Watch, WeightFile
+from federator.runtime.weights.encoding import EXACT, model_form, restore, update_form, write_model
+from federator.runtime.weights.format import WeightsError, file_size, require_same
+from federator.runtime.weights.parts import Parcel, Table, sha256, travelled
+
+log = logging.getLogger("federator")
+
+# Flower announces all messages that are sent together before it sends what is in the first one,
+# for which its site asks again and again. (What they share, such as weights, is sent once.)
+_TOGETHER = 4
+_GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
+_TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An instruction to a site, and the weights it comes with."""
+
+    instruction: Instruction
+    weights: WeightFile | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site answered: an outcome (with weights, after training), or a failure.
+
+    Attributes:
+        bytes_down: of weights that went to the site.
+        bytes_up: of weights that came from it.
+        bytes_known: of weights that did not travel, since the other side had them.
+        files: whether weights may travel as files.
+        forged: how many instructions it refused that the coordinator had not signed.
+    """
+
+    site: str
+    seconds: float
+    outcome: Outcome | None = None
+    weights: WeightFile | None = None
+    failure: Failure | None = None
+    bytes_down: int = 0
+    bytes_up: int = 0
+    bytes_known: int = 0
+    files: bool = False
+    forged: int = 0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An order on its way, and how its weights travel.
+
+    Attributes:
+        node: to which node.
+        at: since when (``monotonic``).
+        carried: the model as it travels.
+        parcel: what the message says of that where it travels as files.
+        inbox: where the update is to arrive as files.
+        watch: looks at it meanwhile.
+    """
+
+    node: int
+    order: Order
+    at: float
+    carried: WeightFile | None = None
+    parcel: Parcel | None = None
+    inbox: Inbox | None = None
+    watch: Watch | None = None
+
+
+class Exchange:
+    """Sends orders to nodes through Flower's grid, and takes in what comes back.
+
+    Args:
+        grid: the grid of the ServerApp.
+        run_id: the Flower run's.
+        key: with which instructions are signed; None where no link checks.
+        store: where weights are on their way.
+        policy: what sites may say: the federation's labels and metrics.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        run_id: int,
+        key: Ed25519PrivateKey | None,
+        store: Store,
+        policy: Policy,
+    ) -> None:
+        self._grid, self._run_id, self._key, self.store = grid, run_id, key, store
+        self._policy = policy
+        self._bells: dict[int, str] = {}
+
+    def send(
+        self, orders: Mapping[int, Order], by_files: Collection[int], deadline: float
+    ) -> dict[str, Sent]:
+        """Send orders to nodes; return what was sent by message id.
+
+        Args:
+            orders: by node.
+            by_files: the nodes whose weights may travel as files.
+            deadline: until when an answer is waited for (epoch seconds).
+
+        Raises:
+            RunError: if the model cannot travel in the encoding that is asked for, or an
+                instruction is longer than a site takes.
+        """
+        if not orders:
+            return {}
+        carried: dict[int, WeightFile] = {}
+        published: dict[int, tuple[str, Table]] = {}
+        packed: dict[int, tuple[ArrayRecord, str]] = {}
+        outgoing, sent = [], []
+        for node, order in orders.items():
+            content, hashed, parcel, file = RecordDict(), "", None, None
+            inbox, watch = None, None
+            if order.weights is not None:
+                key = id(order.weights)
+                file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
+                carried[key] = file
+            if file is not None and node in by_files:
+                if id(file) not in published:
+                    published[id(file)] = self.store.publish(file)
+                if order.instruction.kind == "train":
+                    form = update_form(file.tensors, order.instruction.encoding)
+                    watch = Watch(form)
+                    exact = order.instruction.encoding == EXACT  # else it is not what counts
+                    inbox = self.store.accept(file_size(form), watch.look if exact else None)
+                parcel = Parcel(*published[id(file)], inbox.capability if inbox else "")
+            elif file is not None:
+                if id(file) not in packed:
+                    record = messages.to_record(file.load())
+                    packed[id(file)] = record, sha256(messages.packed_in(record))
+                content["arrays"], hashed = packed[id(file)]
+            if node not in self._bells:
+                self._bells[node] = self.store.hang_bell()
+            text = replace(order.instruction, bell=self._bells[node]).write()
+            content["config"] = self._signed(node, text, parcel, hashed)
+            kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
+            ttl = max(1.0, deadline - time.time()) + _GRACE
+            outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
+            sent.append((file, parcel, inbox, watch))
+        began, ids = time.monotonic(), list[str]()
+        together = len(outgoing) if packed else _TOGETHER
+        for first in range(0, len(outgoing), together):
+            few = outgoing[first : first + together]
+            pushed = list(self._grid.push_messages(few))  # none: they are too large
+            ids += pushed or [""] * len(few)
+            for message in few if pushed else ():
+                self.store.ring(self._bells[message.metadata.dst_node_id])
+        return {
+            message_id or f"unsent-{node}": Sent(node, order, began, *how)
+            for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
+        }
+
+    def _signed(self, node: int, text: str, parcel: Parcel | None, arrays: str) -> ConfigRecord:
+        """Return an instruction's record, signed for a node and the weights that come with it.
+
+        Raises:
+            RunError: if the instruction is longer than a site takes.
+        """
+        if len(text) > MOST_TEXT:
+            raise RunError(f"an instruction of {len(text)} characters: a site takes {MOST_TEXT}")
+        files, signature = parcel.write() if parcel else "", b""
+        if self._key is not None:
+            hashed = messages.digest(files, arrays)
+            signature = sign(self._key, text, self._run_id, node, hashed)
+        return messages.instruction_record(text, signature, files)
+
+    def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
+        """Return weights as they travel.
+
+        Raises:
+            RunError: if they cannot.
+        """
+        if encoding == EXACT:
+            return file
+        tensors = model_form(file.tensors, encoding)
+        try:
+            return self.store.make(tensors, lambda out: write_model(file, encoding, out))
+        except WeightsError as error:
+            raise RunError(f"the model cannot travel as {encoding}: {error}") from None
+
+    def poll(self, sent: dict[str, Sent]) -> Iterator[tuple[int, Answer]]:
+        """Yield the answers that have come, and take them off the list."""
+        for key in [key for key in sent if key.startswith("unsent-")]:
+            yield sent.pop(key).node, Answer("", 0.0, failure=Failure("lost"))
+        if not sent:
+            return
+        for reply in self._grid.pull_messages(list(sent)):
+            if (item := sent.pop(reply.metadata.reply_to_message_id, None)) is not None:
+                yield item.node, self._read(reply, item)
+
+    def _read(self, reply: Message, item: Sent) -> Answer:
+        """Return what a reply says; whatever it holds, it costs at most that site's part."""
+        seconds = time.monotonic() - item.at
+        try:
+            return self._answer(reply, item, seconds)
+        except Exception as error:
+            log.error("a reply cannot be read: %s", type(error).__name__)
+            return Answer("", seconds, failure=Failure("rejected", "it is not of the form of one"))
+
+    def _answer(self, reply: Message, item: Sent, seconds: float) -> Answer:
+        """Return what a reply says; an update that is not the model's, or not finite, is a failure.
+
+        Where weights travelled as files, the reply has come after them.
+        """
+        down = whole = 0 if item.carried is None else item.carried.size
+        if reply.has_error():
+            site, failure = replies.read_failure(reply.error)
+            carried = 0 if item.parcel else whole  # of files it does not say how much came
+            return Answer(site, seconds, failure=failure, bytes_down=carried)
+        content = reply.content
+        site, files = replies.site_name(content), replies.takes_files(content)
+        forged = replies.forged_in(content)
+        if item.parcel is not None:
+            down = min(whole, replies.fetched_in(content))
+        try:
+            outcome = replies.outcome_in(content, item.order.instruction.sets, self._policy)
+            trains = item.order.instruction.kind == "train"
+            update, size, up = self._update(content, item) if trains else (None, 0, 0)
+        except WeightsError as error:
+            rejected = Failure("rejected", str(error))
+            return Answer(site, seconds, failure=rejected, bytes_down=down)
+        except Failure as failure:
+            return Answer(site, seconds, failure=failure, bytes_down=down)
+        known = whole - down + size - up
+        return Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
+
+    def _update(self, content: RecordDict, item: Sent) -> tuple[WeightFile, int, int]:
+        """Return the update of a reply, the bytes of it as it travels, and those that had to.
+
+        It has the model's tensors, and only finite numbers.
+
+        Raises:
+            WeightsError: if there is none such.
+        """
+        model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
+        assert model is not None and given is not None
+        form = update_form(given.tensors, encoding)
+        watch = item.watch or Watch(form)
+        if item.parcel is not None and item.inbox is not None:
+            table = replies.table_in(content) or ()
+            update = item.inbox.close(table, given, item.parcel.table)
+            size, up = update.size, travelled(table, item.parcel.table)
+        else:
+            update = self.store.keep(messages.weights_in(content) or {})
+            size = up = update.size
+        require_same(update.tensors, form)
+        if encoding != EXACT:
+            came = update
+            update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
+        watch.require_finite(update)
+        return update, size, up

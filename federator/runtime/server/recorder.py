@@ -1,0 +1,126 @@
+"""What happened in a run, written into its journal as it happens (docs/results.md)."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from federator.runtime import source_map as sourcemap
+from federator.runtime.protocol.notices import SET_NAMES
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.exchange import Answer
+from federator.runtime.server.selection import Selection
+from federator.runtime.server.storage.checkpoints import RunFolder
+
+log = logging.getLogger("federator")
+
+_TRAFFIC = ("bytes_down", "bytes_up", "bytes_known")
+
+
+class Record:
+    """Writes what sites answered.
+
+    Args:
+        folder: the run's.
+        source_map: file that says which cell each generated line came from.
+    """
+
+    def __init__(self, folder: RunFolder, source_map: str | None) -> None:
+        self._folder = folder
+        self._source_map = sourcemap.read(Path(source_map)) if source_map else None
+        self._told: dict[str, dict[str, object]] = {}
+        self._warned: set[tuple[str, str, str, str]] = set()
+
+    def explain(self, failure: Failure) -> str:
+        """Return a failure in words, with the notebook's cell where there is one."""
+        where = None
+        if self._source_map is not None and failure.line:
+            where = self._source_map.locate(failure.file, failure.line)
+        return f"{failure} ({where})" if where else str(failure)
+
+    def write_site(self, answer: Answer) -> None:
+        """Write that a site joined, or why it did not, unless it has just said the same."""
+        fields: dict[str, object] = {"state": "joined", "reason": None}
+        if answer.failure is not None:
+            kind = answer.failure.reason
+            fields["state"] = kind if kind in ("outdated", "refused") else "failed"
+            fields["reason"] = self.explain(answer.failure)
+            log.warning("site %s: %s", answer.site or "(unknown)", fields["reason"])
+        elif answer.outcome is not None:
+            fields["examples"] = answer.outcome.examples
+        site = answer.site or "(unknown)"
+        # Who failed is greeted again and again; who joins was not there before.
+        if answer.failure is None or self._told.get(site) != fields:
+            self._folder.record("site", site=site, **fields)
+        self._told[site] = fields
+        self.warn({site: answer})
+
+    def write_round(
+        self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
+    ) -> None:
+        """Write a round of training into the journal."""
+        sites: dict[str, object] = {}
+        for site, answer in answers.items():
+            traffic = {name: getattr(answer, name) for name in _TRAFFIC}
+            if answer.outcome is not None and answer.failure is None:
+                examples = answer.outcome.examples["trainset"]
+                taken = round(answer.seconds, 3)
+                sites[site] = {"ok": True, "examples": examples, "seconds": taken, **traffic}
+            elif answer.failure is not None:
+                reason = self.explain(answer.failure)
+                log.warning("round %d, site %s: %s", number, site, reason)
+                sites[site] = {"ok": False, "reason": reason, **traffic}
+        self._folder.record(
+            "round", model=model, round=number, seconds=round(seconds, 3), sites=sites
+        )
+
+    def write_evaluation(
+        self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
+    ) -> None:
+        """Write the evaluation of a model into the journal, and why a site made none."""
+        sites: dict[str, object] = {}
+        missing: dict[str, str] = {}
+        for site, answer in answers.items():
+            if answer.failure is not None:
+                missing[site] = self.explain(answer.failure)
+                log.warning("%s of round %d, site %s: %s", event, number, site, missing[site])
+            elif answer.outcome is None or name not in answer.outcome.evaluations:
+                missing[site] = f"it has no examples in its {SET_NAMES[name]}"
+            else:
+                fields = asdict(answer.outcome.evaluations[name])
+                sites[site] = {key: value for key, value in fields.items() if value is not None}
+        self._folder.record(event, model=model, round=number, sites=sites, missing=missing)
+
+    def write_selection(self, selection: Selection) -> None:
+        """Write which rounds were compared to choose the model, and at which sites."""
+        if selection.round is None:
+            log.warning("select: best: no validation loss is known, so the last model is taken")
+        for number, reason in selection.left_out.items():
+            log.warning("select: best: round %d is not compared: %s", number, reason)
+        self._folder.record(
+            "selection",
+            round=selection.round,
+            sites=selection.sites,
+            compared=list(selection.losses),
+            left_out=selection.left_out,
+        )
+
+    def warn(self, answers: Mapping[str, Answer]) -> None:
+        """Write down what sites warn of, each thing once, and what they have refused.
+
+        Refused since they were last heard: somebody attacks.
+        """
+        for site, answer in answers.items():
+            if answer.forged:
+                self._warn(
+                    site, f"it refused {answer.forged} instruction(s) that you had not signed"
+                )
+            for notice in answer.outcome.warnings if answer.outcome else ():
+                told = (site, notice.code, notice.set, notice.name)
+                if told not in self._warned:  # it may say so in each round, with other numbers
+                    self._warned.add(told)
+                    self._warn(site, str(notice))
+
+    def _warn(self, site: str, reason: str) -> None:
+        log.warning("site %s: %s", site, reason)
+        self._folder.record("site", site=site, state="warned", reason=reason)

@@ -1,0 +1,165 @@
+"""The ServerApp: what Flower starts on the server to run the rounds (rounds.py)."""
+
+import gc
+import importlib
+import logging
+import platform
+import shutil
+import time
+import traceback
+from pathlib import Path
+
+import flwr
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+import federator
+from federator.errors import RunError
+from federator.runtime import source_map as sourcemap
+from federator.runtime.app_config import choose
+from federator.runtime.flower import prepare_grid
+from federator.runtime.options import begin_log
+from federator.runtime.server.aggregation.privacy import refuse_private
+from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.rounds import Plan, Server
+from federator.runtime.server.settings import ServerSettings
+from federator.runtime.server.sites import Conversation
+from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
+from federator.runtime.server.storage.store import STORE, Store
+from federator.runtime.weights.block_file import WeightFile
+from federator.runtime.weights.buffers import Buffers, read_buffers
+
+log = logging.getLogger("federator")
+
+
+def server_app(module: str) -> ServerApp:
+    """Return a Flower ServerApp that runs the federation with a module's ``strategy``."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        begin_log()
+        gc.freeze()  # what was imported stays; looking it through again takes longer than a fold
+        prepare_grid()
+        name = grid.run.fab_id.rpartition("/")[2]
+        settings = ServerSettings.read(name, context.run_id)
+        folder = RunFolder(Path(settings.run))
+        folder.mend()
+        started = time.monotonic()
+        end: dict[str, object] = {"state": "failed", "reason": "the server broke down"}
+        try:
+            end |= _run(grid, context, settings, folder, module)
+        except RunError as error:
+            end |= {"reason": str(error)}
+            raise
+        except SystemExit:  # Flower's answer to a signal, or to the run being stopped
+            end |= {"state": "stopped", "reason": "the run was stopped"}
+            raise
+        except Exception as error:
+            log.exception("the server broke down")
+            end |= {"reason": _told(error, settings)}
+            raise
+        finally:
+            end |= {"seconds": round(time.monotonic() - started, 3)}
+            folder.record("end", **end, flower_run=context.run_id)
+            shutil.rmtree(folder.path / STORE, ignore_errors=True)
+
+    return app
+
+
+def _run(
+    grid: Grid, context: Context, settings: ServerSettings, folder: RunFolder, module: str
+) -> dict[str, object]:
+    plan = Plan.of(context.run_config)
+    choose(context.run_config)
+    strategy = importlib.import_module(module).strategy
+    refuse_private(strategy)
+    shared = settings.store
+    store = Store(Path(shared) if shared else folder.path / STORE)
+    start = folder.last()
+    if start is not None:
+        buffers = folder.buffers(start.weights.tensors)
+    else:
+        weights, buffers = _first_model(settings, plan, store)
+        start = Checkpoint(0, weights)
+    versions = {
+        "python": platform.python_version(),
+        "flwr": flwr.__version__,
+        "federator": federator.__version__,
+    }
+    described = {
+        "run": folder.path.name,
+        "federation": settings.federation,
+        "strategy": type(strategy).__name__,
+        "labels": plan.labels,
+        "positive": plan.positive,
+        "seed": plan.seed,
+        "local_epochs": plan.epochs,
+        "baselines": settings.baselines,
+        "select": plan.select,
+        "versions": versions,
+        "encoding": settings.encoding,
+        "model_bytes": start.weights.size,
+    }
+    last = start.round + plan.rounds
+    sites = sorted(settings.sites)
+    folder.record("start", first_round=start.round + 1, last_round=last, sites=sites, **described)
+    key = _signing_key(settings)
+    conversation = Conversation(
+        grid,
+        Exchange(grid, context.run_id, key, store, plan.policy),
+        believe=settings.local_only,
+        by_files=lambda site: shared is not None and site not in settings.messages,
+        tell=lambda sites, until: folder.record(
+            "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
+        ),
+    )
+    chosen = Server(conversation, settings, plan, strategy, folder, buffers).run(start)
+    folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
+    return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
+
+
+def _told(error: Exception, settings: ServerSettings) -> str:
+    """Return in words what broke down, with the notebook's cell: no site's data are here."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).name == "aggregation.py"]
+    where = None
+    if own and settings.source_map is not None:
+        source_map = sourcemap.read(Path(settings.source_map))
+        where = source_map.locate(own[-1].filename, own[-1].lineno or 0)
+    who = "the notebook's strategy" if own else "the server"
+    text = f"{who} broke down: {type(error).__name__}: {error}"
+    return f"{text} ({where})" if where else text
+
+
+def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:
+    if settings.signing_key is None:
+        return None
+    key = load_pem_private_key(Path(settings.signing_key).read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise RunError(f"{settings.signing_key} is not an Ed25519 key")
+    return key
+
+
+def _first_model(settings: ServerSettings, plan: Plan, store: Store) -> tuple[WeightFile, Buffers]:
+    """Return the first model: from the file that was made for it, or from the author's Model().
+
+    With it go the names of its tensors that are no parameters.
+
+    Raises:
+        RunError: if it cannot be built here, or the file has not these names beside it.
+    """
+    if settings.initial_weights is not None:
+        file = WeightFile(path := Path(settings.initial_weights))
+        return file, read_buffers(path, file.tensors)
+    from federator.runtime.worker.initial_model import build
+
+    try:
+        weights, buffers = build(None, plan.seed)
+        return store.keep(weights), buffers
+    except ImportError as error:
+        raise RunError(
+            f"the first model cannot be built here ({error}): give initial_weights"
+        ) from None

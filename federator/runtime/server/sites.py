@@ -1,0 +1,242 @@
+"""The server's conversation with the sites: who has joined, what they are told, what they answer.
+
+It never waits in silence: each wait has a deadline, and what is missing has a name.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.awaiting import Awaiting, Tell
+from federator.runtime.server.exchange import Answer, Exchange, Order, Sent
+
+# Each question costs the SuperLink some 12 ms of computing.
+_QUICK, _SLOW, _SELDOM, _SLOWEST = 0.02, 0.2, 1.0, 2.0
+_ROLL_CALL = 2.0
+_CROWD = 4  # of more sites, some will have answered meanwhile
+_PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over these by itself
+
+Hear = Callable[[Answer], None]
+
+
+class Conversation:
+    """Knows which site each node is, gives them orders, and waits for their answers.
+
+    Args:
+        grid: the grid of the ServerApp.
+        exchange: with the nodes of that.
+        believe: whether a node may say which site it is (on one machine); otherwise the name
+            under which its key was registered counts.
+        by_files: whether a site's weights may travel as files, if it says that they can.
+        tell: is told which sites are waited for, where that takes a while.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        exchange: Exchange,
+        believe: bool,
+        by_files: Callable[[str], bool],
+        tell: Tell = lambda _sites, _until: None,
+    ) -> None:
+        self._grid, self._exchange, self._believe, self._tell = grid, exchange, believe, tell
+        self.store = exchange.store
+        self._may_take_files = by_files
+        self._by_files: set[int] = set()
+        self._joining: dict[str, Sent] = {}
+        self._greeting: Order | None = None
+        self._lasting = 0.0  # seconds that a site has for the answer to a greeting
+        self._expected: frozenset[str] = frozenset()
+        self._greeted: set[int] = set()
+        self._awaited: set[str] = set()  # greetings for whose answers nobody has waited yet
+        self._since: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        self._sizes: dict[str, Mapping[str, int]] = {}  # of the sets, as each site joined
+        self.nodes: dict[str, int] = {}
+
+    def join(
+        self, order: Order, expected: frozenset[str], enough: int, deadline: float
+    ) -> Iterator[Answer]:
+        """Greet nodes as they appear, and yield the answer of each site that speaks up.
+
+        Ends when all expected sites have answered (where none are expected: ``enough`` sites),
+        or at ``deadline`` (epoch seconds).
+        """
+        answered: set[str] = set(self.nodes)
+        self._begin(order, expected)
+        awaiting = Awaiting(self._tell, deadline)
+        while True:
+            awaiting.look(expected - answered)
+            self._greet(order, list(self._grid.get_nodes()))
+            for answer in self._admitted():
+                answered.add(answer.site)
+                yield answer
+            complete = expected <= answered if expected else len(self.nodes) >= enough
+            if complete or time.time() > deadline:
+                return
+            time.sleep(_SLOW)
+
+    def welcome(self, order: Order, expected: frozenset[str], patience: float) -> Iterator[Answer]:
+        """Greet the nodes that have appeared meanwhile, and yield who speaks up.
+
+        Waits for those that were greeted since the last time, for ``patience`` seconds at most.
+        """
+        self._begin(order, expected)
+        yield from self._admitted()
+        # Who could not join when greeted before may have been mended meanwhile.
+        self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
+        self._greet(order, list(self._grid.get_nodes()))
+        awaited, self._awaited = self._awaited, set()
+        until = time.monotonic() + patience
+        while True:
+            yield from self._admitted()
+            if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
+                return
+            time.sleep(_QUICK)
+
+    def _begin(self, order: Order, expected: frozenset[str]) -> None:
+        """Note whom to greet from now on, and with what."""
+        self._greeting, self._expected = order, expected
+        self._lasting = order.instruction.expires - time.time()
+
+    def _meet(self, present: Sequence[NodeInfo], hear: Hear) -> None:
+        """Greet who appears during a round, with as much time to answer as at its beginning."""
+        if self._greeting is None:
+            return
+        for answer in self._admitted():
+            hear(answer)
+        lasts = replace(self._greeting.instruction, expires=time.time() + self._lasting)
+        self._greet(replace(self._greeting, instruction=lasts), present)
+
+    def _greet(self, order: Order, present: Sequence[NodeInfo]) -> None:
+        """Greet those of the present nodes that have appeared, and forget who is not among them."""
+        before, self._since = self._since, _activations(present)
+        self._names = {node.node_id: node.name for node in present}
+        for key, item in list(self._joining.items()):
+            if self._since.get(item.node) != before.get(item.node):
+                del self._joining[key]  # it was away meanwhile, and may not have heard
+                self._greeted.discard(item.node)
+        for site in [site for site, node in self.nodes.items() if node not in self._names]:
+            self.forget(site)
+        fresh = dict.fromkeys(self._names.keys() - self._greeted, order)
+        self._greeted |= fresh.keys()
+        sent = self._exchange.send(fresh, self._by_files, order.instruction.expires)
+        self._joining |= sent
+        self._awaited |= sent.keys()
+
+    def _admitted(self) -> Iterator[Answer]:
+        for node, answer in self._exchange.poll(self._joining):
+            admitted = self._admit(node, answer, self._names.get(node, ""))
+            if admitted.failure is not None and admitted.failure.reason in _PASSING:
+                self._greeted.discard(node)
+            yield admitted
+
+    def forget(self, site: str) -> None:
+        """Take a site off the list; it is greeted again when it comes back."""
+        self._greeted.discard(self.nodes.pop(site))
+
+    def ask(
+        self, orders: Mapping[str, Order], deadline: float, hear: Hear = lambda _: None
+    ) -> dict[str, Answer]:
+        """Give sites their orders; return the answers of all, in the order of the names.
+
+        A site that has not answered by ``deadline`` (epoch seconds), or whose connection is
+        lost or whose link starts anew meanwhile, has a failure for an answer; a lost one is also
+        forgotten. Sites that appear meanwhile join, for the next orders; ``hear`` is told what
+        they answer.
+        """
+        names = {self.nodes[site]: site for site in orders}
+        to_nodes = {self.nodes[site]: order for site, order in orders.items()}
+        sent = self._exchange.send(to_nodes, self._by_files, deadline)
+        answers: dict[str, Answer] = {}
+        # Who has an update to send is waited for by looking for that, which costs less.
+        pause = _SLOW if all(item.inbox for item in sent.values()) else _QUICK
+        roll_call, crowd = time.monotonic() + _ROLL_CALL, 1.0
+        awaiting = Awaiting(self._tell, deadline, orders)
+        while sent:
+            awaiting.look([names[item.node] for item in sent.values()])
+            came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
+            before, began = len(sent), time.monotonic()
+            answers |= {names[node]: answer for node, answer in self._exchange.poll(sent)}
+            if time.time() > deadline:
+                answers |= self._give_up(sent, names, "late")
+            elif time.monotonic() > roll_call:
+                present = list(self._grid.get_nodes())
+                since = _activations(present)
+                gone = {
+                    key: item
+                    for key, item in sent.items()
+                    if since.get(item.node) != self._since.get(item.node)
+                }
+                sent = {key: item for key, item in sent.items() if key not in gone}
+                answers |= self._give_up(gone, names, "lost")
+                self._meet(present, hear)
+                roll_call = time.monotonic() + _ROLL_CALL
+            crowd, taken = max(1.0, len(sent) / _CROWD), time.monotonic() - began
+            if len(sent) < before or came:
+                pause = _QUICK * crowd
+            else:
+                # Who has yet to send an update has seldom answered.
+                seldom = all(item.inbox and not item.inbox.settled for item in sent.values())
+                most = _SELDOM if seldom else _SLOW
+                pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
+        self.store.withdraw()
+        return {site: self._known_sizes(site, answers[site]) for site in sorted(orders)}
+
+    def _known_sizes(self, site: str, answer: Answer) -> Answer:
+        """Return a site's answer, or its failure if its sets have another size than it joined with.
+
+        Its share in the model follows from that size: so it joins again, which is written down.
+        """
+        found = answer.outcome.examples if answer.outcome is not None else None
+        if found is not None and found != self._sizes.get(site, found):
+            failed = replace(answer, outcome=None, weights=None, failure=Failure("sizes"))
+            return self._known_sizes(site, failed)
+        if answer.failure is not None and answer.failure.reason == "sizes" and site in self.nodes:
+            self.forget(site)
+        return answer
+
+    def _wait(self, sent: Mapping[str, Sent], pause: float, tick: float) -> bool:
+        """Wait; hash meanwhile what has come of the updates. Return at once, and True, for one."""
+        until, inboxes = time.monotonic() + pause, [item.inbox for item in sent.values()]
+        while sent and (left := until - time.monotonic()) > 0:
+            if sum(inbox.glance(until) for inbox in inboxes if inbox is not None):
+                return True
+            time.sleep(min(tick, left))
+        return False
+
+    def _give_up(
+        self, sent: dict[str, Sent], names: Mapping[int, str], reason: str
+    ) -> dict[str, Answer]:
+        failed = {}
+        for item in sent.values():
+            site = names[item.node]
+            failed[site] = Answer(site, time.monotonic() - item.at, failure=Failure(reason))
+            if reason == "lost":
+                self.forget(site)
+        sent.clear()
+        return failed
+
+    def _admit(self, node: int, answer: Answer, registered: str) -> Answer:
+        site = answer.site if self._believe else registered
+        failure = answer.failure
+        if failure is None and self._expected and site not in self._expected:
+            failure = Failure("refused", "it is not a site of this federation")
+        elif failure is None and site in self.nodes:
+            failure = Failure("refused", "another node has joined under this name")
+        elif failure is None:
+            self.nodes[site] = node
+            if answer.outcome is not None:
+                self._sizes[site] = answer.outcome.examples
+            if answer.files and self._may_take_files(site):
+                self._by_files.add(node)
+        return Answer(site, answer.seconds, answer.outcome, failure=failure)
+
+
+def _activations(present: Sequence[NodeInfo]) -> dict[int, str]:
+    """Return when each node has connected: what differs if it was away meanwhile."""
+    return {node.node_id: node.last_activated_at for node in present}

@@ -1,0 +1,1 @@
+"""Weights on the disk of the server: on their way, and as checkpoints."""

@@ -1,0 +1,125 @@
+"""The folder of a run: its journal, a checkpoint per round, the final model.
+
+``rounds.jsonl`` has one event a line (docs/results.md). A checkpoint is ``round-NNN.safetensors``
+(a plain state dictionary) and, for strategies with a server optimizer, its state beside it as
+``round-NNN.state.safetensors``. A file is whole or not there.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+from federator.runtime.weights.block_file import Draft, WeightFile
+from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffers
+from federator.runtime.weights.format import Tensor, Weights, save, whole
+from federator.runtime.weights.parts import Table
+
+_JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
+
+
+class Checkpoint(NamedTuple):
+    """A global model, with what its strategy needs to go on from it."""
+
+    round: int
+    weights: WeightFile
+    state: WeightFile | None = None
+
+
+class RunFolder:
+    """Writes a run's results."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def record(self, event: str, **fields: object) -> None:
+        """Append an event to the journal."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"event": event, "time": time, **fields})
+        with (self.path / _JOURNAL).open("ab") as journal:
+            journal.write(line.encode() + b"\n")
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return the journal's events of one kind so far."""
+        lines = (self.path / _JOURNAL).read_text(encoding="utf-8").splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+    def save(self, round_number: int, weights: Weights) -> Checkpoint:
+        """Keep a round's model that is in memory."""
+        save(self._weights(round_number), weights)
+        return self.load(round_number)
+
+    def begin(self, first: WeightFile, buffers: Buffers) -> Checkpoint:
+        """Keep the first model, and which of its tensors are no parameters."""
+        write_buffers(self._weights(0), buffers)
+        with whole(self._weights(0)) as out:
+            first.pour(out)
+        return self.load(0)
+
+    @contextmanager
+    def drafts(
+        self, round_number: int, model: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Draft, Draft]]:
+        """Yield the files of a round's model, and of its strategy's state, to be written.
+
+        They are there when both are whole.
+        """
+        path = self._weights(round_number)
+        kept = path.with_suffix(".state.safetensors")
+        with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
+            yield Draft(out, model), Draft(state_out, state)
+
+    def load(self, round_number: int, table: Table = ()) -> Checkpoint:
+        """Return the checkpoint of a round, given the table of its parts if there is one.
+
+        Raises:
+            OSError: if there is none.
+        """
+        path = self._weights(round_number)
+        state = path.with_suffix(".state.safetensors")
+        found = WeightFile(state) if state.exists() else None
+        return Checkpoint(round_number, WeightFile(path, table=table), found)
+
+    def buffers(self, tensors: Collection[str]) -> Buffers:
+        """Return which of the model's tensors are no parameters.
+
+        Raises:
+            RunError: if the run does not know.
+        """
+        return read_buffers(self._weights(0), tensors)
+
+    def last(self) -> Checkpoint | None:
+        """Return the newest checkpoint, if any."""
+        rounds = [int(path.name[6:-12]) for path in self.path.glob("round-*.safetensors")
+                  if not path.name.endswith(".state.safetensors")]  # fmt: skip
+        return self.load(max(rounds)) if rounds else None
+
+    def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
+        """Write the final model and the manifest with the hash of every file of weights."""
+        with whole(self.path / _MODEL) as out:
+            chosen.weights.pour(out)
+        files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
+        text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
+        partial = self.path / ".manifest.json.part"
+        partial.write_text(text + "\n")
+        partial.replace(self.path / "manifest.json")
+
+    def mend(self) -> None:
+        """Cut off a last line that a crash left half-written; for the server, at its start."""
+        journal = self.path / _JOURNAL
+        if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
+            os.truncate(journal, data.rfind(b"\n") + 1)
+
+    def _weights(self, round_number: int) -> Path:
+        return self.path / f"round-{round_number:03d}.safetensors"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

@@ -1,0 +1,119 @@
+"""The server's store: a folder in which weights wait for the sites, and arrive from them.
+
+``down/CAPABILITY/model`` is read by whoever knows the capability. ``up/CAPABILITY/slots/0000.16``
+and so on are empty files, for each of which ``up/CAPABILITY/0000.16`` may be written, a part of an
+update, of at most so many MiB: there are as many as an update has parts, which bounds what a site
+can write. (If a part took the place of the empty file itself, ext4 would write it to disk at once.)
+The gateway serves these folders; on one machine the links use them directly. What has arrived
+is moved to ``closed/``, out of everybody's reach, before it counts. What is on its way, of a
+part or of another request that is too long for the gateway's memory, is in ``arriving/``.
+``bells/CAPABILITY`` tells a site when to ask for messages.
+"""
+
+import secrets
+import shutil
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from federator.runtime.server.storage.disk import Lease
+from federator.runtime.server.storage.update_receiver import Inbox
+from federator.runtime.weights.block_file import Draft, Piece, WeightFile
+from federator.runtime.weights.format import Tensor, Weights, save
+from federator.runtime.weights.hashing import Look, hash_file
+from federator.runtime.weights.parts import Table, cut, name
+
+STORE = ".store"
+"""Its name in a run's folder, where no other place was made for it."""
+MODEL = "model"
+DOWN, UP, SLOTS, ARRIVING, BELLS = "down", "up", "slots", "arriving", "bells"
+COUNT = 8
+"""How many bytes a bell's number has."""
+_CLOSED = "closed"
+
+
+class Store:
+    """Lends capabilities: to read a model, and to write an update.
+
+    Args:
+        folder: the store's; what an earlier run has left there is removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in (DOWN, UP, _CLOSED, ARRIVING, BELLS):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            _empty(folder / part)
+        self._bells: list[Path] = []
+        weakref.finalize(self, _take_down, self._bells)
+
+    def publish(self, file: WeightFile) -> tuple[str, Table]:
+        """Let weights be read; return the capability for it, and the table of their parts."""
+        capability = secrets.token_hex(16)
+        path = self.folder / DOWN / capability / MODEL
+        path.parent.mkdir()
+        file.copy(path)
+        return capability, file.table or hash_file(path)
+
+    def accept(self, size: int, look: Look | None = None) -> Inbox:
+        """Let the parts of a file of this size be written; return where they arrive."""
+        capability = secrets.token_hex(16)
+        lent = self.folder / UP / capability
+        (lent / SLOTS).mkdir(parents=True)
+        for number in range(len(cut(size))):
+            (lent / SLOTS / name(number, size)).touch()
+        return Inbox(lent, self.folder / _CLOSED / capability, size, look)
+
+    def keep(self, weights: Weights) -> WeightFile:
+        """Put weights on disk, for as long as the returned object is held."""
+        return self._put(lambda path: save(path, weights))
+
+    def make(self, tensors: Mapping[str, Tensor], fill: Callable[[Draft], None]) -> WeightFile:
+        """Put weights on disk as :meth:`keep` does, written by ``fill`` block by block."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as out:
+                fill(Draft(out, tensors))
+
+        return self._put(write)
+
+    def _put(self, write: Callable[[Path], None]) -> WeightFile:
+        lease = Lease(self.folder / _CLOSED / secrets.token_hex(16))
+        lease.folder.mkdir()
+        write(lease.folder / MODEL)
+        return WeightFile(Piece.whole(lease.folder / MODEL, lease))
+
+    def hang_bell(self) -> str:
+        """Hang up a bell for a site (bell.py), until this object goes; return its capability."""
+        capability = secrets.token_hex(16)
+        self._bells.append(self.folder / BELLS / capability)
+        self._bells[-1].write_bytes(bytes(COUNT))
+        return capability
+
+    def ring(self, capability: str) -> None:
+        """Ring a bell once more. Who does not hear it asks after a while: a failure is no error."""
+        path = self.folder / BELLS / capability
+        with suppress(OSError), path.open("r+b", buffering=0) as bell:
+            rung = int.from_bytes(bell.read(), "big") + 1
+            bell.seek(0)
+            bell.write(rung.to_bytes(COUNT, "big"))  # not replaced: a link may be reading it
+
+    def withdraw(self) -> None:
+        """Take all capabilities of weights back."""
+        for part in (DOWN, UP):
+            _empty(self.folder / part)
+
+
+def _take_down(bells: list[Path]) -> None:
+    for bell in bells:
+        with suppress(OSError):
+            bell.unlink()
+
+
+def _empty(folder: Path) -> None:
+    for inside in folder.iterdir():
+        if inside.is_dir():
+            shutil.rmtree(inside, ignore_errors=True)
+        else:
+            inside.unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""An update on its way in: its parts are hashed while the others are still coming.
+
+So they are read while they are in memory anyhow, at a time when the server has little to do. What
+was hashed counts only if it is the same file still when the update is taken in: a part that comes
+again is a new file, and its time of change differs.
+"""
+
+import time
+from pathlib import Path
+
+from federator.runtime.server.storage.disk import Lease
+from federator.runtime.weights.block_file import Piece, WeightFile
+from federator.runtime.weights.format import WeightsError
+from federator.runtime.weights.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
+from federator.runtime.weights.parts import Part, Table, cut, is_known, name, step, whole, zeros
+
+_MOMENT = 0.2
+
+
+class Inbox:
+    """Takes in the parts of one update.
+
+    Args:
+        folder: in which they arrive.
+        closed: the folder to move that to, out of everybody's reach.
+        size: the bytes of all parts together.
+        look: sees what arrives, since it is read anyhow; what comes again it sees again.
+
+    Attributes:
+        settled: whether no more parts are to be expected, as far as could be seen.
+    """
+
+    def __init__(self, folder: Path, closed: Path, size: int, look: Look | None = None) -> None:
+        self._folder, self._closed, self._look = folder, closed, look
+        self._starts = {name(number, size): part.start for number, part in enumerate(cut(size))}
+        self._within = slice(0, step(size))
+        self._found: dict[str, Hashed] = {}
+        self._newest, self._longest = 0.0, 0.0
+        self.settled = False
+
+    @property
+    def capability(self) -> str:
+        """Who knows it may write the parts."""
+        return self._folder.name
+
+    def glance(self, until: float) -> bool:
+        """Hash parts that have arrived, as many as can be begun until then (``monotonic``).
+
+        Return whether the update has settled with this: all parts are there, or no more have come
+        for longer than between those before, since a part that is not changed does not come.
+        """
+        parts = {path.name for path in self._folder.iterdir()} & self._starts.keys()
+        for part in sorted(parts - self._found.keys()):
+            if time.monotonic() > until:
+                return False
+            self._found[part] = hash_span(self._span(self._folder, part), self._look)
+            now, self.settled = time.monotonic(), False
+            if self._newest:
+                self._longest = max(self._longest, now - self._newest)
+            self._newest = now
+        full = len(self._found) == len(self._starts)
+        silence = time.monotonic() - self._newest
+        rests = bool(self._found) and silence > max(_MOMENT, 2 * self._longest)
+        before, self.settled = self.settled, full or rests
+        return self.settled and not before
+
+    def close(self, table: Table, model: WeightFile | None = None, given: Table = ()) -> WeightFile:
+        """Take in what was written; it is on disk for as long as the returned object is held.
+
+        Args:
+            table: the parts of the update, as the site tells them.
+            model: what the site had been given; parts that it has are not sent.
+            given: the parts of that.
+
+        Raises:
+            WeightsError: naming a part that is not what the table says.
+        """
+        lease = Lease(self._closed)
+        self._folder.rename(lease.folder)
+        if not table:
+            raise WeightsError("there is no update")
+        size, found = whole(table), self._arrived()
+        pieces: list[Piece] = []
+        for number, (part, where) in enumerate(zip(table, cut(size), strict=True)):
+            path = lease.folder / name(number, size)
+            if found.get(path.name) == part:
+                pieces.append(Piece(path, 0, part.size, lease))
+            elif path.name in found or not is_known(number, part, size, given):
+                raise WeightsError(f"part {number} is not what the site says it sent")
+            elif part == zeros(part.size):
+                with path.open("wb") as out:
+                    out.truncate(part.size)  # takes no place on disk
+                pieces.append(Piece(path, 0, part.size, lease))
+            elif model is not None:
+                pieces += model.pieces(where.start, where.stop)
+        return WeightFile(*pieces)
+
+    def _arrived(self) -> dict[str, Part]:
+        """Return what is in the parts that are there, by their names."""
+        found, new = dict[str, Part](), list[Span]()
+        for part in self._starts:
+            here, known = self._span(self._closed, part), self._found.get(part)
+            if not here.path.exists():
+                continue
+            if known is not None and known.file == identity(here.path.stat()):
+                found[part] = known.part
+            else:
+                new.append(here)
+        hashed = hash_spans(new, self._look)
+        return found | {span.path.name: one.part for span, one in zip(new, hashed, strict=True)}
+
+    def _span(self, folder: Path, part: str) -> Span:
+        return Span(folder / part, self._within, self._starts[part])

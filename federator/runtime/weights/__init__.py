@@ -1,0 +1,1 @@
+"""Weights as bytes: their format, blocks, parts and encodings."""

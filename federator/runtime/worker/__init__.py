@@ -1,0 +1,1 @@
+"""A site's process with data and without a network: it runs the author's code."""

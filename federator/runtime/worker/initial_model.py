@@ -1,0 +1,116 @@
+"""The first global model, made once on the coordinator's machine: never at a site.
+
+``python -m federator.runtime initial`` writes it as safetensors, with the names of the tensors that
+are no parameters beside it (buffers.py), from the author's ``Model()`` (which may fetch pretrained
+weights here, where there is a network), or from a file of the author's own, whose tensors must
+then be those of ``Model()``.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from federator.runtime.app_config import choose
+from federator.runtime.options import Parser
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.targets import as_plain
+from federator.runtime.weights.buffers import Buffers, find_buffers, write_buffers
+from federator.runtime.weights.format import (
+    Weights,
+    WeightsError,
+    describe,
+    load,
+    require_same,
+    save,
+    size,
+)
+from federator.runtime.worker.author_code import import_task, seed_all, telling
+from federator.runtime.worker.pretrained import first_model
+from federator.runtime.worker.process import app_config
+from federator.runtime.worker.sandbox.scratch import Workspace
+from federator.runtime.worker.state import take
+
+
+class First(NamedTuple):
+    """The first model: its weights, and which of them are no parameters."""
+
+    weights: Weights
+    buffers: Buffers
+
+
+def build(folder: Path | None, seed: int) -> First:
+    """Return the author's ``Model()``, built from a seed; frozen weights first.
+
+    Raises:
+        Failure: if the author's code fails.
+    """
+    workspace = Workspace(folder, None)
+    with telling("import"), workspace.entered():
+        module = import_task(folder)
+    seed_all(seed)
+    with telling(part="Model"), workspace.entered():
+        net = first_model(module.Model)
+        if not hasattr(net, "state_dict"):
+            raise Failure("contract", "Model")
+        weights = take(net)
+        frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
+    # Side by side, so that the parts that they fill need not travel again (parcels.py).
+    order = sorted(weights, key=lambda name: name not in frozen)
+    return First({name: weights[name] for name in order}, find_buffers(net))
+
+
+def read(path: Path) -> Weights:
+    """Return weights from a safetensors file, or a state dictionary saved by torch.
+
+    Raises:
+        WeightsError: if the file holds neither. Nothing in it is executed.
+    """
+    if path.suffix == ".safetensors":
+        return load(path)
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: as_plain(tensor).numpy() for name, tensor in state.items()}
+    except Exception as error:
+        raise WeightsError(f"{path.name} is no state dictionary: {type(error).__name__}") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the first model; 1 if the author's code fails, 2 if a given file is not its."""
+    parser = Parser(prog="federator-initial", description=__doc__)
+    parser.add_argument("--app", type=Path, required=True, help="folder of the Flower App")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="safetensors file to write")
+    where.add_argument("--size", action="store_true", help="only print the bytes of the weights")
+    parser.add_argument("--from", type=Path, dest="source", help="weights of the author's own")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO)
+    config = app_config(options.app)
+    choose(config)
+    try:
+        weights, buffers = build(options.app.resolve(), int(config["seed"]))
+        if options.source is not None:
+            given = read(options.source)
+            require_same(describe(given), describe(weights))
+            weights = {name: given[name] for name in weights}
+    except Failure as failure:
+        if failure.reason == "fetch":  # no rule here, where there may be a network
+            failure.reason = "exception"
+        print(failure.write())
+        return 1
+    except WeightsError as error:
+        print(error)
+        return 2
+    if options.size:
+        print(size(weights))
+    else:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_buffers(options.out, buffers)
+        save(options.out, weights)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the author's code may reach: no network, and few folders."""

@@ -1,0 +1,68 @@
+"""A model's state dictionary: taken as arrays, filled from arrays, and compared with them."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.targets import as_plain
+from federator.runtime.weights.format import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+def take(net: "torch.nn.Module") -> Weights:
+    """Return a model's state dictionary as arrays; bfloat16, which numpy lacks, as float32.
+
+    Raises:
+        Failure: if something in it is no tensor, is not there before the first batch, or has a
+            type that numpy does not know: which, by its name.
+    """
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    state = net.state_dict()
+    for name, tensor in state.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise Failure("state", name)
+    if lazy := [name for name, tensor in state.items() if is_lazy(tensor)]:
+        raise Failure("lazy", _listed(lazy))
+    return {name: _array(name, tensor) for name, tensor in state.items()}
+
+
+def _array(name: str, tensor: "torch.Tensor") -> npt.NDArray[Any]:
+    try:
+        return as_plain(tensor).numpy().copy()
+    except (TypeError, RuntimeError):
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise Failure("tensor-type", name, dtype=dtype) from None
+
+
+def _listed(names: Iterable[str], most: int = 3) -> str:
+    first = list(names)
+    return ", ".join(first[:most]) + (f" and {len(first) - most} more" if len(first) > most else "")
+
+
+def fill(net: "torch.nn.Module", weights: Weights) -> None:
+    """Put arrays into a model's state dictionary; each takes the type of its tensor there."""
+    import torch
+
+    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+
+
+def has_changed(net: "torch.nn.Module", weights: Weights) -> bool:
+    """Tell whether a parameter of a model differs from the arrays it was filled from.
+
+    The last ones come first, since a frozen part is in front: so few have to be looked at.
+    """
+    import torch
+
+    for name, parameter in reversed(list(net.named_parameters())):
+        if name not in weights:
+            return True
+        now = parameter.detach().cpu()
+        if not torch.equal(now, torch.tensor(weights[name]).to(now.dtype)):
+            return True
+    return False

@@ -1,0 +1,247 @@
+"""The author's code at a site: ``task.py`` imported once, its data loaded once, then kept warm."""
+
+import inspect
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from federator.runtime.app_config import Setting, choose, declared_metrics
+from federator.runtime.protocol.disclosure import SETS
+from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.notices import Notice
+from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
+from federator.runtime.protocol.targets import Labels
+from federator.runtime.protocol.train_settings import split_settings
+from federator.runtime.weights.encoding import model_form, read_model, write_update
+from federator.runtime.weights.format import Weights, describe
+from federator.runtime.worker.author_code import import_task, seed_all, telling
+from federator.runtime.worker.evaluation import Evaluator
+from federator.runtime.worker.loaders import (
+    Drawn,
+    draw,
+    has_lone_example,
+    has_two_labels,
+    is_plain_pair,
+    read_pair,
+    require_batches,
+)
+from federator.runtime.worker.outputs import look_at_outputs, needs_more_than_one
+from federator.runtime.worker.pretrained import structure
+from federator.runtime.worker.sandbox.scratch import Workspace
+from federator.runtime.worker.state import fill, has_changed, take
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("federator")
+
+
+class Task:
+    """The author's parts, ready to be told what to do.
+
+    Args:
+        folder: where ``task.py`` lies; None to import it from Python's path.
+        config: the app's configuration, as the run has it.
+        data: the site's data folder.
+        site: the site's name; it takes part in the seeds.
+
+    Raises:
+        Failure: if there is no data, or the author's code cannot be imported.
+    """
+
+    def __init__(
+        self, folder: Path | None, config: Mapping[str, Setting], data: Path, site: str
+    ) -> None:
+        self.loads, self._told = 0, False
+        self._folder, self._data, self._site = folder, data, site
+        if not data.is_dir():
+            raise Failure("data-missing")
+        if not any(data.iterdir()):
+            raise Failure("data-empty")
+        choose(config)
+        self._workspace = Workspace(folder, data)
+        with telling("import"), self._workspace.entered():
+            self._module = import_task(folder)
+        declared = frozenset(declared_metrics(config))
+        self._evaluator = Evaluator(self._module, Labels.of(config), declared)
+        self._net: torch.nn.Module | None = None
+        self._loaders: dict[str, object] = {}
+        self._examples: dict[str, int] = {}
+        self._left: dict[str, Weights] = {}  # what roundings have left over, by model
+
+    @telling()
+    def follow(
+        self, instruction: Instruction, weights: Weights | None
+    ) -> tuple[Outcome, Weights | None]:
+        """Do what an instruction says; return counts, and weights if it trained.
+
+        Raises:
+            Failure: if the author's code or the data does not allow it.
+        """
+        with self._workspace.entered():
+            return self._follow(instruction, weights)
+
+    def _follow(
+        self, instruction: Instruction, weights: Weights | None
+    ) -> tuple[Outcome, Weights | None]:
+        notices = list(self._load())
+        if weights is None:
+            notices += self._look_ahead(instruction.seed)
+            return self._outcome({}, notices), None
+        net = self.model(instruction.seed)
+        tensors, encoding = describe(take(net)), instruction.encoding
+        if model_form(tensors, encoding) != describe(weights):
+            raise Failure("misfit")
+        given = read_model(weights, tensors, encoding)
+        fill(net, given)
+        evaluations = {}
+        for part in instruction.sets:
+            if self._examples[f"{part}set"]:
+                evaluations[part], told = self._evaluate(net, part, instruction)
+                notices += told
+        if instruction.kind != "train":
+            return self._outcome(evaluations, notices), None
+        self._net = None  # until it is known that training left its tensors as they were
+        self._train(net, instruction)
+        if instruction.epochs and not has_changed(net, given):
+            notices.append(Notice("unchanged"))
+        trained = take(net)
+        if describe(trained) == tensors:
+            self._net = net
+            trained = {name: trained[name] for name in weights}
+            left = self._left.setdefault(instruction.model, {})
+            trained = write_update(given, trained, encoding, left)
+        return self._outcome(evaluations, notices), trained
+
+    def _outcome(self, evaluations: dict[str, Evaluation], notices: Iterable[Notice]) -> Outcome:
+        told = tuple(dict.fromkeys(notices))
+        for notice in told:
+            log.warning("%s", notice)
+        return Outcome(self._examples, evaluations, told)
+
+    @telling(part="load_data")
+    def label_counts(self) -> dict[str, Drawn]:
+        """Read every set that has examples through, and return what it gave.
+
+        Raises:
+            Failure: as :meth:`follow`.
+        """
+        with self._workspace.entered():
+            self._load()
+            classes = self._evaluator.classes
+            return {part: draw(loader, classes) for part, loader in self._sets().items()}
+
+    def _sets(self) -> dict[str, object]:
+        """Return the loaders of those sets that have examples."""
+        return {part: one for part, one in self._loaders.items() if self._examples[f"{part}set"]}
+
+    def model(self, seed: int) -> "torch.nn.Module":
+        """Return the author's ``Model()``, built once, from a seed."""
+        import torch
+
+        if self._net is None:
+            seed_all(seed)
+            with telling(part="Model"):
+                net = structure(self._module.Model)
+            if not isinstance(net, torch.nn.Module):
+                raise Failure("contract", "Model")
+            self._net = net.to(self._device())
+        return self._net
+
+    def _device(self) -> "torch.device":
+        import torch
+
+        chosen = getattr(self._module, "DEVICE", None) or getattr(self._module, "device", None)
+        return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def _load(self) -> tuple[Notice, ...]:
+        """Load the data, unless they are; return what there is to warn of."""
+        if self._loaders:
+            return ()
+        self.loads += 1
+        load_data = self._module.load_data
+        parameters = list(inspect.signature(load_data).parameters.values())[:1]
+        takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
+        seed_all(0)
+        with telling(part="load_data"):
+            found = load_data(str(self._data)) if takes_path else load_data()
+        try:
+            *loaders, examples = found
+            self._examples = {name: int(examples[name]) for name in SETS}
+            loaders_by_set = dict(zip(("train", "val", "test"), loaders, strict=True))
+        except (TypeError, ValueError, KeyError):
+            raise Failure("contract", "load_data") from None
+        if self._examples["trainset"] <= 0:
+            raise Failure("data-empty", set="train")
+        if min(self._examples.values()) < 0:
+            raise Failure("contract", "load_data")
+        with telling(part="load_data"):
+            notices = self._check(loaders_by_set)
+        self._loaders = loaders_by_set
+        log.info("data loaded (%d): %s", self.loads, self._examples)
+        return notices
+
+    def _check(self, loaders: Mapping[str, object]) -> tuple[Notice, ...]:
+        """Check the loaders, and the training set's labels until two were seen."""
+        notices = []
+        for part, loader in loaders.items():
+            if examples := self._examples[f"{part}set"]:
+                require_batches(loader, part, examples)
+            else:
+                notices.append(Notice("no-examples", part))
+        classes, own = self._evaluator.classes, self._evaluator.predicts
+        if not has_two_labels(loaders["train"], "train", classes, own):
+            notices.append(Notice("single-label", "train"))
+        return tuple(notices)
+
+    def _look_ahead(self, seed: int) -> list[Notice]:
+        """Find what would fail only after training began: labels, outputs, a last batch of one.
+
+        Raises:
+            Failure: if the labels of a set, or the model's outputs, are not what they must be.
+        """
+        classes, sets = self._evaluator.classes, self._sets()
+        lone = has_lone_example(self._loaders["train"])
+        if not self._evaluator.predicts:
+            batches = {part: self._first(part) for part in sets if part != "train"}
+            for part, batch in batches.items():  # the training set's were read (_check)
+                read_pair(batch, part, classes)
+            part = "val" if "val" in sets else "train"
+            batch = batches["val"] if part == "val" else self._first(part)
+            look_at_outputs(self.model(seed), batch, part, classes)
+        if lone and is_plain_pair(batch := self._first("train")):
+            assert isinstance(batch, tuple | list)
+            if needs_more_than_one(self.model(seed), batch[0]):
+                return [Notice("last-batch", "train")]
+        return []
+
+    def _first(self, part: str) -> object:
+        """Return the first batch of a set; None where there is none."""
+        with telling(part="load_data"):
+            return next(iter(self._loaders[part]), None)  # type: ignore[call-overload]
+
+    def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
+        accepted = inspect.signature(self._module.train).parameters
+        given, left = split_settings(self._module.train, instruction.settings)
+        if left and not self._told:
+            log.warning("train takes no %s, which the strategy writes for it", ", ".join(left))
+            self._told = True
+        extra: dict[str, object] = {**given}
+        if "proximal_mu" in accepted:
+            extra["proximal_mu"] = instruction.proximal_mu
+        if "global_weights" in accepted:
+            extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
+        seed_all(instruction.seed, instruction.round, self._site)
+        net.train()
+        with telling(part="train"):
+            self._module.train(
+                net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
+            )
+
+    def _evaluate(
+        self, net: "torch.nn.Module", part: str, instruction: Instruction
+    ) -> tuple[Evaluation, tuple[Notice, ...]]:
+        seed_all(instruction.seed, instruction.round, part)
+        examples = self._examples[f"{part}set"]
+        return self._evaluator.evaluate(net, self._loaders[part], part, examples, instruction.round)

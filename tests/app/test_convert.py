@@ -1,0 +1,363 @@
+"""From a federation file and its notebook to build/<federation>."""
+
+import copy
+import hashlib
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from fixtures import small_notebook
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from federator.app import render as app
+from federator.app.convert import Components, convert
+from federator.errors import FederationFileError, InputError, NotebookError, RequirementError, Where
+from federator.notebook import contract, reader
+from federator.runtime import source_map as sourcemap
+
+
+def components(
+    root: Path, settings: str = "", content: list[NotebookNode] | None = None
+) -> Components:
+    return convert(small_notebook.federate(root, settings, content), root / "build")
+
+
+def app_bytes(root: Path, content: list[NotebookNode]) -> dict[str, bytes]:
+    folder = components(root, content=content).app
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_folder_holds_the_app_its_map_and_its_requirements(tmp_path: Path) -> None:
+    made = components(tmp_path)
+    assert made.folder == tmp_path / "build" / "tumours"
+    assert sorted(str(path.relative_to(made.folder)) for path in made.folder.rglob("*")) == [
+        "app",
+        "app/aggregation.py",
+        "app/client_app.py",
+        "app/pyproject.toml",
+        "app/server_app.py",
+        "app/task.py",
+        "requirements-client.txt",
+        "requirements-server.txt",
+        "source-map.json",
+    ]
+    assert sourcemap.read(made.folder / "source-map.json") == made.source_map
+    assert [path.name for path in made.folder.parent.iterdir()] == ["tumours"]
+
+
+def test_the_files_are_what_the_formatter_and_pyflakes_want(tmp_path: Path) -> None:
+    made = components(tmp_path)
+    for command in (["format", "--check"], ["check", "--select=E,F,W"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--line-length=100", "--isolated", made.app],
+            check=True,
+        )
+
+
+def test_requirements_are_those_of_each_image(tmp_path: Path) -> None:
+    made = components(tmp_path, "requirements: {openpyxl: openpyxl==3.1.5}")
+    torch = version("torch").partition("+")[0]
+    assert made.client_requirements == (
+        f"numpy=={version('numpy')}",
+        "openpyxl==3.1.5",
+        f"torch=={torch}",
+    )
+    assert made.server_requirements == ()
+    written = (made.folder / "requirements-client.txt").read_text().splitlines()
+    assert tuple(written) == made.client_requirements
+    assert (made.folder / "requirements-server.txt").read_text() == ""
+
+
+def test_what_the_federation_file_leaves_out_is_in_no_image(tmp_path: Path) -> None:
+    guarded = (
+        small_notebook.IMPORTS + "\ntry:\n    import apex\nexcept ImportError:\n    apex = None"
+    )
+    content = small_notebook.cells(
+        imports=guarded,
+        test=small_notebook.TEST.replace("loss, right", "_, loss, right").replace(
+            "= 0.0", "= apex, 0.0", 1
+        ),
+    )
+    warnings = components(tmp_path, content=content).warnings
+    (warning,) = [one for one in warnings if "`import apex` is optional" in one.message]
+    assert str(warning.where) == "tumour.ipynb: cell 2, line 7"
+    for nothing in ("''", ""):
+        made = components(tmp_path, f"requirements: {{apex: {nothing}}}", content)
+        assert warning not in made.warnings
+        assert not any("apex" in line for line in made.client_requirements)
+
+
+def test_every_requirement_without_a_version_is_told_at_once(tmp_path: Path) -> None:
+    settings = "requirements: {numpy: numpy>=2, openpyxl: openpyxl}"
+    with pytest.raises(RequirementError) as caught:
+        components(tmp_path, settings)
+    assert len(caught.value.problems) == 2
+    assert "federation.yaml: line 3" in str(caught.value.problems[1].where)
+
+
+def test_an_aggregation_that_uses_torch_needs_torch(tmp_path: Path) -> None:
+    strategy = (
+        "import torch\nfrom flwr.serverapp.strategy import FedAvg\n\n"
+        "class Mine(FedAvg):\n    zero = torch.zeros(1)\n\nstrategy = Mine()"
+    )
+    made = components(tmp_path, content=small_notebook.cells(strategy=strategy))
+    assert made.server_requirements == (f"torch=={version('torch').partition('+')[0]}",)
+
+
+# What must not change the app, and what must.
+
+
+def plot_inserted(content: list[NotebookNode]) -> None:
+    content.insert(3, new_code_cell("plt.hist([1, 2])\nplt.show()"))
+
+
+def text_inserted(content: list[NotebookNode]) -> None:
+    content.insert(0, new_markdown_cell("# Why"))
+
+
+def plot_changed(content: list[NotebookNode]) -> None:
+    content[4].source = "!ls\nplt.plot([3])"
+
+
+def plot_deleted(content: list[NotebookNode]) -> None:
+    del content[4]
+
+
+def run_in_jupyter(content: list[NotebookNode]) -> None:
+    for number, cell in enumerate(content):
+        if cell.cell_type == "code":
+            cell.execution_count = number
+            cell.outputs = [new_output("stream", text=f"loss {number}")]
+        cell.id = f"again{number}"
+
+
+def nothing(content: list[NotebookNode]) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [nothing, plot_inserted, text_inserted, plot_changed, plot_deleted, run_in_jupyter],
+)
+def test_what_does_not_change_the_model_does_not_change_a_byte(
+    tmp_path: Path, change: Callable[[list[NotebookNode]], None]
+) -> None:
+    content = small_notebook.cells()
+    before = app_bytes(tmp_path, copy.deepcopy(content))
+    change(content)
+    assert app_bytes(tmp_path, content) == before
+
+
+@pytest.mark.parametrize(
+    ("cell", "old", "new", "files"),
+    [
+        ("train", "SGD", "Adam", {"task.py"}),
+        ("strategy", "0.1", "0.2", {"aggregation.py"}),
+        ("strategy", ": 4", ": 5", {"aggregation.py", "pyproject.toml"}),
+        ("parameters", "0.01", "0.02", {"task.py", "pyproject.toml"}),
+    ],
+)
+def test_a_change_reaches_its_file_alone(
+    tmp_path: Path, cell: str, old: str, new: str, files: set[str]
+) -> None:
+    changed = getattr(small_notebook, cell.upper()).replace(old, new)
+    before = app_bytes(tmp_path, small_notebook.cells())
+    after = app_bytes(tmp_path, small_notebook.cells(**{cell: changed}))
+    assert {name for name in before if before[name] != after[name]} == files
+
+
+def test_a_site_more_does_not_change_the_app(tmp_path: Path) -> None:
+    content = small_notebook.cells()
+    before = app_bytes(tmp_path, content)
+    federation = small_notebook.federate(tmp_path, content=content)
+    file = federation.folder / "federation.yaml"
+    file.write_text(file.read_text().replace("{name: north}", "{name: north}, {name: east}"))
+    assert app_bytes(tmp_path, content) == before
+
+
+def test_inserted_cells_move_the_map_alone(tmp_path: Path) -> None:
+    content = small_notebook.cells()
+    line = 1 + components(tmp_path, content=content).app.joinpath("task.py").read_text().split(
+        "\n"
+    ).index("            optimizer.zero_grad()")
+    text_inserted(content)
+    moved = components(tmp_path, content=content).source_map
+    assert moved.locate("task.py", line) == Where("tumour.ipynb", 8, 5)
+
+
+def test_every_line_of_the_author_is_found_again(tmp_path: Path) -> None:
+    content = small_notebook.cells()
+    made = components(tmp_path, content=content)
+    found = 0
+    for name in ("task.py", "aggregation.py"):
+        for number, line in enumerate((made.app / name).read_text().splitlines(), 1):
+            where = made.source_map.locate(name, number)
+            if where and where.cell and where.line and "parameter(" not in line:
+                assert (
+                    content[where.cell - 1].source.splitlines()[where.line - 1].strip()
+                    == line.strip()
+                )
+                found += 1
+    assert found == 36
+
+
+def test_the_configuration_of_a_run(tmp_path: Path) -> None:
+    made = components(
+        tmp_path, "labels: [benign, malignant]\nmetrics: [dice]\nselect: best\nseed: 7"
+    )
+    app = tomllib.loads((made.app / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    assert app["config"] == {
+        "rounds": 4,
+        "local-epochs": 1,
+        "seed": 7,
+        "labels": "benign,malignant",
+        "positive": "malignant",
+        "metrics": "dice",
+        "select": "best",
+        "parameters": {"WIDTH": 8, "RATE": 0.01},
+    }
+
+
+def test_any_file_name_of_a_notebook_makes_valid_files(tmp_path: Path) -> None:
+    federation = small_notebook.federate(tmp_path)
+    parts = contract.take_apart(reader.read(federation.notebook))
+    rendered = app.render('Tumör """2"""\\N.ipynb', parts, federation)
+    assert "Tumör" in tomllib.loads(rendered.files["pyproject.toml"])["project"]["description"]
+    for name in ("task.py", "aggregation.py", "client_app.py", "server_app.py"):
+        compile(rendered.files[name], name, "exec")
+
+
+@pytest.mark.parametrize(
+    ("settings", "strategy", "rounds"),
+    [
+        ("rounds: 9", small_notebook.STRATEGY, 9),
+        ("", small_notebook.STRATEGY, 4),
+        ("", None, 3),
+    ],
+)
+def test_the_number_of_rounds(
+    tmp_path: Path, settings: str, strategy: str | None, rounds: int
+) -> None:
+    made = components(tmp_path, settings, small_notebook.cells(strategy=strategy))
+    config = tomllib.loads((made.app / "pyproject.toml").read_text())["tool"]["flwr"]["app"][
+        "config"
+    ]
+    assert config["rounds"] == rounds
+
+
+def test_without_a_strategy_the_server_averages(tmp_path: Path) -> None:
+    made = components(tmp_path, content=small_notebook.cells(strategy=None))
+    assert (
+        (made.app / "aggregation.py")
+        .read_text()
+        .endswith('"""\n\nfrom flwr.serverapp.strategy import FedAvg\n\nstrategy = FedAvg()\n')
+    )
+    config = "config = {'num_rounds': 2}"
+    made = components(tmp_path, content=small_notebook.cells(strategy=config))
+    assert (made.app / "aggregation.py").read_text().endswith(f"strategy = FedAvg()\n\n{config}\n")
+
+
+def test_the_federation_file_sets_parameters(tmp_path: Path) -> None:
+    made = components(tmp_path, "parameters: {RATE: 1, WIDTH: 16}")
+    app = tomllib.loads((made.app / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    assert app["config"]["parameters"] == {"WIDTH": 16, "RATE": 1.0}
+    assert 'RATE = parameter("RATE", 0.01)' in (made.app / "task.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("parameters: {RAT: 0.1}", "did you mean RATE?"),
+        ("parameters: {layers: 3}", "WIDTH, RATE"),
+        ("parameters: {NAME: skin}", "parameters.NAME is no parameter of the notebook"),
+        ("parameters: {WIDTH: 1.5}", "WIDTH is a whole number in the notebook, not 1.5"),
+        ("parameters: {WIDTH: true}", "WIDTH is a whole number in the notebook, not true"),
+        ("parameters: {RATE: fast}", 'RATE is a number in the notebook, not "fast"'),
+    ],
+)
+def test_a_wrong_parameter_is_explained(tmp_path: Path, settings: str, message: str) -> None:
+    with pytest.raises(FederationFileError) as caught:
+        components(tmp_path, settings)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("federation.yaml: line 3: ")
+
+
+# Errors leave what was there.
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (small_notebook.cells(train=None), NotebookError),
+        (
+            small_notebook.cells(
+                model="import monai\n" + small_notebook.MODEL.replace("nn.Mod", "monai.Mod")
+            ),
+            RequirementError,
+        ),
+    ],
+)
+def test_an_error_leaves_the_former_folder(
+    tmp_path: Path, content: list[NotebookNode], error: type[InputError]
+) -> None:
+    before = app_bytes(tmp_path, small_notebook.cells())
+    with pytest.raises(error) as caught:
+        components(tmp_path, content=content)
+    assert "tumour.ipynb" in str(caught.value)
+    folder = tmp_path / "build" / "tumours" / "app"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.parent.iterdir()] == ["tumours"]
+
+
+def test_an_error_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotebookError):
+        components(tmp_path, content=small_notebook.cells(train=None))
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("not a folder")
+    with pytest.raises(Exception, match=r"build/tumours: cannot be written: .+") as caught:
+        components(tmp_path)
+    assert (tmp_path / "build").read_text() == "not a folder"
+    assert "Traceback" not in str(caught.value)
+
+
+# Flower's own view of the app.
+
+
+def flwr_build(app: Path, into: Path) -> Path:
+    into.mkdir()
+    subprocess.run(
+        [Path(sys.executable).with_name("flwr"), "build", "--app", app],
+        cwd=into,
+        env={"HOME": str(into), "PATH": "", "FLWR_TELEMETRY_ENABLED": "0"},
+        check=True,
+    )
+    (fab,) = into.glob("*.fab")
+    return fab
+
+
+def test_flower_builds_the_same_bundle_twice(tmp_path: Path) -> None:
+    first = flwr_build(components(tmp_path).app, tmp_path / "first")
+    content = small_notebook.cells()
+    plot_inserted(content)
+    second = flwr_build(components(tmp_path, content=content).app, tmp_path / "second")
+    assert {"client_app.py", "server_app.py", "task.py", "aggregation.py"} < set(
+        zipfile.ZipFile(first).namelist()
+    )
+    assert first.name == second.name
+    assert (
+        hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
+    )
+
+
+def test_the_app_names_the_flower_that_it_is_made_for(tmp_path: Path) -> None:
+    project = tomllib.loads((components(tmp_path).app / "pyproject.toml").read_text())["project"]
+    assert f"flwr=={version('flwr')}" in project["dependencies"]

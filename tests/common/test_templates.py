@@ -1,0 +1,105 @@
+"""The templates of what is generated."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from fixtures import small_notebook
+
+from federator.app import render as app
+from federator.app.convert import convert
+from federator.app.render import App
+from federator.common.templates import Templates, docstring, shipped, toml
+from federator.errors import InputError, Where
+from federator.notebook import contract, reader
+
+
+def own_template(repository: Path, text: str) -> App:
+    """Render the small notebook in a repository that has a task.py.j2 of its own."""
+    (repository / "component_templates").mkdir()
+    (repository / "component_templates" / "task.py.j2").write_text(text)
+    federation = small_notebook.federate(repository)
+    parts = contract.take_apart(reader.read(federation.notebook))
+    return app.render("tumour.ipynb", parts, federation)
+
+
+def test_a_template_of_the_repository_wins(tmp_path: Path) -> None:
+    text = '"""Ours."""\n\nimport os  # {{ notebook }}\n\n{{ module.text }}\n'
+    rendered = own_template(tmp_path, text)
+    lines = rendered.files["task.py"].splitlines()
+    assert lines[:3] == ['"""Ours."""', "", "import os  # tumour.ipynb"]
+    found = rendered.source_map.locate("task.py", 1 + lines.index("import torch"))
+    assert found == Where("tumour.ipynb", 2, 2)
+    assert "the server combines" in rendered.files["aggregation.py"]
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ module.text", "task.py.j2: line 1: "),
+        ("{{ module.text }}\n{{ modul }}", "'modul' is undefined"),
+        ("pass", "leaves the author's code out"),
+        ("{{ module.text | indent }}", "leaves the author's code out, or changes it"),
+    ],
+)
+def test_a_wrong_template_is_explained(tmp_path: Path, template: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        own_template(tmp_path, template)
+    assert "component_templates/task.py.j2" in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ module.__class__.__mro__ }}",
+        "{{ cycler.__init__.__globals__.os.popen('touch ' ~ marker) }}",
+        "{{ ''.__class__ }}",
+        "{% set _ = module.parameters.update({'x': 1}) %}",
+        "{{ module.defines.__func__.__globals__ }}",
+        "{{ notebook.format.__self__.__class__ }}",
+    ],
+)
+def test_a_template_runs_nothing(tmp_path: Path, expression: str) -> None:
+    marker = tmp_path / "ran"
+    with pytest.raises(InputError, match=r"component_templates/task\.py\.j2"):
+        own_template(
+            tmp_path, expression.replace("marker", repr(str(marker))) + "\n{{ module.text }}\n"
+        )
+    assert not marker.exists()
+
+
+def test_it_is_said_which_templates_are_the_repositorys_own(tmp_path: Path) -> None:
+    federation = small_notebook.federate(tmp_path)
+    own = tmp_path / "component_templates"
+    own.mkdir()
+    (own / "client_app.py.j2").write_bytes((shipped() / "client_app.py.j2").read_bytes())
+    (own / "notes.txt").touch()
+    assert Templates(tmp_path).own() == ()
+    (own / "site.yaml").write_text((shipped() / "site.yaml").read_text() + "# Ours.\n")
+    assert Templates(tmp_path).own() == ("site.yaml",)
+    warnings = convert(federation, tmp_path / "build").warnings
+    assert any(
+        str(one).startswith("component_templates/site.yaml: this template is the repository's own")
+        for one in warnings
+    )
+    assert Templates().own() == ()
+
+
+def test_the_constant_files_need_no_values() -> None:
+    for name in ("client_app.py", "server_app.py"):
+        compile(Templates().fill(name), name, "exec")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", 'quo"ted', "back\\slash", "two\nlines", "Tumör \x7f", True, 3, -1.5e-7, 1e22, 10**18],
+)
+def test_a_value_survives_toml(value: object) -> None:
+    assert tomllib.loads(f"value = {toml(value)}") == {"value": value}
+    assert tomllib.loads(toml({"größe": value})) == {"größe": value}
+
+
+@pytest.mark.parametrize("name", ["a.ipynb", '"""', "\\", 'end"', "\\N"])
+def test_a_name_survives_a_docstring(name: str) -> None:
+    assert eval(f'"""From {docstring(name)}."""') == f"From {name}."

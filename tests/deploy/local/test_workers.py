@@ -1,0 +1,57 @@
+"""What of the author's shell a site's worker gets."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from federator.deploy.local import workers
+from federator.federation.schema import Site
+
+NORTH = Site(name="north", data="/srv/north")
+
+
+def test_no_login_no_cache_and_no_path_to_modules_reach_a_worker():
+    shell = {
+        "PATH": "/usr/bin",
+        "LC_ALL": "de_DE.UTF-8",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "OMP_NUM_THREADS": "16",
+        "MKL_NUM_THREADS": "16",
+        "HOME": "/home/ada",
+        "HF_TOKEN": "secret",
+        "TORCH_HOME": "/home/ada/models",
+        "WANDB_API_KEY": "secret",
+        "PYTHONPATH": "/home/ada/modules",
+        "FEDERATOR_DATA": "/elsewhere",
+    }
+    got = workers.environment(shell, Path("/tmp/x"), 2, NORTH)
+    assert got == {
+        "PATH": "/usr/bin",
+        "LC_ALL": "de_DE.UTF-8",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "2",
+        "MKL_NUM_THREADS": "16",
+        "TMPDIR": "/tmp/x",
+        "USER": "federator",
+        "PYTHONUNBUFFERED": "1",
+    }
+    east = Site(name="east", data="/srv/east", accelerator="cuda")
+    assert workers.environment(shell, Path("/tmp/x"), 2, east)["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_modules_of_the_folder_that_it_is_started_in_are_not_found(tmp_path):
+    """In a container they are not there."""
+    (tmp_path / "helpers.py").touch()
+    command = workers.command(NORTH, Path("/app"), Path("/socket"))
+    start = command[command.index("--") + 1 : command.index("-m")]
+    program = "import importlib.util; print(importlib.util.find_spec('helpers'))"
+    said = subprocess.check_output([*start, "-c", program], cwd=tmp_path, text=True)
+    assert start[0] == sys.executable
+    assert said == "None\n"
+
+
+def test_data_app_and_what_links_lead_to_are_read_only(tmp_path):
+    command = workers.command(NORTH, tmp_path, Path("/socket"), [tmp_path / "absent", Path("/usr")])
+    options = command[: command.index("--")]
+    folders = ["/srv/north", str(tmp_path), "/usr"]
+    assert options[4:] == [word for folder in folders for word in ("--read-only", folder)]

@@ -1,0 +1,42 @@
+"""A whole federation with a site that attacks it: that costs nothing but lines in the journal."""
+
+import sys
+
+from fixtures.paths import ROOT
+from fixtures.rehearsals import events, lay_out, lay_out_site, rehearse
+
+from federator.deploy.local.local_run import Rehearsal
+
+HOSTILE = ROOT / "tests" / "fakes" / "hostile_link.py"
+
+
+def test_a_hostile_site_ends_neither_the_run_nor_another_site_s_link(tmp_path, monkeypatch):
+    sites = {name: lay_out_site(tmp_path / name, n) for n, name in enumerate(("north", "south"))}
+    sites["evil"] = lay_out_site(tmp_path / "evil", 3)
+    run = rehearse(lay_out(tmp_path, sites, "min_sites: 2\nrounds: 2\n"))
+    honest = Rehearsal._link
+
+    def link(self, site, *rest):
+        command = honest(self, site, *rest)
+        return [sys.executable, str(HOSTILE), *command[3:]] if site.name == "evil" else command
+
+    monkeypatch.setattr(Rehearsal, "_link", link)
+    monkeypatch.setenv("HOSTILE_LOG", str(run.folder / "logs" / "superlink.log"))
+    list(run.events())
+
+    (end,) = events(run.folder, "end")
+    assert end["state"] == "finished"
+    assert "written to 2 others" in (run.folder / "logs" / "evil.link.log").read_text()
+    rounds = events(run.folder, "round")
+    assert len(rounds) == 2
+    for told in rounds:
+        assert told["sites"]["north"]["ok"] and told["sites"]["south"]["ok"]
+        assert not told["sites"]["evil"]["ok"]
+    assert "does not tell" in rounds[0]["sites"]["evil"]["reason"]
+    assert "the server rejected what the site sent" in rounds[1]["sites"]["evil"]["reason"]
+    warned = [e for e in events(run.folder, "site") if e["state"] == "warned"]
+    refused = [e for e in warned if "that you had not signed" in e["reason"]]
+    assert {e["site"] for e in refused} == {"north", "south"}
+    for site in ("north", "south"):
+        log = (run.folder / "logs" / f"{site}.link.log").read_text()
+        assert "Traceback" not in log

@@ -1,0 +1,46 @@
+"""A federation as it stands before its compose files are written: images pushed, keys made."""
+
+from pathlib import Path
+
+from fixtures.small_notebook import federate
+
+from federator.app.convert import convert
+from federator.deploy import compose
+from federator.federation.schema import Federation
+from federator.images.build import Images
+from federator.images.reference import Reference
+
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nTWFkZSB1cA==\n-----END CERTIFICATE-----\n"
+COORDINATOR = "bWFkZSB1cCwgdGhpcnR5LXR3byBieXRlcyBsb25nLi4="
+MODEL_BYTES = 100_000_000
+
+
+def image(name: str, digit: str) -> Reference:
+    return Reference.parse(f"docker.io/acme/{name}@sha256:{digit * 64}")
+
+
+IMAGES = Images(
+    link=image("federator-link", "1"),
+    client=image("tumours-client", "2"),
+    server=image("tumours-server", "3"),
+    client_cuda=image("tumours-client-cuda", "4"),
+)
+
+
+def lay_out(root: Path, settings: str = "", content=None) -> Federation:
+    """Lay out a repository; ``settings`` is added YAML, ``content`` another notebook's cells."""
+    server = "server: fl.example.org\nimages: docker.io/acme\n"
+    made = federate(root, server + settings, content)
+    public = made.folder / "public"
+    public.mkdir(exist_ok=True)
+    (public / "coordinator.pub").write_text(COORDINATOR + "\n")
+    (public / "ca.crt").write_text(AUTHORITY)
+    convert(made, root / "build")
+    return made
+
+
+def write(federation: Federation, images: Images = IMAGES) -> dict[str, str]:
+    """Write the compose files and return them by name."""
+    app = federation.root / "build" / federation.name / "app"
+    paths = compose.write(federation, app, images, MODEL_BYTES)
+    return {path.name: path.read_text() for path in paths}

@@ -1,9 +1,0 @@
-"""An update as a worker leaves it with its link."""
-
-from federator.runtime.memory import Memory, Update
-from federator.runtime.weights import describe, head
-
-
-def left(weights) -> Update:
-    """Return an update of these weights."""
-    return Update(head(describe(weights)), Memory.of(weights))

@@ -1,0 +1,52 @@
+from fixtures.filled import filled
+
+from federator.notebook import contract, preview
+
+
+def test_every_cell_is_told_with_what_goes_in_what_stays_behind_and_why():
+    written = filled(
+        {"10": ["local"]},
+        mine="x = 1",
+        broken="x = (",
+        html="%%html\n<b>",
+        explore="import os\nos.environ['A'] = 'b'\nframe = 1; other = 2\nprint(frame)",
+        empty="# nothing",
+    )
+    assert preview.render(contract.take_apart(written), written) == (
+        "tumour.ipynb: 13 code cells\n"
+        "cell  2  import numpy as np\n"
+        "         task: np, torch, nn, DataLoader, TensorDataset\n"
+        "         stays behind: plt (not needed)\n"
+        "cell  3  WIDTH = 8  # hidden units\n"
+        "         task: WIDTH, RATE\n"
+        "         parameters: WIDTH, RATE\n"
+        "         stays behind: NAME (not needed)\n"
+        "cell  4  def load_data(data_path):\n"
+        "         task: load_data\n"
+        "cell  5  plt.plot(np.random.rand(9))\n"
+        "         stays behind: plt.plot(np.random.rand(9)) (its result is not kept)\n"
+        "cell  6  class Model(nn.Module):\n"
+        "         task: Model\n"
+        "cell  7  def train(net, trainloader, valloader...\n"
+        "         task: train\n"
+        "cell  8  def test(net, testloader):\n"
+        "         task: test\n"
+        "cell  9  from flwr.serverapp.strategy import F...\n"
+        "         aggregation: FedAdam, strategy, config\n"
+        "cell 10  x = 1\n"
+        "         stays behind: the cell (it is tagged `local`)\n"
+        "cell 11  x = (\n"
+        "         stays behind: the cell (this is not valid Python: '(' was never closed)\n"
+        "cell 12  %%html\n"
+        "         stays behind: the cell (`%%html` makes this cell something else than Python)\n"
+        "cell 13  import os\n"
+        "         stays behind: os, frame, other (not needed)\n"
+        "         stays behind: os.environ['A'] = 'b' (changes os, which is imported; tag the cell "
+        "`federate`\n         to take it in)\n"
+        "         stays behind: print(frame) (its result is not kept)\n"
+        "cell 14  # nothing\n"
+        "strategy: FedAdam\n"
+        "rounds: 4\n"
+        "parameter: WIDTH = 8\n"
+        "parameter: RATE = 0.01"
+    )

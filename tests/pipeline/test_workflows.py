@@ -1,0 +1,147 @@
+"""The workflow files and the Dockerfiles, before anything of them runs."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from fixtures.hosted import BIN, WORKFLOWS
+from fixtures.paths import ROOT
+from fixtures.small_notebook import federate
+from ruamel.yaml import YAML
+
+from federator.app.convert import convert
+from federator.images import recipes
+
+FILES = sorted(WORKFLOWS.glob("*.yml"))
+OURS = ("federate.yml", "rounds.yml")
+_WRITES = {
+    ("federate.yml", "deliver"): {"contents", "pull-requests"},
+    ("release.yml", "publish"): {"id-token"},
+}
+
+
+def linted(program, *arguments, folder=ROOT):
+    """Run a linter; return what it finds fault with."""
+    found = shutil.which(program, path=str(BIN))
+    if found is None:
+        pytest.skip(f"{program} is missing: it is one of the development requirements")
+    done = subprocess.run([found, *arguments], cwd=folder, capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def workflow(name):
+    return YAML(typ="safe").load((WORKFLOWS / name).read_text())
+
+
+def jobs(name):
+    return workflow(name)["jobs"]
+
+
+def test_actionlint_is_content():
+    assert linted("actionlint", *map(str, FILES)) == ""
+
+
+def test_zizmor_is_content_even_where_it_is_pedantic():
+    assert linted("zizmor", "--offline", "--persona=pedantic", *map(str, FILES)) == ""
+
+
+def test_hadolint_is_content_with_what_is_generated(tmp_path):
+    federation = federate(
+        tmp_path, "images: docker.io/acme\nrequirements: {torch: torch==2.13.0}\n"
+    )
+    recipes.write(federation, convert(federation, tmp_path / "build"))
+    files = sorted((tmp_path / "build/tumours/images").glob("*/Dockerfile"))
+    assert [file.parent.name for file in files] == ["client", "link", "server"]
+    assert linted("hadolint", *map(str, files)) == ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_action_is_a_commit_and_says_which_release(file):
+    for line in re.findall(r".*\buses: .*", file.read_text()):
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$", line), line
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_command_is_made_of_what_somebody_wrote(file):
+    for job in jobs(file.name).values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", ""), step
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_job_may_do_what_it_names_and_no_more(file):
+    assert workflow(file.name)["permissions"] == {}
+    for name, job in jobs(file.name).items():
+        writes = {what for what, how in job["permissions"].items() if how != "read"}
+        assert writes == _WRITES.get((file.name, name), set())
+
+
+def test_secrets_are_where_they_are_used_alone():
+    with_secrets = {
+        step["name"]
+        for name in OURS
+        for job in jobs(name).values()
+        for step in job["steps"]
+        if "secrets." in str(step)
+    }
+    assert with_secrets == {"Log in"}
+    for name in OURS:
+        for job in jobs(name).values():
+            assert "secrets." not in str({**job, "steps": []})
+
+
+def test_a_pull_request_builds_without_pushing():
+    (images, deliver) = (jobs("federate.yml")[name] for name in ("images", "deliver"))
+    for step in images["steps"][4:]:
+        assert step["if"] == "github.event_name != 'pull_request'", step
+    assert images["steps"][3]["run"] == 'federator build "$FEDERATION"'
+    assert "github.event_name != 'pull_request'" in deliver["if"]
+    assert "pull_request_target" not in (WORKFLOWS / "federate.yml").read_text()
+
+
+def test_the_servers_runner_takes_orders_from_one_workflow_behind_its_environment():
+    own = {
+        (file.name, name): job
+        for file in FILES
+        for name, job in jobs(file.name).items()
+        if "self-hosted" in job["runs-on"]
+    }
+    assert own.keys() == {("rounds.yml", "rounds")}
+    assert own["rounds.yml", "rounds"]["environment"] == "federation"
+    # YAML reads the key "on" as true.
+    assert list(workflow("rounds.yml").get("on") or workflow("rounds.yml")[True]) == [
+        "workflow_dispatch"
+    ]
+
+
+def test_rounds_queue_and_pushes_do_not_disturb_each_other():
+    assert workflow("rounds.yml")["concurrency"] == {
+        "group": "rounds-${{ inputs.federation }}",
+        "cancel-in-progress": False,
+    }
+    assert "github.run_id" in workflow("federate.yml")["concurrency"]["group"]
+
+
+def test_a_push_starts_what_its_plan_looks_at():
+    """The path filters, which act does not know, name what ``changes`` looks at."""
+    on = workflow("federate.yml").get("on") or workflow("federate.yml")[True]
+    paths = [
+        "notebooks/**",
+        "compose/*/federation.yaml",
+        "compose/*/sites/**",
+        "compose/*/public/**",
+        "component_templates/**",
+        "requirements.txt",
+    ]
+    assert on["push"] == {"branches": ["main"], "paths": paths}
+    assert on["pull_request"] == {"paths": paths}
+
+
+def test_what_the_bot_commits_starts_nothing():
+    """Nor would it, if its commits did start workflows: no path filter takes a compose file."""
+    on = workflow("federate.yml").get("on") or workflow("federate.yml")[True]
+    for file in ("server.yaml", "north.yaml", "nginx.conf", "north.env.example"):
+        for pattern in on["push"]["paths"]:
+            expression = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+            assert not re.fullmatch(expression, f"compose/tumours/{file}"), (file, pattern)

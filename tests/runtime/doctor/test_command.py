@@ -1,0 +1,155 @@
+"""What a site is told of its data; of the network: test_network.py."""
+
+import os
+import shutil
+
+import pytest
+from fixtures.rehearsals import lay_out, lay_out_site
+from fixtures.small_notebook import LOAD_DATA, MODEL, TEST
+
+from federator.app.convert import convert
+from federator.runtime import __main__
+from federator.runtime.doctor import command, data
+
+
+def failures(findings):
+    return [str(finding) for finding in findings if not finding.passed]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    root = tmp_path_factory.mktemp("repository")
+    federation = lay_out(root, {"north": root / "data"}, "labels: [benign, malignant]\n")
+    return convert(federation, root / "build").app
+
+
+def test_data_that_are_as_they_must_be(tmp_path, app, monkeypatch, capsys):
+    monkeypatch.setenv("FEDERATOR_DATA", str(lay_out_site(tmp_path / "data", 1)))
+    monkeypatch.setenv("FEDERATOR_APP", str(app))
+    monkeypatch.setenv("FEDERATOR_SITE", "north")
+    # Outside a container the folder is not mounted read-only; there may be a torch without a GPU.
+    assert __main__.main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "FAIL  the data folder is mounted read-only" in said
+    assert "pass  train set: 64 examples (38 benign, 26 malignant)" in said
+    for name in ("val set", "test set", "memory", "/tmp", "/dev/shm"):
+        assert f"pass  {name}" in said
+
+
+def test_where_data_do_not_fit_the_author_s_words_about_them_are_shown(tmp_path, app):
+    told = tmp_path / "app"
+    shutil.copytree(app, told)
+    (told / "data.md").write_text("One file, `data.csv`.\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    for name in ("empty", "other"):
+        said = "\n".join(failures(data.look(tmp_path / name, told, "north")))
+        assert "the notebook describes the data as:\n      | One file, `data.csv`." in said
+
+
+@pytest.mark.parametrize("user", ["10001:10001", "1000"])
+def test_who_reads_the_data_is_a_number(user):
+    assert command._data_user(user).passed
+
+
+@pytest.mark.parametrize("user", ["alice", "alice:10001", "1000:", "1000:staff", "\u0661"])
+def test_a_user_s_name_is_told_before_docker_refuses_it(user, monkeypatch, capsys):
+    monkeypatch.setenv("FEDERATOR_DATA_USER", user)
+    assert __main__.main(["doctor", "--server", "127.0.0.1:1", "--key", "absent"]) == 1
+    assert f"FAIL  the worker runs as user {user} (DATA_USER)" in capsys.readouterr().out
+
+
+def test_data_that_are_not(tmp_path, app):
+    absent = failures(data.look(tmp_path / "absent", app, "north"))
+    assert "absent cannot be read: No such file or directory\n      the worker runs" in absent[0]
+    (tmp_path / "empty").mkdir()
+    assert "is empty" in failures(data.look(tmp_path / "empty", app, "north"))[0]
+    broken = lay_out_site(tmp_path / "broken", 1)
+    (broken / "labels.npy").unlink()
+    broken = failures(data.look(broken, app, "north"))[-1]
+    assert "FileNotFoundError in task.py, line" in broken
+    assert "more is said above" in broken
+
+
+def said(path, app):
+    """Return what is said of the data, without what is said of the machine."""
+    found = [str(finding) for finding in data.look(path, app, "north")]
+    return [line for line in found if " set: " in line or "training" in line or "loaded" in line]
+
+
+def test_a_label_that_is_not_there_is_named_with_what_it_means(tmp_path, app):
+    single = lay_out_site(tmp_path / "single", 1, single=True)
+    assert said(single, app)[0] == (
+        "pass  train set: 64 examples (64 benign, 0 malignant): figures that need an example of "
+        "malignant will be missing"
+    )
+
+
+CASES = {
+    "dict": (
+        "DataLoader([dict(x=x, y=y) for x, y in zip(features, labels)], batch_size=16)",
+        "pass  train set: 64 examples (labels cannot be counted)",
+    ),
+    "names": (
+        "DataLoader([(x, 'MRN 1', y) for x, y in zip(features, labels)], batch_size=16)",
+        "pass  train set: 64 examples (labels cannot be counted)",
+    ),
+    "drop_last": (
+        "DataLoader(TensorDataset(features, labels), batch_size=60, drop_last=True)",
+        "pass  train set: 64 examples (35 benign, 25 malignant)",
+    ),
+    "sampler": (
+        "DataLoader(TensorDataset(features, labels), batch_size=16, sampler="
+        "torch.utils.data.WeightedRandomSampler(labels * 1.0 + 1e-9, 32))",
+        "pass  train set: 64 examples (0 benign, 32 malignant, as the sampler draws them): "
+        "figures that need an example of benign will be missing",
+    ),
+    "wrong": (
+        "DataLoader(TensorDataset(features[:50], labels[:50]), batch_size=16)",
+        "FAIL  train set: 64 examples (27 benign, 23 malignant)\n"
+        "      the loader gives 50: load_data counts otherwise than it loads",
+    ),
+}
+PREDICT = "def predict(net, loader):\n    return [], []\n"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_good_data_of_any_form_passes_and_a_wrong_count_does_not(tmp_path, case):
+    loader, told = CASES[case]
+    changed = LOAD_DATA.replace(
+        "DataLoader(TensorDataset(features, labels), batch_size=16)", loader
+    )
+    assert loader in changed
+    site = lay_out_site(tmp_path / "data", 1)
+    federation = lay_out(
+        tmp_path / "repository",
+        {"north": site},
+        "labels: [benign, malignant]\n",
+        load_data=changed,
+        test=PREDICT + "\n" + TEST if case in ("dict", "names") else TEST,
+    )
+    app = convert(federation, tmp_path / "build").app
+    assert said(site, app)[0] == told
+
+
+def test_a_last_batch_of_one_is_foreseen_where_batchnorm_cannot_train_on_it(tmp_path):
+    site = lay_out_site(tmp_path / "data", 1, size=33)
+    normed = MODEL.replace("nn.ReLU()", "nn.BatchNorm1d(WIDTH)")
+    federation = lay_out(tmp_path / "repository", {"north": site}, model=normed)
+    app = convert(federation, tmp_path / "build").app
+    assert "FAIL  a round of training would fail at this site" in said(site, app)[-1]
+    assert "drop_last=True" in said(site, app)[-1]
+    assert len(said(lay_out_site(tmp_path / "more", 1, size=34), app)) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path, app):
+    folder = lay_out_site(tmp_path / "data", 1)
+    (folder / "labels.npy").chmod(0)
+    assert "labels.npy cannot be read" in failures(data.look(folder, app, "north"))[0]
+
+
+def test_nothing_to_look_at(capsys):
+    assert __main__.main(["doctor"]) == 1
+    assert "give --server, --data or both" in capsys.readouterr().err

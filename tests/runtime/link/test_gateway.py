@@ -1,0 +1,358 @@
+"""Sites reach the server through the gateway, with TLS and keys of their own; nothing else does.
+
+Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import httpx
+import numpy as np
+import pytest
+from fakes.update import left
+from fixtures.deployment import deploy
+
+from federator.deploy import site_keys
+from federator.runtime import flower
+from federator.runtime.doctor import network
+from federator.runtime.link.admission import ConnectionRefused
+from federator.runtime.link.transfer import Carrier, Gateway
+from federator.runtime.server.storage.store import Store
+from federator.runtime.weights.parts import Parcel
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    """A server with its gateway; the three sites' keys are registered, no site is running."""
+    with deploy(tmp_path_factory.mktemp("deployment"), ["north", "south", "west"]) as deployed:
+        yield deployed
+
+
+PASSED = [
+    *("activate-node", "deactivate-node", "send-node-heartbeat", "pull-messages"),
+    *("push-messages", "get-run", "pull-object", "push-object", "confirm-message-received"),
+]
+
+
+# -- what the gateway passes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/docs", "/openapi.json", "/v1/", "/v1/fleet/", "/health/", "/v2/fleet/get-run"),
+        *("/v1/fleet/get-fab", "/v1/fleet/register-node", "/v1/fleet/unregister-node"),
+        *("/v1/control/list-runs", "/v1/control/start-run", "/v1/runtime/acquire-task"),
+        *("/v1/fleet/../control/list-runs", "/v1/fleet/get-run/../../control/list-runs"),
+        *("//v1/control/list-runs", "/v1/fleet/get-run%2F..%2F..%2Fcontrol%2Flist-runs"),
+        *("/v1/fleet/pull-messages/", "/v1/fleet/pull-messages;x", "/V1/control/list-runs"),
+    ],
+)
+def test_everything_else_is_not_found(deployment, path):
+    with deployment.client() as client:
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            answer = client.request(method, path)
+            assert answer.status_code in (404, 405), (method, path)
+            assert "nginx/" not in answer.text + answer.headers["server"]
+
+
+def test_the_fleet_calls_and_health_reach_the_superlink(deployment):
+    with deployment.client() as client:
+        assert client.get("/health").status_code == 200
+        for call in PASSED:
+            # The SuperLink itself answers that this is not a message of its protocol.
+            assert client.post(f"/v1/fleet/{call}").status_code == 415, call
+            assert client.get(f"/v1/fleet/{call}").status_code == 404, call
+
+
+def test_without_encryption_nothing_is_answered(deployment):
+    answer = httpx.get(f"http://{deployment.address}/health", trust_env=False)
+    assert answer.status_code == 400
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(deployment.ca)
+    with pytest.warns(DeprecationWarning):
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("127.0.0.1", deployment.port)) as connection,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        old.wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def test_the_log_names_calls_but_not_the_polling(deployment):
+    with deployment.client() as client:
+        client.post("/v1/control/stop-run", content=b"secret words")
+    said = deployment.wait_for("gateway", "/v1/control/stop-run 404")
+    assert "secret words" not in said
+
+
+# -- weights, as files ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(deployment):
+    """The folder that the gateway serves, while no run is using it."""
+    return Store(deployment.premises.store)
+
+
+WEIGHTS = {"a": np.random.default_rng(1).normal(size=700_000).astype(np.float32)}
+TRAINED = {"a": WEIGHTS["a"] + 1}
+STEP = 2**20
+
+
+def gateway(deployment):
+    return Carrier(Gateway(deployment.address, deployment.ca))
+
+
+def test_weights_pass_the_gateway_both_ways(deployment, store):
+    file = store.keep(WEIGHTS)
+    inbox = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), inbox.capability)
+    fetched, _ = gateway(deployment).fetch(parcel, time.time() + 60)
+    assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
+    table = gateway(deployment).send(parcel, left(TRAINED), time.time() + 60)
+    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
+    said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
+    assert "/v1/weights/down/*/model 206" in said
+    assert parcel.up not in said
+    assert parcel.down not in said
+
+
+def test_what_is_lent_is_not_more_than_that(deployment, store):
+    file = store.keep({"a": np.zeros(3)})
+    down, up = store.publish(file)[0], store.accept(2 * 2**20).capability
+    model, part = f"/v1/weights/down/{down}/model", f"/v1/weights/up/{up}/0001.1"
+    with deployment.client() as client:
+        for path in (model, part):
+            for method in ("POST", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "OPTIONS"):
+                answer = client.request(method, path, headers={"Destination": f"{path}x"})
+                assert answer.status_code in (404, 405), (method, path)
+        assert client.put(part, content=b"abc").status_code == 201
+        for method, path in [
+            ("PUT", model), ("GET", part), ("HEAD", part), ("GET", f"{model}/"),
+            ("GET", "/v1/weights/"), ("GET", "/v1/weights/down/"), ("GET", "/v1/weights/up/"),
+            ("GET", f"/v1/weights/down/{down}/"), ("GET", f"/v1/weights/up/{up}/"),
+            ("PUT", f"/v1/weights/up/{up}/0002.1"), ("PUT", f"/v1/weights/up/{up}/1"),
+            ("PUT", f"/v1/weights/up/{up}/0001.16"), ("PUT", f"/v1/weights/up/{up}/0001"),
+            ("PUT", f"/v1/weights/up/{up}/model"), ("PUT", f"/v1/weights/up/{up}/slots/0001.1"),
+            ("PUT", f"/v1/weights/up/{up}/slots"), ("PUT", f"/v1/weights/up/{up}/0001.1/x"),
+            ("PUT", f"/v1/weights/up/{'0' * 32}/0001.1"), ("PUT", "/v1/weights/up/0001.1"),
+            ("PUT", f"/v1/weights/up/{up}/..%2f..%2fdown%2f{down}%2fmodel"),
+            ("GET", "/v1/weights/arriving/x"),
+            ("GET", f"/v1/weights/down/..%2fup/{up}/0001.1"), ("GET", "/v1/weights/closed/"),
+        ]:  # fmt: skip
+            assert client.request(method, path, content=b"").status_code == 404, (method, path)
+        assert client.put(part, content=b"", headers={"Content-Range": "bytes 0-0/1"}).is_error
+        assert client.put(part, content=b"x" * 2**20).status_code == 204
+        assert client.put(part, content=b"x" * (2**20 + 1)).status_code == 413
+    lent = store.folder / "up" / up
+    assert sorted(path.name for path in lent.iterdir()) == ["0001.1", "slots"]
+    assert all(slot.stat().st_size == 0 for slot in (lent / "slots").iterdir())
+    said = (deployment.processes.logs / "gateway.log").read_text()
+    assert up not in said
+    assert down not in said
+    store.withdraw()
+    with deployment.client() as client:
+        assert client.get(model).status_code == client.put(part, content=b"x").status_code == 404
+
+
+def test_without_a_capability_no_body_is_taken(deployment, store):
+    """The answer is there before the body is."""
+    for path, status in (
+        (f"/v1/weights/up/{'0' * 32}/0000.1", b"404"),
+        (f"/v1/weights/up/{store.accept(1).capability}/0001.1", b"404"),
+        (f"/v1/weights/up/{store.accept(1).capability}/0000.1", b"413"),
+    ):
+        length = 2**20 if status == b"404" else 2**20 + 1
+        context = ssl.create_default_context(cafile=deployment.ca)
+        with (
+            socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(100).split()[1] == status
+    assert list((store.folder / "arriving").iterdir()) == []
+
+
+def test_a_bell_is_heard_by_who_knows_its_name(deployment, store):
+    bell, way = store.hang_bell(), Gateway(deployment.address, deployment.ca)
+    for count in (0, 1, 2):
+        assert way.listen(bell) == count
+        store.ring(bell)
+    store.withdraw()
+    assert way.listen(bell) == 3
+    with pytest.raises(FileNotFoundError):
+        way.listen("0" * 32)
+    with deployment.client() as client:
+        for method in ("PUT", "POST", "DELETE", "HEAD"):
+            assert client.request(method, f"/v1/weights/bells/{bell}").status_code == 404
+        for path in ("", bell[:-1], f"{bell}/", f"{bell}/x"):
+            assert client.get(f"/v1/weights/bells/{path}").status_code == 404
+    deployment.wait_for("gateway", "/v1/weights/* 404")
+    said = (deployment.processes.logs / "gateway.log").read_text()
+    assert bell not in said
+    assert " 206 in" not in said.partition("/v1/weights/bells")[2], "it is not worth a line"
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
+    """Each connection through this proxy ends after so many bytes, in the midst of a part."""
+    file = store.keep(WEIGHTS)
+    inbox = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), inbox.capability)
+    with proxy(most=STEP + STEP // 2) as (address, asked):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        carrier = gateway(deployment)
+        for _ in range(2):  # the second time over lines that have carried a part already
+            carrier.fetch(parcel, time.time() + 60)
+            table = carrier.send(parcel, left(TRAINED), time.time() + 60)
+    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
+    assert len(asked) > 3
+
+
+# -- how a site is let in, or not -------------------------------------------------------------
+
+
+def connect(deployment, key, ca=None):
+    return flower.fleet(deployment.address, ca or deployment.ca, key, patience=0.0)
+
+
+def test_a_key_that_is_not_registered_is_told_what_to_do(deployment):
+    public = deployment.make_key("stranger")
+    with (
+        pytest.raises(ConnectionRefused) as raised,
+        connect(deployment, public.with_suffix(".key")),
+    ):
+        pass
+    said = str(raised.value)
+    assert "this site's key is not registered at the server: send this line" in said
+    assert public.read_text().split()[1] in said
+
+
+def test_another_authority_s_certificate_is_not_trusted(deployment):
+    key = deployment.root / "north" / "site.key"
+    other = deployment.keys / "superlink.crt"
+    with pytest.raises(ConnectionRefused, match="is not trusted"), connect(deployment, key, other):
+        pass
+
+
+def test_without_an_authority_the_system_s_certificates_count(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    arguments = deployment.address, None, key, 0.0
+    with pytest.raises(ConnectionRefused, match="is not trusted"), flower.fleet(*arguments):
+        pass
+    monkeypatch.setenv("SSL_CERT_FILE", str(deployment.ca))
+    with flower.fleet(*arguments) as fleet:
+        assert fleet.receive() is None
+
+
+@contextmanager
+def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n", most=2**40):
+    """Yield the address of an HTTPS proxy, and the list of what it was asked for.
+
+    It cuts a connection after so many bytes in one direction.
+    """
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def copy(source, target):
+            left = most
+            with suppress(OSError):
+                while left > 0 and (data := source.recv(65536)):
+                    target.sendall(data)
+                    left -= len(data)
+                if left <= 0:
+                    source.shutdown(socket.SHUT_RDWR)
+                    target.shutdown(socket.SHUT_RDWR)
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    head = client.recv(65536).decode().split()
+                    asked.append(" ".join(head[:2]))
+                    client.sendall(answer)
+                    if b" 200 " not in answer:
+                        client.close()
+                        continue
+                    host, _, port = head[1].rpartition(":")
+                    server = socket.create_connection((host, int(port)))
+                    for ends in ((client, server), (server, client)):
+                        threading.Thread(target=copy, args=ends, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        finally:  # closing it does not end a wait: the next connection would still be taken
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def no_exceptions(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_site_goes_through_its_proxy(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    with proxy() as (address, asked):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        with connect(deployment, key) as fleet:
+            assert fleet.receive() is None
+    assert f"CONNECT {deployment.address}" in asked
+
+
+@pytest.mark.usefixtures("no_exceptions")
+def test_a_proxy_that_refuses_is_named(deployment, monkeypatch):
+    key = deployment.root / "north" / "site.key"
+    with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (address, _):
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        with (
+            pytest.raises(ConnectionRefused, match="of HTTPS_PROXY wants a login"),
+            connect(deployment, key),
+        ):
+            pass
+
+
+def test_an_unencrypted_connection_does_not_leave_the_machine():
+    with (
+        pytest.raises(Exception, match="must be encrypted"),
+        flower.fleet("fl.example.org:443", None, None, 0.0, insecure=True),
+    ):
+        pass
+
+
+def test_a_site_that_crashed_is_let_in_again_at_once(deployment):
+    key = deployment.root / "north" / "site.key"
+    with connect(deployment, key) as before, connect(deployment, key) as after:
+        # The server takes the first for connected: the second stands for a link after kill -9.
+        assert after.node_id == before.node_id
+
+
+def test_the_doctor_sees_the_same(deployment):
+    key = deployment.root / "north" / "site.key"
+    for _ in range(2):  # the second time by the number that the first has noted
+        found = list(network.look(deployment.address, deployment.ca, key))
+        assert all(finding.passed for finding in found), found
+        assert "lets this site's key in" in found[-1].what
+
+
+def test_a_removed_site_is_locked_out_and_a_new_one_let_in_while_the_server_runs(deployment):
+    for name in ("south", "west"):
+        deployment.start_link(name)
+        deployment.wait_for(f"{name}.link", f"site {name} is connected")
+    site_keys.remove(deployment.federation, "west")
+    said = deployment.wait_for("west.link", "this site's key is no longer registered")
+    assert "make a new key" in said
+    deployment.wait_for("server", "site west is locked out")
+    (deployment.root / "west" / "site.key").unlink()
+    site_keys.add(deployment.federation, "west", deployment.make_key("west"))
+    deployment.wait_for("server", "site west is admitted", times=2)
+    deployment.wait_for("west.link", "site west is connected", times=2)
+    other = (deployment.processes.logs / "south.link.log").read_text()
+    assert "no longer registered" not in other

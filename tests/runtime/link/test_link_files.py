@@ -1,0 +1,242 @@
+"""A link whose weights travel as files, with a real worker's end of the handover."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import Message, RecordDict
+
+from federator.runtime.flower import Run
+from federator.runtime.link.link import Link
+from federator.runtime.link.transfer import Carrier, Folder
+from federator.runtime.protocol import messages, replies
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.handover import Channel, Counter, HandoverError, connect
+from federator.runtime.protocol.instructions import Instruction, sign
+from federator.runtime.server.storage.store import Store
+from federator.runtime.weights.block_file import WeightFile
+from federator.runtime.weights.format import describe, file_size, head
+from federator.runtime.weights.parts import Parcel
+
+pytestmark = pytest.mark.usefixtures("in_a_run")
+
+MODEL = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3)}
+TRAINED = {"w": MODEL["w"] + 1, "n": np.array(4)}
+ANSWER = {"examples": {"trainset": 3, "valset": 0, "testset": 0}, "evaluations": {}}
+RUN, NODE = 7, 42
+
+
+def digest(files="", weights=None):
+    packed = None if weights is None else messages.packed_in(messages.to_record(weights))
+    return messages.Received("", files=files, arrays=packed).digest
+
+
+class Site:
+    """A link with its worker, the store it reaches, and the coordinator's key."""
+
+    def __init__(self, folder):
+        self.store, self.key = Store(folder / "store"), Ed25519PrivateKey.generate()
+        carrier, counter = Carrier(Folder(self.store.folder)), Counter(folder / "socket")
+        policy, self.socket = Policy(2), folder / "socket"
+        self.link = Link("north", "h", self.key.public_key(), policy, True, counter, carrier)
+        self.received, self.memories, self.write = [], [], lambda memory: memory.fill(TRAINED)
+        self.said = {**ANSWER, "update": True}
+        self.start_worker()
+
+    def start_worker(self):
+        self.channel: Channel = connect(self.socket, 5)
+        threading.Thread(target=self.work, args=[self.channel], daemon=True).start()
+
+    def work(self, channel):
+        try:
+            while True:
+                _, memory = channel.receive()
+                model = memory[0].weights
+                self.received.append({name: one.copy() for name, one in model.items()})
+                self.memories.append(memory)
+                self.write(memory[-1])
+                channel.send(self.said)
+        except HandoverError:
+            pass
+
+    def order(self, parcel=None, weights=None, signed=None, **further):
+        """Return an instruction to train, as the server writes it."""
+        text = Instruction("train", 1, **{"expires": time.time() + 30, **further}).write()
+        content, files = RecordDict(), parcel.write() if parcel else ""
+        if weights is not None:
+            content["arrays"] = messages.to_record(weights)
+        signature = sign(self.key, text, RUN, NODE, signed or digest(files, weights))
+        content["config"] = messages.instruction_record(text, signature, files)
+        return Message(content, NODE, "train")
+
+    def parcel(self):
+        file = self.store.keep(MODEL)
+        self.inbox = self.store.accept(file.size)
+        return Parcel(*self.store.publish(file), self.inbox.capability)
+
+    def answer(self, message):
+        return self.link.answer(message, Run(RUN, "h", {}), NODE)
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    made.channel.close()
+
+
+def refusal(reply):
+    return str(replies.read_failure(reply.error)[1])
+
+
+def equal(left, right):
+    return list(left) == list(right) and all(np.array_equal(left[k], right[k]) for k in left)
+
+
+def test_weights_travel_as_files_where_the_message_says_so(site):
+    parcel = site.parcel()
+    reply = site.answer(site.order(parcel))
+    assert equal(site.received[0], MODEL)
+    assert messages.weights_in(reply.content) is None
+    update = site.inbox.close(replies.table_in(reply.content))
+    assert equal(update.load(), TRAINED)
+    assert replies.takes_files(reply.content)
+
+
+def test_weights_travel_in_messages_where_they_came_so(site):
+    reply = site.answer(site.order(weights=MODEL))
+    assert equal(site.received[0], MODEL)
+    assert equal(messages.weights_in(reply.content), TRAINED)
+    assert replies.table_in(reply.content) is None
+
+
+def test_other_files_than_were_signed_are_not_fetched(site):
+    other = Parcel(
+        *site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000).capability
+    )
+    reply = site.answer(site.order(other, signed=digest(site.parcel().write())))
+    assert "the coordinator has not signed" in refusal(reply)
+    in_message = site.answer(site.order(weights=TRAINED, signed=digest(weights=MODEL)))
+    assert "the coordinator has not signed" in refusal(in_message)
+    assert site.received == []
+
+
+def test_files_that_are_not_what_was_signed_are_refused_by_part(site):
+    parcel = site.parcel()
+    path = site.store.folder / "down" / parcel.down / "model"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert "part 0 of the model is not the coordinator's" in refusal(
+        site.answer(site.order(parcel))
+    )
+    assert site.received == []
+
+
+def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Parcel, "write", lambda _: '["../../etc", "", []]')
+        assert "not a parcel" in refusal(site.answer(site.order(site.parcel())))
+    message = site.order(weights=MODEL)
+    message.content["arrays"] = messages.ArrayRecord()
+    assert "safetensors" in refusal(site.answer(message))
+
+
+def headers():
+    """Return what might stand before an update's numbers instead, such as a patient's name."""
+    start = head(describe(TRAINED))
+    plain = start[8:].rstrip()
+    for changed in (
+        b'{"__metadata__":{"mrn":"4711"},' + plain[1:],
+        plain.replace(b'"dtype"', b' "dtype"'),
+        plain.replace(b'"w"', b'"v"'),
+    ):
+        yield (len(start) - 8).to_bytes(8, "little") + changed[: len(start) - 8]
+
+
+@pytest.mark.parametrize("start", headers())
+def test_nothing_rides_along_with_an_update_s_file(site, start):
+    def write(memory):
+        memory.fill(TRAINED)
+        memory.buffer[: len(start)] = start
+
+    site.write = write
+    parcel = site.parcel()
+    assert "may not leave the site (weights)" in refusal(site.answer(site.order(parcel)))
+    (slots,) = (site.store.folder / "up" / parcel.up).iterdir()
+    assert slots.name == "slots"
+
+
+def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, monkeypatch):
+    def report(*_):
+        site.memories[-1][0].buffer[:20] = b"Jane Doe, MRN 4711 ."
+
+    monkeypatch.setattr(Link, "_report", report)
+    reply = site.answer(site.order(site.parcel()))
+    assert equal(site.inbox.close(replies.table_in(reply.content)).load(), TRAINED)
+    reply = site.answer(site.order(weights=MODEL))
+    assert equal(messages.weights_in(reply.content), TRAINED)
+
+
+def test_the_model_is_not_sent_for_an_update_that_was_not_written(site):
+    site.write, site.said = lambda _: None, {**ANSWER, "update": False}
+    assert "may not leave" in refusal(site.answer(site.order(site.parcel())))
+
+
+def test_an_update_is_written_over_the_model_and_a_rounded_one_beside_it(site):
+    site.answer(site.order(site.parcel()))
+    (model,) = site.memories[-1]
+    assert equal(model.weights, TRAINED)
+    rounded = {"w": np.zeros((2, 3), np.float16), "n": np.array(4)}
+    given = {"w": MODEL["w"].astype(np.float16), "n": MODEL["n"]}
+    site.write = lambda memory: memory.fill(rounded)
+    reply = site.answer(site.order(weights=given, encoding="float16"))
+    assert equal(messages.weights_in(reply.content), rounded)
+    assert equal(site.memories[-1][0].weights, given)
+
+
+@pytest.mark.parametrize("how", ["late", "dead"])
+def test_what_a_worker_that_was_given_up_writes_is_not_the_next_one_s_model(site, how):
+    if how == "late":
+        site.write = lambda _: time.sleep(0.6)
+    else:
+        site.write = lambda _: site.channel.close()
+    reply = site.answer(site.order(site.parcel(), expires=time.time() + 0.3))
+    assert {"late": "deadline", "dead": "the worker ended"}[how] in refusal(reply)
+    (memory,) = site.memories[-1]
+    site.write = lambda memory: memory.fill(TRAINED)
+    site.start_worker()
+    memory.buffer[:] = bytes(len(memory.buffer))
+    assert not site.answer(site.order(site.parcel())).has_error()
+    assert equal(site.received[-1], MODEL)
+
+
+def test_a_worker_that_fails_costs_no_second_download(site):
+    site.said = {"failure": {"reason": "exception", "type": "ValueError"}}
+    site.write = lambda _: None
+    assert "ValueError" in refusal(site.answer(site.order(site.parcel())))
+    site.said, site.write = {**ANSWER, "update": True}, lambda memory: memory.fill(TRAINED)
+    reply = site.answer(site.order(site.parcel()))
+    assert replies.fetched_in(reply.content) == 0
+    assert equal(site.received[-1], MODEL)
+
+
+def test_an_update_whose_model_is_written_in_another_way_stands_beside_it(site):
+    """Others' files have room before their numbers, or metadata."""
+    start = head(describe(MODEL))
+    padded = (len(start) - 8 + 64).to_bytes(8, "little") + start[8:] + b" " * 64
+    path = site.store.folder / "padded"
+    path.write_bytes(padded + b"".join(array.tobytes() for array in MODEL.values()))
+    file = WeightFile(path)
+    inbox = site.store.accept(file_size(describe(MODEL)))
+    reply = site.answer(site.order(Parcel(*site.store.publish(file), inbox.capability)))
+    assert equal(inbox.close(replies.table_in(reply.content)).load(), TRAINED)
+    assert equal(site.memories[-1][0].weights, MODEL)
+
+
+def test_an_order_is_followed_once(site):
+    order = site.order(site.parcel())
+    assert not site.answer(order).has_error()
+    assert "followed before" in refusal(site.answer(order))

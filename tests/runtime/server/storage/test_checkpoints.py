@@ -1,0 +1,70 @@
+"""A run's folder: whole files, the newest checkpoint, a journal and a manifest."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from federator.runtime.server.storage.checkpoints import RunFolder
+from federator.runtime.weights.block_file import Block
+from federator.runtime.weights.format import describe
+
+WEIGHTS = {"a": np.array([1.0, 2.0], np.float32)}
+
+
+def test_the_newest_checkpoint_comes_back_with_its_state(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.last() is None
+    folder.save(0, WEIGHTS)
+    tensors = describe(WEIGHTS)
+    with folder.drafts(10, tensors, {"m/a": tensors["a"]}) as (model, state):
+        state.write(Block("m/a", 0, 2), np.ones(2))
+        model.write(Block("a", 1, 2), np.full(1, 5.0))
+        assert folder.last().round == 0, "a file is whole or not there"
+    folder.save(9, WEIGHTS)
+    last = folder.last()
+    assert last.round == 10
+    assert last.weights.load()["a"].tolist() == [0, 5]
+    assert last.state.load()["m/a"].tolist() == [1, 1]
+
+
+def test_a_file_that_was_being_written_when_the_server_died_is_no_checkpoint(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save(1, WEIGHTS)
+    (tmp_path / ".round-002.safetensors.part").write_bytes(b"half")
+    assert folder.last().round == 1
+
+
+def test_a_missing_checkpoint_is_an_error(tmp_path):
+    with pytest.raises(OSError):
+        RunFolder(tmp_path).load(4)
+
+
+def test_events_are_lines_with_a_time(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.record("round", round=1)
+    folder.record("end", state="finished")
+    assert [event["round"] for event in folder.events("round")] == [1]
+    assert folder.events("end")[0]["time"].endswith("+00:00")
+
+
+def test_the_manifest_names_every_file_of_weights_with_its_hash(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.finish(folder.save(1, WEIGHTS), {"federation": "demo"})
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["federation"] == "demo"
+    assert manifest["model_round"] == 1
+    assert set(manifest["files"]) == {"model.safetensors", "round-001.safetensors"}
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_journal_line_that_a_crash_cut_off_is_taken_out(tmp_path):
+    RunFolder(tmp_path).record("round", round=1)
+    with (tmp_path / "rounds.jsonl").open("ab") as journal:
+        journal.write(b'{"event": "rou')
+    folder = RunFolder(tmp_path)
+    folder.mend()
+    folder.record("round", round=2)
+    assert [event["round"] for event in RunFolder(tmp_path).events("round")] == [1, 2]

@@ -1,0 +1,71 @@
+"""The server's part of a run, where it does not come as far as a round."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fixtures.rehearsals import events, lay_out
+from flwr.app import Context, RecordDict
+
+from federator.app.convert import convert
+from federator.errors import RunError
+from federator.runtime.server.server_app import server_app
+from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
+from federator.runtime.weights.format import save
+from federator.runtime.worker.process import app_config
+
+WRONG = """\
+from flwr.serverapp.strategy import FedAvg
+
+strategy = FedAvg(fraction=0.5)"""
+
+
+PRIVATE = """\
+from flwr.serverapp import strategy as fs
+
+KIND = "DifferentialPrivacyServerSide" + "FixedClipping"
+strategy = getattr(fs, KIND)(fs.FedAvg(), 0.1, 1.0, 3)"""
+
+
+@pytest.fixture
+def ended(tmp_path, monkeypatch):
+    """Run a server with a notebook's strategy as far as it comes; return how it ended."""
+
+    def run(strategy, expected, **settings):
+        federation = lay_out(tmp_path, {"north": tmp_path}, strategy=strategy)
+        app = convert(federation, tmp_path / "build").app
+        source_map = str(app.parent / "source-map.json")
+        told = ServerSettings("tumours", str(tmp_path), source_map=source_map, **settings)
+        told.write(tmp_path / "server.json")
+        monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "server.json"))
+        monkeypatch.syspath_prepend(str(app))
+        monkeypatch.delitem(sys.modules, "aggregation", raising=False)
+        grid = SimpleNamespace(run=SimpleNamespace(fab_id="acme/tumours"))
+        with pytest.raises(expected):
+            server_app("aggregation")(grid, Context(1, 0, {}, RecordDict(), app_config(app)))
+        (end,) = events(tmp_path, "end")
+        assert end["state"] == "failed"
+        return end["reason"]
+
+    return run
+
+
+def test_a_strategy_that_cannot_be_made_is_told_with_its_cell(ended):
+    reason = ended(WRONG, TypeError)
+    assert reason.startswith("the notebook's strategy broke down: TypeError: ")
+    assert "'fraction' (tumour.ipynb: cell 9, line 3)" in reason
+
+
+def test_a_strategy_of_differential_privacy_is_refused_before_anything_starts(ended, tmp_path):
+    reason = ended(PRIVATE, RunError)
+    assert "DifferentialPrivacyServerSideFixedClipping is refused: its noise is sized" in reason
+    assert events(tmp_path, "start") == []
+
+
+def test_a_first_model_of_which_the_buffers_are_not_known_is_an_error(ended, tmp_path):
+    first = tmp_path / "initial.safetensors"
+    save(first, {"a": np.zeros(2, np.float32)})
+    plain = "from flwr.serverapp.strategy import FedAvg\n\nstrategy = FedAvg()"
+    reason = ended(plain, RunError, initial_weights=str(first))
+    assert "initial.buffers.json does not say which tensors" in reason

@@ -1,0 +1,79 @@
+"""What a message says of weights that travel beside it, and what is refused of that."""
+
+import hashlib
+import json
+
+import pytest
+
+from federator.runtime.weights import parts
+from federator.runtime.weights.parts import STEPS, Parcel, ParcelError, Part, name, travelled
+
+PART = STEPS[-1]
+HASH, DOWN, UP = "a" * 64, "0" * 32, "f" * 32
+TABLE = (Part(2**20, HASH), Part(7, HASH))
+
+
+def test_what_is_written_is_read():
+    for parcel in (Parcel(DOWN, TABLE, UP), Parcel(DOWN, TABLE)):
+        assert Parcel.read(parcel.write()) == parcel
+    assert parts.read_table(parts.write_table(TABLE)) == TABLE
+    assert Parcel(DOWN, TABLE).size == 2**20 + 7
+
+
+def test_parts_cover_a_file_without_a_gap():
+    for size, step in [
+        (1, 2**20), (2**20, 2**20), (2**20 + 1, 2**20), (32 * 2**20, 2**20),
+        (32 * 2**20 + 1, 2**22), (45_000_000, 2**22), (553_000_000, PART), (10**10, PART),
+    ]:  # fmt: skip
+        found = parts.cut(size)
+        assert [part.start for part in found] == list(range(0, size, step))
+        assert [part.stop for part in found] == [*range(step, size, step), size]
+        assert name(3, size) == f"0003.{step // 2**20}"
+
+
+def test_only_parts_that_differ_travel():
+    other = (TABLE[0], Part(7, "b" * 64))
+    assert travelled(TABLE, ()) == 2**20 + 7
+    assert travelled(TABLE, other) == travelled(TABLE, TABLE[:1]) == 7
+    assert travelled(TABLE[:1], TABLE) == travelled(TABLE, TABLE) == 0
+
+
+def test_zeros_do_not_travel():
+    part = Part(2**20, hashlib.sha256(bytes(2**20)).hexdigest())
+    assert travelled((part, Part(7, HASH)), ()) == 7
+
+
+def test_what_is_the_same_at_another_place_travels():
+    """Parts of another length start elsewhere."""
+    short = (*(Part(2**20, "b" * 64) for _ in range(20)), Part(7, HASH))
+    long = (*(Part(2**22, "c" * 64) for _ in range(20)), Part(7, HASH))
+    assert travelled(short, long) == 20 * 2**20 + 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "junk", "[]", "{}", json.dumps([DOWN, UP, []]),
+        json.dumps(["../secrets", "", TABLE]), json.dumps([DOWN + "/..", "", TABLE]),
+        json.dumps([DOWN, "x", TABLE]), json.dumps(["A" * 32, "", TABLE]),
+        json.dumps([DOWN, "", [[PART + 1, HASH]]]), json.dumps([DOWN, "", [[0, HASH]]]),
+        json.dumps([DOWN, "", [[7, HASH], [7, HASH]]]), json.dumps([DOWN, "", [[7.5, HASH]]]),
+        json.dumps([DOWN, "", [[7, "b" * 63]]]), json.dumps([DOWN, "", [[True, HASH]]]),
+        json.dumps([DOWN, "", [[PART, HASH]] * 10_001]), json.dumps([DOWN, "", [[7]]]),
+        json.dumps([DOWN, "", [[PART, HASH], [7, HASH]]]), json.dumps([DOWN, "", [[-7, HASH]]]),
+        json.dumps([DOWN, "", [[10**18, HASH]]]), json.dumps([DOWN, "", [[10**14, HASH]] * 2]),
+        json.dumps([DOWN + "\n", "", TABLE]),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(text):
+    with pytest.raises(ParcelError):
+        Parcel.read(text)
+
+
+def test_what_is_signed_covers_every_part_and_both_capabilities():
+    others = [
+        Parcel(UP, TABLE, UP), Parcel(DOWN, TABLE, DOWN), Parcel(DOWN, TABLE[:1], UP),
+        Parcel(DOWN, (TABLE[0], Part(8, HASH)), UP),
+        Parcel(DOWN, (TABLE[0], Part(7, "b" * 64)), UP),
+    ]  # fmt: skip
+    assert len({parcel.write() for parcel in [Parcel(DOWN, TABLE, UP), *others]}) == 6
