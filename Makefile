@@ -21,6 +21,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # torch first and alone: what comes after it then keeps the build that is there.
 $(READY): setup.cfg constraints.txt

@@ -1,0 +1,52 @@
+"""The import rules of setup.cfg hold, and each of them fails where it is broken."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixtures.paths import ROOT
+
+# A contract -> a module that breaks it, and the line that does.
+BROKEN = {
+    "stages": ("notebook/reader.py", "import federator.deploy.compose"),
+    "runtime": ("runtime/weights/format.py", "import federator.runtime.protocol.outcomes"),
+    "wings": ("runtime/link/admission.py", "import federator.runtime.server.settings"),
+    "tools": ("runtime/options.py", "import federator.common.git"),
+    "link": ("runtime/protocol/outcomes.py", "import torch"),
+    "sites": ("runtime/worker/state.py", "import ruamel.yaml"),
+}
+
+
+def lint(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo", *options]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_every_rule_holds():
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+    assert f"Contracts: {len(BROKEN)} kept, 0 broken." in done.stdout
+
+
+@pytest.mark.parametrize("contract", BROKEN)
+def test_a_rule_that_is_broken_is_told(contract, tmp_path):
+    shutil.copytree(
+        ROOT / "federator", tmp_path / "federator", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "setup.cfg", tmp_path)
+    file, line = BROKEN[contract]
+    with (tmp_path / "federator" / file).open("a") as module:
+        module.write(f"\n{line}\n")
+    done = lint(tmp_path, "--contract", contract)
+    assert done.returncode == 1
+    assert line.removeprefix("import ").split(".")[0] in done.stdout
+    assert "BROKEN" in done.stdout
