@@ -1,7 +1,7 @@
 """How instructions are laid out in Flower's messages, and weights in those and in replies.
 
 An instruction is a ``ConfigRecord`` named ``config`` and, where weights go along, an
-``ArrayRecord`` named ``arrays``. Where weights travel as files (parcels.py), ``config`` says of
+``ArrayRecord`` named ``arrays``. Where weights travel as files (parts.py), ``config`` says of
 them what ``arrays`` would hold.
 
 Each record is an object of its own to Flower, with requests of its own on each way.
@@ -29,7 +29,7 @@ class Received:
     Attributes:
         instruction: the instruction's text.
         signature: that the coordinator is said to have given to all the others.
-        files: what the message says of weights that travel as files (parcels.py); else empty.
+        files: what the message says of weights that travel as files (parts.py); else empty.
         arrays: the weights that travel in the message, in the safetensors format; None if none do.
     """
 

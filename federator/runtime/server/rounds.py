@@ -2,7 +2,7 @@
 
 With the plain strategies one message a round does: a site tests the model it receives on its
 validation set, then trains it; a last message tests the final one. Other strategies are run by
-Flower's own ``Strategy.start`` (strategies.py).
+Flower's own ``Strategy.start`` (flower_strategies.py).
 """
 
 import random

@@ -55,7 +55,7 @@ def build(folder: Path | None, seed: int) -> First:
             raise Failure("contract", "Model")
         weights = take(net)
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
-    # Side by side, so that the parts that they fill need not travel again (parcels.py).
+    # Side by side, so that the parts that they fill need not travel again (parts.py).
     order = sorted(weights, key=lambda name: name not in frozen)
     return First({name: weights[name] for name in order}, find_buffers(net))
 
