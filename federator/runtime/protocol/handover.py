@@ -1,8 +1,8 @@
 """What passes between a site's link and its worker: a small protocol over a Unix socket.
 
 Every packet is one JSON object (``"version": 2``). Beside the link's go descriptors of the memory
-that both share (shared_memory.py): of the model's, and of that for the update if it is not to be written
-over the model. The link takes none. Nothing is unpickled, nothing received is executed.
+that both share (shared_memory.py): of the model's, and of that for the update if it is not to be
+written over the model. The link takes none. Nothing is unpickled, nothing received is executed.
 """
 
 import json
