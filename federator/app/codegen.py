@@ -16,7 +16,7 @@ from federator.runtime.source_map import Span
 
 Value = bool | float | int | str
 
-_IMPORT = "from federator.runtime.app_config import parameter"
+_IMPORT = "from federator.runtime.app import parameter"
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def test_the_formatter_has_nothing_to_change() -> None:
 def test_a_parameter_can_be_set_by_a_run(source: str, value: Value, expected: str) -> None:
     written = codegen.write(component(source), {"width": value}, "tumour.ipynb")
     imported, _, code = written.text.partition("\n\n")
-    assert imported == "from federator.runtime.app_config import parameter"
+    assert imported == "from federator.runtime.app import parameter"
     assert code == expected.rstrip()
     assert written.parameters == {"width": value}
 
@@ -131,7 +131,7 @@ def test_imports_from_the_future_stand_first() -> None:
         "# Types",
         "from __future__ import annotations",
         "",
-        "from federator.runtime.app_config import parameter",
+        "from federator.runtime.app import parameter",
     ]
 
 

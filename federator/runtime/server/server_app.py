@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import flwr
@@ -30,12 +31,21 @@ from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.store import STORE, Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers
+from federator.runtime.weights.format import Weights
 
 log = logging.getLogger("federator")
 
+FirstModel = Callable[[int], tuple[Weights, Buffers]]
+"""Builds the author's ``Model()`` from a seed; returns its weights and which are buffers."""
 
-def server_app(module: str) -> ServerApp:
-    """Return a Flower ServerApp that runs the federation with a module's ``strategy``."""
+
+def server_app(module: str, first_model: FirstModel) -> ServerApp:
+    """Return a Flower ServerApp that runs the federation with a module's ``strategy``.
+
+    Args:
+        module: the module that defines ``strategy``.
+        first_model: builds the first model, where no file of it was made before.
+    """
     app = ServerApp()
 
     @app.main()
@@ -50,7 +60,7 @@ def server_app(module: str) -> ServerApp:
         started = time.monotonic()
         end: dict[str, object] = {"state": "failed", "reason": "the server broke down"}
         try:
-            end |= _run(grid, context, settings, folder, module)
+            end |= _run(grid, context, settings, folder, module, first_model)
         except RunError as error:
             end |= {"reason": str(error)}
             raise
@@ -70,7 +80,12 @@ def server_app(module: str) -> ServerApp:
 
 
 def _run(
-    grid: Grid, context: Context, settings: ServerSettings, folder: RunFolder, module: str
+    grid: Grid,
+    context: Context,
+    settings: ServerSettings,
+    folder: RunFolder,
+    module: str,
+    first_model: FirstModel,
 ) -> dict[str, object]:
     plan = Plan.of(context.run_config)
     choose(context.run_config)
@@ -82,7 +97,7 @@ def _run(
     if start is not None:
         buffers = folder.buffers(start.weights.tensors)
     else:
-        weights, buffers = _first_model(settings, plan, store)
+        weights, buffers = _first_model(settings, plan, store, first_model)
         start = Checkpoint(0, weights)
     versions = {
         "python": platform.python_version(),
@@ -143,7 +158,9 @@ def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:
     return key
 
 
-def _first_model(settings: ServerSettings, plan: Plan, store: Store) -> tuple[WeightFile, Buffers]:
+def _first_model(
+    settings: ServerSettings, plan: Plan, store: Store, build: FirstModel
+) -> tuple[WeightFile, Buffers]:
     """Return the first model: from the file that was made for it, or from the author's Model().
 
     With it go the names of its tensors that are no parameters.
@@ -154,10 +171,8 @@ def _first_model(settings: ServerSettings, plan: Plan, store: Store) -> tuple[We
     if settings.initial_weights is not None:
         file = WeightFile(path := Path(settings.initial_weights))
         return file, read_buffers(path, file.tensors)
-    from federator.runtime.worker.initial_model import build
-
     try:
-        weights, buffers = build(None, plan.seed)
+        weights, buffers = build(plan.seed)
         return store.keep(weights), buffers
     except ImportError as error:
         raise RunError(

@@ -10,7 +10,7 @@ from flwr.app import Context, RecordDict
 
 from federator.app.convert import convert
 from federator.errors import RunError
-from federator.runtime.server.server_app import server_app
+from federator.runtime.app import server_app
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.weights.format import save
 from federator.runtime.worker.process import app_config
