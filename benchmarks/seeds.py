@@ -27,10 +27,10 @@ from scipy import stats
 from federator.federation import schema
 from federator.federation.schema import FILE, Federation
 from federator.results import history
+from federator.runtime.app_config import app_config
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
 from federator.runtime.protocol.metrics import summarise
 from federator.runtime.weights import format
-from federator.runtime.worker.process import app_config
 from federator.runtime.worker.trainer import Task
 
 POOLED = "pooled"

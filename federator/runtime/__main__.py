@@ -15,7 +15,6 @@ _COMMANDS = {
     "initial": ("worker.initial_model", "write the first model"),
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
-    "rounds": ("", "start rounds in the running server"),
 }
 
 
@@ -27,10 +26,6 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m federator.runtime COMMAND …\n\n{known}", end="",
               file=sys.stdout if asked_for_help else sys.stderr)  # fmt: skip
         return 0 if asked_for_help else 2
-    if arguments[0] == "rounds":  # shows progress and writes a report, as the command line does
-        from federator import cli
-
-        cli.app(arguments, prog_name="federator")
     module = importlib.import_module(f"federator.runtime.{_COMMANDS[arguments[0]][0]}")
     try:
         status: int = module.main(arguments[1:])

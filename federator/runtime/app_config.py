@@ -1,10 +1,12 @@
-"""Parameters of the notebook that a run may set.
+"""The configuration of a Flower App, and the parameters of the notebook that a run may set.
 
 The converter writes the assignments of the cell tagged ``parameters`` as
 ``NAME = parameter("NAME", default)``, so that whatever is computed from them follows.
 """
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 Setting = bool | float | int | str
@@ -12,6 +14,16 @@ Value = TypeVar("Value", bool, float, int, str)
 
 _PREFIX = "parameters."
 _chosen: dict[str, Setting] = {}
+
+
+def app_config(folder: Path) -> dict[str, Setting]:
+    """Return the configuration of a Flower App's folder, nested keys joined by dots."""
+    table = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    flat: dict[str, Setting] = {}
+    for key, value in table.items():
+        nested = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{key}.{name}".rstrip("."): item for name, item in nested.items()})
+    return flat
 
 
 def declared_metrics(config: Mapping[str, Setting]) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def test_what_is_no_message_is_unreadable_and_has_a_head_to_answer(change):
 
 
 def test_settings_are_joined_by_dots(tmp_path):
-    from federator.runtime.worker.process import app_config
+    from federator.runtime.app_config import app_config
 
     (tmp_path / "pyproject.toml").write_text(
         '[tool.flwr.app.config]\nrounds = 3\nlabels = "a,b"\n'

@@ -36,6 +36,7 @@ from federator.deploy.local.supervision import ServerParts
 from federator.deploy.local.tracebacks import Exceptions, last_exception
 from federator.errors import FederatorError, InputError, Problem, RunError
 from federator.federation.schema import Federation, Site
+from federator.runtime.app_config import app_config
 from federator.runtime.control import control_api
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
@@ -51,7 +52,6 @@ from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
-from federator.runtime.worker.process import app_config
 from federator.runtime.worker.sandbox import isolation
 
 _START_PATIENCE = 60.0

@@ -7,7 +7,6 @@ the rounds; those that a crash cut short are taken up again.
 
 import logging
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
         log.info("the server is up: rounds can be started")
         if unfinished(place) is not None:
             log.info("the server went down during rounds: going on from the last checkpoint")
-            command = [sys.executable, "-m", "federator.runtime", "rounds", "--unfinished"]
+            command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
             rounds = subprocess.Popen(command, env=env | place.environment)
         while superexec.is_alive():
             time.sleep(every)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from federator.errors import InputError, RunError
-from federator.runtime.app_config import Setting
+from federator.runtime.app_config import Setting, app_config
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
     Event,
@@ -29,7 +29,6 @@ from federator.runtime.control.runs import (
 from federator.runtime.options import PREFIX, Parser, file
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
-from federator.runtime.worker.process import app_config
 
 _LAST_WORDS = 8.0  # seconds that a server which is stopped has for its last words
 _STARTING, _STOP_PATIENCE = 3.0, 60.0  # seconds

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from federator.runtime import described
+from federator.runtime.app_config import app_config
 from federator.runtime.doctor.command import Finding
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.targets import Labels
 from federator.runtime.worker.loaders import Drawn
-from federator.runtime.worker.process import app_config
 from federator.runtime.worker.sandbox.isolation import is_read_only
 from federator.runtime.worker.trainer import Task
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from federator.runtime.app_config import choose
+from federator.runtime.app_config import app_config, choose
 from federator.runtime.options import Parser
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.targets import as_plain
@@ -27,7 +27,6 @@ from federator.runtime.weights.format import (
 )
 from federator.runtime.worker.author_code import import_task, seed_all, telling
 from federator.runtime.worker.pretrained import first_model
-from federator.runtime.worker.process import app_config
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import take
 

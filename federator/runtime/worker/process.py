@@ -12,14 +12,13 @@ import select
 import signal
 import sys
 import threading
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from federator.runtime import app_files
-from federator.runtime.app_config import Setting
+from federator.runtime.app_config import app_config
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.protocol.handover import Channel, HandoverError, connect
 from federator.runtime.protocol.instructions import Instruction
@@ -38,16 +37,6 @@ log = logging.getLogger("federator")
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LINK_GONE = 75  # EX_TEMPFAIL: start me again
-
-
-def app_config(folder: Path) -> dict[str, Setting]:
-    """Return the configuration of a Flower App's folder, nested keys joined by dots."""
-    table = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-    flat: dict[str, Setting] = {}
-    for key, value in table.items():
-        nested = value if isinstance(value, dict) else {"": value}
-        flat.update({f"{key}.{name}".rstrip("."): item for name, item in nested.items()})
-    return flat
 
 
 def spare_processors(cgroup: Path = _CGROUP) -> None:

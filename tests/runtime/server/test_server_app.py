@@ -11,9 +11,9 @@ from flwr.app import Context, RecordDict
 from federator.app.convert import convert
 from federator.errors import RunError
 from federator.runtime.app import server_app
+from federator.runtime.app_config import app_config
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.weights.format import save
-from federator.runtime.worker.process import app_config
 
 WRONG = """\
 from flwr.serverapp.strategy import FedAvg

@@ -13,11 +13,11 @@ from fixtures.rehearsals import events, lay_out, lay_out_site
 from flwr.serverapp import strategy as flower
 
 from federator.app.convert import convert
+from federator.runtime.app_config import app_config
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
 from federator.runtime.worker.initial_model import build
-from federator.runtime.worker.process import app_config
 from federator.runtime.worker.trainer import Task
 
 MODEL = """\
