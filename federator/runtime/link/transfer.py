@@ -24,9 +24,15 @@ from federator.runtime.link.proxy import proxy_for
 from federator.runtime.protocol.instructions import InstructionError
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Memory, Update
-from federator.runtime.server.storage.store import ARRIVING, BELLS, COUNT, DOWN, MODEL, SLOTS, UP
 from federator.runtime.weights.format import MAX_HEAD, Tensor, read_head
 from federator.runtime.weights.parts import (
+    ARRIVING,
+    BELLS,
+    COUNT,
+    DOWN,
+    MODEL,
+    SLOTS,
+    UP,
     Parcel,
     Part,
     Table,

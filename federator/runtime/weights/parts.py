@@ -23,6 +23,11 @@ _PARTS = 32  # that a file is cut into at most, before they are made longer
 _MOST = 10_000  # parts have four digits
 MOST_TEXT = 2**20
 """The most characters that a table of parts takes, or a message's text on its files."""
+# The layout of the server's store, which links read and write through the gateway or in a folder.
+MODEL = "model"
+DOWN, UP, SLOTS, ARRIVING, BELLS = "down", "up", "slots", "arriving", "bells"
+COUNT = 8
+"""How many bytes a bell's number has."""
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
 

@@ -22,14 +22,21 @@ from federator.runtime.server.storage.update_receiver import Inbox
 from federator.runtime.weights.block_file import Draft, Piece, WeightFile
 from federator.runtime.weights.format import Tensor, Weights, save
 from federator.runtime.weights.hashing import Look, hash_file
-from federator.runtime.weights.parts import Table, cut, name
+from federator.runtime.weights.parts import (
+    ARRIVING,
+    BELLS,
+    COUNT,
+    DOWN,
+    MODEL,
+    SLOTS,
+    UP,
+    Table,
+    cut,
+    name,
+)
 
 STORE = ".store"
 """Its name in a run's folder, where no other place was made for it."""
-MODEL = "model"
-DOWN, UP, SLOTS, ARRIVING, BELLS = "down", "up", "slots", "arriving", "bells"
-COUNT = 8
-"""How many bytes a bell's number has."""
 _CLOSED = "closed"
 
 
