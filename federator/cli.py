@@ -382,12 +382,11 @@ def dispatch_rounds(
     from rich.console import Console
 
     from federator.pipeline import dispatch
-    from federator.results.terminal import watch
 
     with _explained():
         order = dispatch.prepare(dispatch.find(path), repository)
         with order.resumable():
-            watch(order.events(rounds, epochs, fresh, ref, follow), Console())
+            dispatch.watch(order.events(rounds, epochs, fresh, ref, follow), Console())
 
 
 @app.command("provision", cls=Command, rich_help_panel=COORDINATOR)
@@ -524,12 +523,12 @@ def deliver_files(
 ) -> None:
     """Commit compose files to the repository, or propose them where that is not allowed."""
     from federator.pipeline import summary
-    from federator.pipeline.delivery import Courier
-    from federator.pipeline.pull_request import Proposals
+    from federator.pipeline.delivery import Committer
+    from federator.pipeline.pull_request import PullRequests
 
     with _explained():
-        courier = Courier(Path.cwd(), branch, built, Proposals(branch))
-        job.summarise(summary.delivered(courier.deliver(made)))
+        committer = Committer(Path.cwd(), branch, built, PullRequests(branch))
+        job.summarise(summary.delivered(committer.deliver(made)))
 
 
 def main() -> None:

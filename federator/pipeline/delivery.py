@@ -20,7 +20,7 @@ from federator.common import git
 from federator.common.git import GitError
 from federator.errors import InputError
 from federator.federation.schema import FILE
-from federator.pipeline import changes
+from federator.pipeline import plan
 
 PREFIX = "compose-"
 """What the name of an artifact with compose files starts with, before the federation's."""
@@ -55,7 +55,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Courier:
+class Committer:
     """Brings compose files to a branch of ``origin``.
 
     Attributes:
@@ -120,10 +120,10 @@ class Courier:
     def _commit(self, tree: Path, folders: Mapping[str, Path]) -> Delivery:
         """Commit what is new, one commit for each federation."""
         delivery = Delivery()
-        newer = {folder.name for folder in changes.affected(tree, self.built)}
-        known = {folder.name for folder in changes.folders(tree)} - newer
+        newer = {folder.name for folder in plan.affected(tree, self.built)}
+        known = {folder.name for folder in plan.folders(tree)} - newer
         for name, folder in folders.items():
-            place = tree / changes.COMPOSE / name
+            place = tree / plan.COMPOSE / name
             if name not in known:
                 delivery.left.append(name)
                 continue

@@ -1,6 +1,7 @@
-"""New rounds on a federation's server, ordered and followed through GitHub Actions.
+"""Start rounds on a federation's server through GitHub Actions, and follow the workflow run.
 
-The server makes them, whoever follows: what is lost on the way is only the view of them.
+The rounds run on the server whether or not anyone follows them: if the connection breaks, only the
+view of them is lost.
 """
 
 import os
@@ -8,21 +9,24 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rich.console import Console
+
 from federator.common import archive, http_client
 from federator.errors import FederatorError, InputError, Problem, RunError, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
-from federator.pipeline import checkout, github_env, run_status
+from federator.pipeline import github_env, run_status
 from federator.pipeline.github import Actions
 from federator.pipeline.github_errors import GitHubError, NotFoundError
 from federator.pipeline.github_models import Approval, Run
-from federator.pipeline.run_status import News
+from federator.pipeline.run_status import Update
+from federator.results.terminal import print_line, progress_bar
 
 WORKFLOW = "rounds.yml"
 ARTIFACT = "report"
@@ -66,8 +70,8 @@ def prepare(found: Federation, name: str | None = None) -> "Dispatch":
     """
     api, token = github_env.address(), github_env.token()
     if name is None:
-        name = checkout.origin(found.root, github_env.host(api))
-    return Dispatch(found, Actions(checkout.checked(name), api, token, _PATIENCE))
+        name = github_env.origin(found.root, github_env.host(api))
+    return Dispatch(found, Actions(github_env.checked(name), api, token, _PATIENCE))
 
 
 class Dispatch:
@@ -99,7 +103,7 @@ class Dispatch:
         fresh: bool = False,
         branch: str | None = None,
         follow: int | None = None,
-    ) -> Iterator[News]:
+    ) -> Iterator[Update]:
         """Order rounds, or follow those that run ``follow`` is to make, until it has ended.
 
         Args:
@@ -142,7 +146,7 @@ class Dispatch:
                 raise  # a refusal of the order
             raise http_client.WebError(*error.problems, self._rest()) from None
 
-    def _order(self, inputs: dict[str, str], branch: str | None) -> Generator[News, None, int]:
+    def _order(self, inputs: dict[str, str], branch: str | None) -> Generator[Update, None, int]:
         """Start the workflow, and return the number of its run."""
         about = self._actions.about()
         self._page = f"{about.html_url}/actions/workflows/{WORKFLOW}"
@@ -152,7 +156,7 @@ class Dispatch:
             number = self._actions.dispatch(WORKFLOW, branch or about.default_branch, inputs)
         except http_client.UnreachableError as error:
             # Never sent twice without knowing: that might run the rounds twice.
-            yield News((f"{error.problems[0].message}: looking whether the order arrived",))
+            yield Update((f"{error.problems[0].message}: looking whether the order arrived",))
             number = None
         return number or self._appeared(request)
 
@@ -169,16 +173,18 @@ class Dispatch:
                 raise GitHubError(Problem(f"no run appears for the order {request}", hint=hint))
             time.sleep(self._interval)
 
-    def _follow(self, number: int) -> Iterator[News]:
+    def _follow(self, number: int) -> Iterator[Update]:
         run = self._run = self._actions.run(number)
-        yield News((f"run {number}: {run.html_url}", f"to follow it again: {self._again(number)}"))
-        said: set[str] = set()
+        yield Update(
+            (f"run {number}: {run.html_url}", f"to follow it again: {self._again(number)}")
+        )
+        shown: set[str] = set()
         while True:
             jobs = self._actions.jobs(number)
-            news = run_status.news(run, jobs, self._approvals(run))
-            unsaid = tuple(line for line in news.lines if line not in said)
-            said.update(unsaid)
-            yield replace(news, lines=unsaid)
+            update = run_status.describe(run, jobs, self._approvals(run))
+            new = tuple(line for line in update.lines if line not in shown)
+            shown.update(new)
+            yield replace(update, lines=new)
             if run.status == "completed":
                 break
             time.sleep(self._interval)
@@ -188,7 +194,7 @@ class Dispatch:
             report = self._report(number)
         except FederatorError as error:
             raise type(error)(*failures, *error.problems) from None
-        yield replace(news, lines=(report,))
+        yield replace(update, lines=(report,))
         if failures:
             raise RunError(*failures)
 
@@ -230,3 +236,13 @@ class Dispatch:
         ended = self._run.status == "completed"
         what = f"run {self._run.id} {'has ended' if ended else 'goes on'}"
         return Problem(what, hint=f"to follow it again: {self._again(self._run.id)}")
+
+
+def watch(updates: Iterable[Update], console: Console) -> None:
+    """Show how a run at GitHub goes on, until it ends: lines, and on a terminal a bar of steps."""
+    with progress_bar(console) as bar:
+        task = bar.add_task("steps", total=0)
+        for update in updates:
+            for line in update.lines:
+                print_line(console, line)
+            bar.update(task, completed=update.done, total=update.steps)

@@ -1,13 +1,18 @@
-"""Where GitHub's API is and with which token it is asked: both stand in the environment."""
+"""Which repository at GitHub is meant, and with which token its API is asked.
+
+Both come from the environment, or from the folder's git remote ``origin``.
+"""
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from federator.common import http_client
+from federator.common import git, http_client
 from federator.errors import InputError, Problem
 
 _API = "https://api.github.com"
+_NAME = re.compile(r"[A-Za-z0-9_-]+/(?!\.\.?$)[A-Za-z0-9._-]+")
 
 
 def address() -> str:
@@ -43,3 +48,36 @@ def token() -> str:
     if not re.fullmatch("[!-~]+", found):
         raise InputError(Problem(f"{variable} is no token: it holds spaces or odd characters"))
     return found
+
+
+def checked(name: str) -> str:
+    """Return a repository's name at GitHub, which must be ``owner/name``.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(Problem(f"{name!a} is no repository", hint="give it as owner/name"))
+    return name
+
+
+def origin(folder: Path, host: str) -> str:
+    """Return ``owner/name`` of a folder's origin, which must be at a host: by HTTPS or SSH.
+
+    Raises:
+        InputError: if the folder has no origin, or one elsewhere. A login in its address is
+            not shown.
+    """
+    address = git.ask(folder, "remote", "get-url", "origin")
+    if "://" not in address:  # as in git@github.com:owner/name.git
+        address = "ssh://" + address.replace(":", "/", 1)
+    try:
+        parts = urlsplit(address)
+        there = (parts.hostname or "").removeprefix("ssh.")  # GitHub's SSH on port 443
+    except ValueError:
+        there = ""
+    if there != host:
+        what = f"the git remote origin is at {there}, not" if there else "there is no git remote"
+        hint = "name the repository: --repository owner/name"
+        raise InputError(Problem(f"{what} at {host}", hint=hint))
+    return checked(parts.path.strip("/").removesuffix(".git"))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, RootModel
 
 from federator.common import http_client
 from federator.errors import Problem
-from federator.pipeline import checkout, github_env
+from federator.pipeline import github_env
 from federator.pipeline.github import parsed
 from federator.pipeline.github_errors import GitHubError, refusal
 from federator.pipeline.github_models import Words
@@ -23,7 +23,7 @@ class _Pull(BaseModel):
 
 
 @dataclass(frozen=True)
-class Proposals:
+class PullRequests:
     """Opens pull requests into a branch of the repository that this job is of.
 
     Attributes:
@@ -41,7 +41,7 @@ class Proposals:
             InputError: if the environment holds no token.
             WebError: if GitHub refused, or could not be asked.
         """
-        repository = checkout.checked(os.environ.get("GITHUB_REPOSITORY", ""))
+        repository = github_env.checked(os.environ.get("GITHUB_REPOSITORY", ""))
         ask = functools.partial(
             http_client.ask,
             url=f"{github_env.address()}/repos/{repository}/pulls",

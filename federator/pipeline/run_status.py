@@ -17,7 +17,7 @@ _ENDINGS = {
 
 
 @dataclass(frozen=True)
-class News:
+class Update:
     """How a run stands: lines to show, and how many of the steps known so far have ended."""
 
     lines: tuple[str, ...]
@@ -25,12 +25,12 @@ class News:
     steps: int = 0
 
 
-def news(run: Run, jobs: Sequence[Job], approvals: Sequence[Approval]) -> News:
+def describe(run: Run, jobs: Sequence[Job], approvals: Sequence[Approval]) -> Update:
     """Return the steps that have begun, in their order, and what the run waits for."""
     steps = [step for job in jobs for step in job.steps]
     done = sum(step.status == "completed" for step in steps)
     lines = (*_begun(jobs), *_waits(run, jobs, approvals))
-    return News(lines, done, len(steps))
+    return Update(lines, done, len(steps))
 
 
 def failures(run: Run, jobs: Sequence[Job]) -> list[Problem]:

@@ -1,7 +1,7 @@
 """A run's progress in the terminal: live where there is one, plain lines where there is not."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,6 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
-from federator.pipeline.run_status import News
 from federator.results.history import Evaluation
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
@@ -32,7 +31,7 @@ class RunProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = _bar(console)
+        self._bar = progress_bar(console)
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
         self._positive: int | None = None
@@ -85,7 +84,7 @@ class RunProgress:
         self._positive = labels.index(event["positive"]) if event["positive"] else None
         self._begin("federation", self._last - self._first + 1)
         sites = ", ".join(event["sites"])
-        _say(
+        print_line(
             self._console,
             f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
             f"{event['local_epochs']} local epoch(s) each, sites {sites}",
@@ -97,7 +96,7 @@ class RunProgress:
             text += f" ({event['reason']})"
         elif sizes := event.get("examples"):
             text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
-        _say(self._console, text)
+        print_line(self._console, text)
 
     def _round(self, event: Event) -> None:
         alone = event["model"] != FEDERATION
@@ -117,7 +116,7 @@ class RunProgress:
 
     def _tell_held(self) -> None:
         for _, line in self._held:
-            _say(self._console, line)
+            print_line(self._console, line)
         self._held = []
 
     def _waiting(self, event: Event) -> None:
@@ -126,7 +125,7 @@ class RunProgress:
         told = f"waiting for {', '.join(event['sites']) or 'sites'} until "
         told += until.strftime("%Y-%m-%d %H:%M %Z" if whole else "%H:%M %Z")
         self._bar.update(self._task, note=told)
-        _say(self._console, told)
+        print_line(self._console, told)
 
     def _exception(self, event: Event) -> None:
         """Show what stays at a site, except in a rehearsal: an exception's own words."""
@@ -160,20 +159,13 @@ class RunProgress:
         self._measured |= told.sites.keys() | told.missing.keys()
         if absent := sorted(self._measured - told.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")
-        _say(self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}")
+        print_line(
+            self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}"
+        )
 
 
-def watch(run: Iterable[News], console: Console) -> None:
-    """Show how a run at GitHub goes on, until it ends: lines, and on a terminal a bar of steps."""
-    with _bar(console) as bar:
-        task = bar.add_task("steps", total=0)
-        for news in run:
-            for line in news.lines:
-                _say(console, line)
-            bar.update(task, completed=news.done, total=news.steps)
-
-
-def _bar(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """Return a bar that a terminal shows, and anything else does not, with the time left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -216,7 +208,8 @@ def left(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h left"
 
 
-def _say(console: Console, text: str) -> None:
+def print_line(console: Console, text: str) -> None:
+    """Print a text as it stands: without markup, and broken by the terminal only."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from fixtures.small_notebook import federate
 
 from federator.common.git import GitError
 from federator.errors import InputError
-from federator.pipeline.delivery import PREFIX, Courier
+from federator.pipeline.delivery import PREFIX, Committer
 
 HOOK = "#!/bin/sh\nwhile read old new ref; do [ $ref != refs/heads/main ] || {words}; done\n"
 
@@ -34,7 +34,7 @@ def artifact(root, name="tumours", **files):
 def courier(repository, built=None, propose=None):
     built = built or git(repository.work, "rev-parse", "HEAD")
     clone = repository.clone(repository.root / f"job-{len(list(repository.root.iterdir()))}")
-    return Courier(clone, "main", built, propose)
+    return Committer(clone, "main", built, propose)
 
 
 def shown(repository, path, ref="main"):

@@ -34,7 +34,6 @@ from federator.errors import FederationFileError, FederatorError, InputError, Ru
 from federator.pipeline import dispatch
 from federator.pipeline.github import Actions
 from federator.pipeline.github_errors import GitHubError, NotFoundError
-from federator.results import terminal
 
 RUN = 30433642
 START = f"POST /actions/workflows/{WORKFLOW}/dispatches"
@@ -335,7 +334,7 @@ def test_a_bar_where_there_is_a_terminal(hub):
     ]
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=200)
-    terminal.watch(order(hub).events(rounds=3), console)
+    dispatch.watch(order(hub).events(rounds=3), console)
     assert "rounds: Two" in written.getvalue()
     assert "2/2" in written.getvalue()
 

@@ -9,7 +9,7 @@ from fakes.http_service import Answers, Service, running
 from federator.common.http_client import Patience, UnreachableError
 from federator.errors import InputError
 from federator.pipeline.github_errors import GitHubError
-from federator.pipeline.pull_request import Proposals
+from federator.pipeline.pull_request import PullRequests
 
 TOKEN = "ghs_made_up"
 
@@ -51,7 +51,7 @@ def hub(monkeypatch):
         yield made
 
 
-propose = Proposals("main", Patience(limit=1.0, pause=0.01))
+propose = PullRequests("main", Patience(limit=1.0, pause=0.01))
 
 
 def test_one_is_opened_and_then_found_again(hub):

@@ -6,7 +6,7 @@ import pytest
 from fakes.github import job, moment, step
 
 from federator.pipeline.github_models import Approval, Job, Run
-from federator.pipeline.run_status import failures, news
+from federator.pipeline.run_status import describe, failures
 
 PAGE = "https://github.example/runs/7"
 
@@ -25,7 +25,7 @@ def test_steps_that_have_begun():
         step("Start the rounds", "in_progress"),
         step("Upload", "queued"),
     ]
-    heard = news(*told("in_progress", jobs=[job("rounds", "in_progress", steps=steps)]))
+    heard = describe(*told("in_progress", jobs=[job("rounds", "in_progress", steps=steps)]))
     assert heard.lines == ("rounds: Check out", "rounds: Start the rounds")
     assert (heard.done, heard.steps) == (2, 4)
 
@@ -68,13 +68,13 @@ SERVER = {"environment": {"id": 1, "name": "server"}, "wait_timer": 0}
     ],
 )
 def test_waits(status, jobs, approvals, line):
-    (heard,) = news(*told(status, jobs=jobs, approvals=approvals)).lines
+    (heard,) = describe(*told(status, jobs=jobs, approvals=approvals)).lines
     assert re.search(line, heard)
 
 
 def test_a_job_behind_another_waits_for_no_runner():
     jobs = [job("check", "in_progress"), job("rounds", "queued")]
-    assert news(*told("in_progress", jobs=jobs)).lines == ()
+    assert describe(*told("in_progress", jobs=jobs)).lines == ()
 
 
 STEPS = [step("Check out"), step("Start the rounds", conclusion="failure"), step("Upload")]
@@ -114,4 +114,4 @@ def test_how_a_run_ended(conclusion, jobs, words):
 
 def test_a_name_does_not_steer_the_terminal():
     jobs = [job("ro\x1b[2Junds", "in_progress", steps=[step("one\ntwo\x07")])]
-    assert news(*told("in_progress", jobs=jobs)).lines == ("ro[2Junds: onetwo",)
+    assert describe(*told("in_progress", jobs=jobs)).lines == ("ro[2Junds: onetwo",)

@@ -124,7 +124,7 @@ def test_rounds_queue_and_pushes_do_not_disturb_each_other():
 
 
 def test_a_push_starts_what_its_plan_looks_at():
-    """The path filters, which act does not know, name what ``changes`` looks at."""
+    """The path filters, which act does not know, name what ``plan`` looks at."""
     on = workflow("federate.yml").get("on") or workflow("federate.yml")[True]
     paths = [
         "notebooks/**",
