@@ -181,15 +181,15 @@ def check(
     ],
 ) -> None:
     """Tell what of a notebook goes into the federation, what stays behind, and why."""
-    from federator.app import check as checking
+    from federator.app.check import check_federation, is_federation
     from federator.federation import schema
     from federator.notebook import contract, preview, reader
     from federator.notebook.dependencies import requirements
 
     with _explained():
         for path in notebooks:
-            if checking.is_federation(path):
-                told, doubts = checking.look(schema.read(path))
+            if is_federation(path):
+                told, doubts = check_federation(schema.read(path))
                 typer.echo(told)
                 _warn(doubts)
                 typer.echo(f"{path}: " + ("see the warnings" if doubts else "all is well"))

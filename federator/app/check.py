@@ -22,7 +22,7 @@ def is_federation(path: Path) -> bool:
     return path.name == schema.FILE or (path / schema.FILE).is_file()
 
 
-def look(read: Federation) -> tuple[str, tuple[Problem, ...]]:
+def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     """Return the preview of a federation's notebook, and all that is doubtful; write nothing.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from federator.app import render as app
+from federator.app.render import App, render_app
 from federator.common.files import renewed
 from federator.common.templates import FOLDER, Templates
 from federator.errors import (
@@ -68,7 +68,7 @@ class Rendered:
 
     source: Notebook
     parts: Parts
-    app: app.App
+    app: App
     components: Components
 
 
@@ -120,7 +120,7 @@ def render(federation: Federation, build: Path) -> Rendered:
     read = reader.read(federation.notebook)
     parts = contract.take_apart(read)
     _require_no_data(parts, federation)
-    rendered = app.render(federation.notebook.name, parts, federation, read.layout)
+    rendered = render_app(federation.notebook.name, parts, federation, read.layout)
     client, server = _requirements(parts, federation)
     warnings = (*parts.warnings, *client.warnings, *server.warnings)
     folder = build / federation.name
@@ -188,7 +188,7 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
     return replace(client, lines=requirements.together(client.lines, filter(None, extra))), server
 
 
-def _write(components: Components, rendered: app.App) -> None:
+def _write(components: Components, rendered: App) -> None:
     with renewed(components.folder) as new:
         (new / APP).mkdir()
         app_files.write(new / APP, rendered.files)

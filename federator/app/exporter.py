@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode, default
 from traitlets.config import Application, Config
 
-from federator.app import render as app
+from federator.app.render import render_app
 from federator.errors import FederatorError
 from federator.federation.schema import read as read_federation
 from federator.notebook import contract, reader
@@ -77,7 +77,7 @@ class FederatorExporter(Exporter):
             lies_in = Path(resources["metadata"].get("path") or ".")
             read = reader.from_node(nb, name, lies_in)
             parts = contract.take_apart(read)
-            rendered = app.render(name, parts, chosen, read.layout)
+            rendered = render_app(name, parts, chosen, read.layout)
         except FederatorError as error:
             self._refuse(error)
         for warning in parts.warnings:

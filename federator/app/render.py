@@ -35,7 +35,7 @@ class App:
     source_map: SourceMap
 
 
-def render(
+def render_app(
     notebook: str,
     parts: Parts,
     federation: Federation | None = None,

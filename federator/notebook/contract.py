@@ -10,24 +10,21 @@ from dataclasses import dataclass
 
 from federator.errors import NotebookError, Problem, Where
 from federator.notebook import parameters, strategy, template_2022
+from federator.notebook.cells import CellReport, cell_reports
 from federator.notebook.checks import (
     downloads,
+    missing_parts,
     model_part,
     module_settings,
     portability,
-    suggestions,
-    unfilled_parts,
 )
 from federator.notebook.checks.missing_names import (
     calls_left_behind,
     explain,
     is_supplied,
-    place,
     rebound,
 )
 from federator.notebook.dependencies.beside import Beside, gather
-from federator.notebook.magics import INSTALLS
-from federator.notebook.preview import CellReport, cell_reports
 from federator.notebook.reader import Notebook
 from federator.notebook.signatures import (
     PARTS,
@@ -43,9 +40,8 @@ from federator.notebook.slicing.closure import (
     Program,
     Undefined,
     component,
-    star_imports,
 )
-from federator.notebook.slicing.statements import Step, Unreadable, own_nodes
+from federator.notebook.slicing.statements import Step, Unreadable
 
 _NAMES = tuple(part.name for part in PARTS)
 _AGGREGATION = ("strategy", "config")
@@ -84,30 +80,30 @@ def take_apart(notebook: Notebook) -> Parts:
     Raises:
         NotebookError: with everything that keeps the notebook from being converted.
     """
-    draft = _Draft(notebook)
-    problems = sorted(dict.fromkeys(draft.problems()), key=_place_of)
+    analysis = Analysis(notebook)
+    problems = sorted(dict.fromkeys(analysis.problems()), key=_place_of)
     if problems:
         raise NotebookError(*problems)
-    values = dict(parameters.read(draft.steps))
+    values = dict(parameters.read(analysis.steps))
     beside, task, aggregation = gather(
         notebook,
-        component(draft.task, draft.supplied(draft.task)),
-        component(draft.aggregation, draft.supplied(draft.aggregation)),
+        component(analysis.task, analysis.supplied(analysis.task)),
+        component(analysis.aggregation, analysis.supplied(analysis.aggregation)),
     )
-    warnings = [*draft.warnings(beside), *beside.warnings]
+    warnings = [*analysis.warnings(beside), *beside.warnings]
     return Parts(
         task=task,
         aggregation=aggregation,
         parameters=values,
-        rounds=draft.findings.rounds,
-        strategy=draft.findings.name,
+        rounds=analysis.findings.rounds,
+        strategy=analysis.findings.name,
         warnings=tuple(sorted(dict.fromkeys(warnings), key=_place_of)),
-        cells=tuple(cell_reports(draft.program, draft.task, draft.aggregation, values)),
+        cells=tuple(cell_reports(analysis.program, analysis.task, analysis.aggregation, values)),
         beside=beside,
     )
 
 
-class _Draft:
+class Analysis:
     """A notebook with its two slices, and all that is wrong or doubtful about them."""
 
     def __init__(self, notebook: Notebook) -> None:
@@ -142,7 +138,7 @@ class _Draft:
         for part in PARTS:
             yield from self._part_problems(part)
         for name in _AGGREGATION:
-            yield from _twice(name, self.program)
+            yield from missing_parts.defined_twice(self.program, name)
         for missing in self.undefined:
             known = missing.name in self.hidden or missing.name in self.absent
             if not known and not is_supplied(self.program, missing):
@@ -150,9 +146,9 @@ class _Draft:
         bases = (getattr(node, "bases", []) for node in self.known.values())
         subclassed = frozenset(ast.unparse(base) for several in bases for base in several)
         for step in self.steps:
-            yield from _statement_problems(step)
-            yield from unfilled_parts.functions(step, subclassed)
-            yield from unfilled_parts.marks(step.cell, step.file)
+            yield from portability.not_python(step)
+            yield from missing_parts.unfilled_functions(step, subclassed)
+            yield from missing_parts.unfilled_marks(step.cell, step.file)
         yield from self.translation.problems
         yield from template_2022.leftovers(self.program, self.aggregation)
         yield from module_settings.secrets(self.program, self.steps)
@@ -231,7 +227,7 @@ class _Draft:
             else:
                 yield from check(part, bindings[-1], self.known)
         elif bindings:
-            yield from _twice(part.name, self.program)
+            yield from missing_parts.defined_twice(self.program, part.name)
         elif part.required and part.name not in self.hidden:
             local = next((s for s in self.program.local if part.name in s.binds), None)
             if local:
@@ -239,10 +235,8 @@ class _Draft:
                 yield Problem(message, local.where(), "Take the tag off, or move it.")
                 return
             message = f"the notebook defines no `{part.name}`"
-            where = Where(self.program.notebook.name)
-            yield Problem(
-                message, where, f"{suggestions.near(self.program, part.name)}Write: {part.spelling}"
-            )
+            hint = f"{missing_parts.suggestion(self.program, part.name)}Write: {part.spelling}"
+            yield Problem(message, Where(self.program.notebook.name), hint)
 
 
 def _place_of(problem: Problem) -> tuple[int, int]:
@@ -256,49 +250,3 @@ def _tag_problems(notebook: Notebook) -> Iterator[Problem]:
             other = sorted(cell.tags & {"federate", "parameters"})[0]
             message = f"the cell is tagged both `local` and `{other}`"
             yield Problem(message, Where(notebook.name, cell.number), "Keep one of the two.")
-
-
-def _twice(name: str, program: Program) -> Iterator[Problem]:
-    bindings = program.bindings(name)
-    data = [step for step in bindings if suggestions.is_data(program, name, step)]
-    if data and len(data) < len(bindings):
-        for step in data:
-            message = f"`{name}` is data here, and a function elsewhere"
-            yield Problem(message, step.where(), f"Rename it, for example to {name}_set.")
-        return
-    for other in bindings[1:]:
-        message = f"`{name}` is defined in {place(bindings[0])}, and again here"
-        hint = "Keep one of them; rename the other, or tag its cell `local`."
-        yield Problem(message, other.where(), hint)
-
-
-def _statement_problems(step: Step) -> Iterator[Problem]:
-    """Yield what keeps a statement that goes in from running outside of its notebook."""
-    lines = range(step.line, step.line + step.source.count("\n") + 1)
-    for line, text in step.cell.foreign.items():
-        if line in lines and not INSTALLS.match(text):
-            message = f"`{text}` is not Python, and this statement goes in"
-            where = Where(step.file, step.cell.number, line)
-            yield Problem(message, where, "Write it in Python, or move it to a cell of its own.")
-    for _, star in star_imports([step]):
-        message = f"`{ast.unparse(star)}` hides which names it brings"
-        yield Problem(message, step.where(star), "Import the names that are used, one by one.")
-    for node in (n for top in step.nodes for n in ast.walk(top)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            message = "a relative import works in a package only"
-            absolute = ast.unparse(
-                ast.ImportFrom(node.module, node.names, 0)
-                if node.module
-                else ast.Import(node.names)
-            )
-            yield Problem(message, step.where(node), f"Write: {absolute}")
-    for node in own_nodes(step.nodes):
-        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
-            message = "`await` outside of a function works in Jupyter only, and this goes in"
-            hint = "Write it without await, or in an async function that asyncio.run() calls."
-            yield Problem(message, step.where(node), hint)
-            break
-    for node in own_nodes(step.nodes):
-        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
-            message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"
-            yield Problem(message, step.where(node), "Take what is needed out of the `if`.")

@@ -14,12 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from federator.errors import NotebookError, Problem, Where
-from federator.notebook import data_layout, languages
+from federator.notebook import data_layout
 from federator.notebook.data_layout import Layout
 from federator.notebook.magics import INSTALLS, Plain, to_plain
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+
+# Where editors and kernels for several languages write a cell's own: VS Code, Polyglot Notebooks
+# (as it was and is called), SoS, Deepnote, and those that write it plainly.
+_MARKS = (
+    ("vscode", "languageId"),
+    ("polyglot_notebook", "kernelName"),
+    ("dotnet_interactive", "language"),
+    ("kernel",),
+    ("language",),
+    ("deepnote_cell_type",),
+)
+_PYTHON = ("python", "ipython", "sos", "code", "pylab", "visualization", "xpython")
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ def from_node(
         source, tags = raw
         if data_layout.TAG in tags:
             warnings.append(data_layout.misplaced(where))
-        other = languages.other_than_python(content)
+        other = _other_language(content)
         plain = Plain(source, {}, other) if other else to_plain(source)
         cells.append(Cell(number, plain.source, tags, plain.foreign, plain.language))
         if "local" not in tags:
@@ -192,6 +204,18 @@ def _code(cell: object) -> tuple[str, frozenset[str]] | None:
         raise ValueError("its tags are not a list of names")
     # Python's own line ends only: splitlines() would also split at form feeds.
     return source.replace("\r\n", "\n").replace("\r", "\n"), frozenset(tags)
+
+
+def _other_language(cell: Mapping[str, object]) -> str | None:
+    """Return the language that a cell says it is in, None for Python or where it says nothing."""
+    metadata = cell.get("metadata")
+    for mark in _MARKS:
+        found: object = metadata
+        for key in mark:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(found, str) and found and not found.lower().startswith(_PYTHON):
+            return found
+    return None
 
 
 def _joined(lines: list[str]) -> str:

@@ -69,7 +69,7 @@ def examine(program: Program, steps: list[Step]) -> Findings:
     found = Findings()
     classes = set()
     for step in steps:
-        for node in (n for top in step.nodes for n in ast.walk(top)):
+        for node in step.walk():
             if isinstance(node, ast.ClassDef):
                 classes.add(node.name)
                 bases = [_flowers(program, base) or "" for base in node.bases]

@@ -102,7 +102,7 @@ def translate(program: Program) -> Translation:
 def leftovers(program: Program, steps: list[Step]) -> Iterator[Problem]:
     """Yield the uses of Flower's old server API that no translation exists for."""
     for step in steps:
-        for node in (n for top in step.nodes for n in ast.walk(top)):
+        for node in step.walk():
             dotted = program.dotted(node) if isinstance(node, ast.Attribute | ast.Name) else None
             if dotted and dotted.startswith("flwr.server."):
                 yield _of_the_old_api(node, step)

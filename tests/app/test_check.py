@@ -1,7 +1,7 @@
 from fixtures import small_notebook
 from typer.testing import CliRunner
 
-from federator.app import check as checking
+from federator.app.check import check_federation
 from federator.cli import app
 
 
@@ -31,7 +31,8 @@ def test_what_the_federation_file_says_otherwise_than_the_notebook_is_told(tmp_p
     settings = "labels: [a, b, c]\n"
     content = cells(classes="CLASSES = 2\nCLASS_NAMES = ['a', 'c', 'b']", needs=USES)
     doubts = [
-        str(one) for one in checking.look(small_notebook.federate(tmp_path, settings, content))[1]
+        str(one)
+        for one in check_federation(small_notebook.federate(tmp_path, settings, content))[1]
     ]
     assert [text.split("\n")[0] for text in doubts] == [
         "tumour.ipynb: cell 9, line 1: `CLASSES` is 2, and the federation file names the labels "
@@ -40,7 +41,7 @@ def test_what_the_federation_file_says_otherwise_than_the_notebook_is_told(tmp_p
         "names the labels a, b, c",
     ]
     right = cells(classes="CLASSES = 3\nCLASS_NAMES = ['a', 'b', 'c']", needs=USES)
-    assert checking.look(small_notebook.federate(tmp_path, settings, right))[1] == ()
+    assert check_federation(small_notebook.federate(tmp_path, settings, right))[1] == ()
 
 
 def test_an_unknown_parameter_and_a_missing_package_are_errors(tmp_path):

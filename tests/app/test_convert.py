@@ -15,11 +15,11 @@ from fixtures import small_notebook
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from federator.app import render as app
 from federator.app.convert import Components, convert
+from federator.app.render import render_app
 from federator.errors import FederationFileError, InputError, NotebookError, RequirementError, Where
 from federator.notebook import contract, reader
-from federator.runtime import source_map as sourcemap
+from federator.runtime import source_map
 
 
 def components(
@@ -47,7 +47,7 @@ def test_the_folder_holds_the_app_its_map_and_its_requirements(tmp_path: Path) -
         "requirements-server.txt",
         "source-map.json",
     ]
-    assert sourcemap.read(made.folder / "source-map.json") == made.source_map
+    assert source_map.read(made.folder / "source-map.json") == made.source_map
     assert [path.name for path in made.folder.parent.iterdir()] == ["tumours"]
 
 
@@ -227,7 +227,7 @@ def test_the_configuration_of_a_run(tmp_path: Path) -> None:
 def test_any_file_name_of_a_notebook_makes_valid_files(tmp_path: Path) -> None:
     federation = small_notebook.federate(tmp_path)
     parts = contract.take_apart(reader.read(federation.notebook))
-    rendered = app.render('Tumör """2"""\\N.ipynb', parts, federation)
+    rendered = render_app('Tumör """2"""\\N.ipynb', parts, federation)
     assert "Tumör" in tomllib.loads(rendered.files["pyproject.toml"])["project"]["description"]
     for name in ("task.py", "aggregation.py", "client_app.py", "server_app.py"):
         compile(rendered.files[name], name, "exec")

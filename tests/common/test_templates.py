@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from fixtures import small_notebook
 
-from federator.app import render as app
 from federator.app.convert import convert
-from federator.app.render import App
+from federator.app.render import App, render_app
 from federator.common.templates import Templates, docstring, shipped, toml
 from federator.errors import InputError, Where
 from federator.notebook import contract, reader
@@ -20,7 +19,7 @@ def own_template(repository: Path, text: str) -> App:
     (repository / "component_templates" / "task.py.j2").write_text(text)
     federation = small_notebook.federate(repository)
     parts = contract.take_apart(reader.read(federation.notebook))
-    return app.render("tumour.ipynb", parts, federation)
+    return render_app("tumour.ipynb", parts, federation)
 
 
 def test_a_template_of_the_repository_wins(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 from fixtures.filled import filled, parts, warnings
 
-from federator.app import render as app
+from federator.app.render import render_app
 from federator.notebook import contract
 
 USES = "def predict(net, loader, *, a=A, b=B):\n    return a, b"
@@ -21,7 +21,7 @@ USES = "def predict(net, loader, *, a=A, b=B):\n    return a, b"
 def test_every_way_to_assign_a_literal_makes_a_parameter(cell, written):
     made = parts(parameters=cell, extra=USES, model=MODEL, train=TRAIN)
     assert made.parameters.keys() == {"A", "B"}
-    lines = app.render("tumour.ipynb", made).files["task.py"].split("\n")
+    lines = render_app("tumour.ipynb", made).files["task.py"].split("\n")
     assert [line for line in written if line in lines] == written
     assert warnings(parameters=cell, extra=USES, model=MODEL, train=TRAIN) == []
 
@@ -40,7 +40,7 @@ def test_papermills_cell_is_named_and_counts():
     tags = {"10": ["injected-parameters"]}
     made = contract.take_apart(filled(tags, injected="RATE = 0.5"))
     assert made.parameters == {"WIDTH": 8, "RATE": 0.5}
-    assert 'RATE = parameter("RATE", 0.5)' in app.render("n.ipynb", made).files["task.py"]
+    assert 'RATE = parameter("RATE", 0.5)' in render_app("n.ipynb", made).files["task.py"]
     assert (
         "cell 10, line 1: papermill has injected this cell; what it sets counts\n"
         "    Delete it to have the values of the cell tagged `parameters`."

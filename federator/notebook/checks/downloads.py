@@ -105,7 +105,7 @@ def _is_path(call: ast.Call) -> bool:
 def _takes_argument(step: Step) -> bool:
     """Tell whether the step that defines ``Model`` has it take ``pretrained``."""
     functions = (ast.FunctionDef, ast.Lambda)
-    found = (node for top in step.nodes for node in ast.walk(top) if isinstance(node, functions))
+    found = (node for node in step.walk() if isinstance(node, functions))
     for node in found:
         arguments = node.args
         if ARGUMENT in {one.arg for one in (*arguments.args, *arguments.kwonlyargs)}:

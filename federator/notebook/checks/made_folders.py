@@ -47,6 +47,6 @@ def _makes_folder(program: Program, node: ast.stmt) -> bool:
 
 def _texts(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
-        for node in (node for top in step.nodes for node in ast.walk(top)):
+        for node in step.walk():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value

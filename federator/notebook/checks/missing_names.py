@@ -78,8 +78,7 @@ def _near_in_function(missing: Undefined) -> str | None:
     line = missing.where.line or 0
     holders = [
         node
-        for top in missing.step.nodes
-        for node in ast.walk(top)
+        for node in missing.step.walk()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.lineno <= line <= (node.end_lineno or 0)
     ]

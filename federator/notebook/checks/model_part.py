@@ -21,7 +21,11 @@ from federator.notebook.slicing.statements import Step, own_nodes
 
 _HINT = f"Write: {SPELLING['Model']}"
 _MAKERS = ("from_pretrained", "create_model", "load", "load_model", "load_from_checkpoint")
-_FACTORIES = ("torchvision.models.", "torch.hub.", "timm.", "segmentation_models_pytorch.")
+# Where the libraries that notebooks use most keep their models, and the functions that build them.
+MODEL_PACKAGES = (
+    *("torch.nn.", "torchvision.models.", "torch.hub.", "timm.models.", "timm.create_model"),
+    *("monai.networks.", "segmentation_models_pytorch."),
+)
 # What gives back the model that it is called on, or wraps the one that it is handed.
 _SAME = frozenset({"to", "cuda", "cpu", "eval", "train", "half", "float", "double", "bfloat16"})
 _WRAPPERS = frozenset(
@@ -68,9 +72,7 @@ def is_module(program: Program, node: ast.ClassDef, depth: int = 10) -> bool:
     for base in node.bases:
         dotted = program.dotted(base) or ""
         last = dotted.rsplit(".", 1)[-1]
-        if last.endswith(("Module", "PreTrainedModel")) or dotted.startswith(
-            ("torch.nn.", "torchvision.models.", "monai.networks.", "timm.models.")
-        ):
+        if last.endswith(("Module", "PreTrainedModel")) or dotted.startswith(MODEL_PACKAGES):
             return True
         known = _class(program, base)
         if (
@@ -101,7 +103,7 @@ def is_instance(program: Program, call: ast.expr, depth: int = 10) -> bool:
         if isinstance(node, ast.FunctionDef | ast.Lambda) and depth:
             return any(_built(program, value, depth - 1) for value in returned(node))
     imported = dotted.split(".")[0] != dotted or dotted in program.origins.values()
-    return (imported and last[:1].isupper()) or last in _MAKERS or dotted.startswith(_FACTORIES)
+    return (imported and last[:1].isupper()) or last in _MAKERS or dotted.startswith(MODEL_PACKAGES)
 
 
 def returned(node: Function) -> list[ast.expr]:

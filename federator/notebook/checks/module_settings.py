@@ -85,9 +85,7 @@ class Setting:
 
     def _is_read(self, step: Step) -> bool:
         return any(
-            isinstance(node, ast.Constant) and node.value == self.name
-            for top in step.nodes
-            for node in ast.walk(top)
+            isinstance(node, ast.Constant) and node.value == self.name for node in step.walk()
         )
 
 

@@ -4,10 +4,11 @@ import ast
 import re
 from collections.abc import Collection, Iterator
 
-from federator.errors import Problem
+from federator.errors import Problem, Where
+from federator.notebook.magics import INSTALLS
 from federator.notebook.signatures import definition
 from federator.notebook.slicing import imports
-from federator.notebook.slicing.closure import Program
+from federator.notebook.slicing.closure import Program, star_imports
 from federator.notebook.slicing.definitions import Function
 from federator.notebook.slicing.statements import Step, own_nodes
 
@@ -35,15 +36,45 @@ def problems(program: Program, steps: list[Step]) -> Iterator[Problem]:
                 yield Problem(f"{message} when a site runs this", step.where(call), hint)
 
 
+def not_python(step: Step) -> Iterator[Problem]:
+    """Yield what keeps a statement that goes in from running outside of its notebook."""
+    lines = range(step.line, step.line + step.source.count("\n") + 1)
+    for line, text in step.cell.foreign.items():
+        if line in lines and not INSTALLS.match(text):
+            message = f"`{text}` is not Python, and this statement goes in"
+            where = Where(step.file, step.cell.number, line)
+            yield Problem(message, where, "Write it in Python, or move it to a cell of its own.")
+    for _, star in star_imports([step]):
+        message = f"`{ast.unparse(star)}` hides which names it brings"
+        yield Problem(message, step.where(star), "Import the names that are used, one by one.")
+    for node in step.walk():
+        if isinstance(node, ast.ImportFrom) and node.level:
+            message = "a relative import works in a package only"
+            absolute = ast.unparse(
+                ast.ImportFrom(node.module, node.names, 0)
+                if node.module
+                else ast.Import(node.names)
+            )
+            yield Problem(message, step.where(node), f"Write: {absolute}")
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
+            message = "`await` outside of a function works in Jupyter only, and this goes in"
+            hint = "Write it without await, or in an async function that asyncio.run() calls."
+            yield Problem(message, step.where(node), hint)
+            break
+    for node in own_nodes(step.nodes):
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            message = f"what is under `if {ast.unparse(node.test)}` exists in the notebook only"
+            yield Problem(message, step.where(node), "Take what is needed out of the `if`.")
+
+
 def warnings(program: Program, steps: list[Step], travelling: Collection[str]) -> Iterator[Problem]:
     """Yield what the statements that go in have of the author's machine.
 
     ``travelling`` are the paths of the files that travel with the app.
     """
     for step in steps:
-        texts = {
-            n.value for top in step.nodes for n in ast.walk(top) if isinstance(n, ast.Constant)
-        }
+        texts = {n.value for n in step.walk() if isinstance(n, ast.Constant)}
         if not texts & {*travelling}:
             yield from _reads(program, step)
         yield from _paths(step)
@@ -72,7 +103,7 @@ def _reads(program: Program, step: Step) -> Iterator[Problem]:
             hint = "Read data in `load_data`, below `data_path`: each site has its own there."
             yield Problem(message, step.where(call), hint)
     direct = {id(call) for call in program.effects[step.index].reads}
-    for node in (n for top in step.nodes for n in ast.walk(top)):
+    for node in step.walk():
         asks = isinstance(node, ast.Call) and program.dotted(node.func) == "input"
         if asks and id(node) not in direct:
             message = "`input()` asks a question, and at a site nobody is there"
@@ -80,7 +111,7 @@ def _reads(program: Program, step: Step) -> Iterator[Problem]:
 
 
 def _paths(step: Step) -> Iterator[Problem]:
-    nodes = [n for top in step.nodes for n in ast.walk(top)]
+    nodes = list(step.walk())
     said = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}  # docstrings
     for node in nodes:
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):

@@ -122,7 +122,7 @@ class Program:
         nodes = (node for step in self.steps for node in own_nodes(step.nodes))
         imported = self.origins.keys() | (SHORT_NAMES.keys() - self._bindings.keys())
         for step in self.steps:
-            inside = (n for top in step.nodes for n in ast.walk(top))
+            inside = step.walk()
             imported |= {
                 (alias.asname or alias.name).split(".")[0]
                 for node in inside

@@ -50,6 +50,10 @@ class Step:
         """Return the place of a node of this step, or of its first statement."""
         return Where(self.file, self.cell.number, getattr(node or self.nodes[0], "lineno", None))
 
+    def walk(self) -> Iterator[ast.AST]:
+        """Walk over all nodes of the step, those inside functions and classes included."""
+        return (node for top in self.nodes for node in ast.walk(top))
+
     @property
     def words(self) -> str:
         """The first line of code, cut short."""

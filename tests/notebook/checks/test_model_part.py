@@ -2,7 +2,7 @@ import pytest
 import torch
 from fixtures.filled import filled, parts, problems, warnings
 
-from federator.app import render as app
+from federator.app.render import render_app
 
 NET = "class Net(nn.Module):\n    def __init__(self, width=4):\n        super().__init__()\n"
 NET += "        self.layer = nn.Linear(width, 2)\n"
@@ -28,7 +28,7 @@ BUILT = "`Model` is a model that has been built, not what builds one"
 )
 def test_whatever_builds_a_model_without_arguments_will_do(model):
     assert warnings(model=model, parameters="RATE = 0.1") == []
-    text = app.render("n.ipynb", parts(model=model)).files["task.py"]
+    text = render_app("n.ipynb", parts(model=model)).files["task.py"]
     exec(text, names := {})
     assert isinstance(names["Model"](), torch.nn.Module)
 
