@@ -102,6 +102,8 @@ REASONS = {
     "beside the notebook, or let Model take `pretrained`, which is False at a site",
     "fetch-kept": "Model() fetches weights that are not part of its state, so that no site gets "
     "them: make them part of it, or put the file beside the notebook",
+    "grown": "the model's state has other tensors after a batch than Model() gave it, or tensors "
+    "of other shapes: make them in Model(), or register the buffer with persistent=False",
     "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",

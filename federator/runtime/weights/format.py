@@ -23,12 +23,13 @@ from federator.runtime.untrusted import MALFORMED, printable, read_json
 
 Weights = dict[str, npt.NDArray[Any]]
 
-_CODES = {
+# safetensors' name of each type that can travel, by numpy's.
+CODES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16",
     "int32": "I32", "uint32": "U32", "int64": "I64", "uint64": "U64",
     "float16": "F16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
-_NAMES = {code: name for name, code in _CODES.items()}
+_NAMES = {code: name for name, code in CODES.items()}
 MAX_HEAD = 16 * 2**20
 """The most bytes that stand before the numbers."""
 _DIMENSIONS = 64  # that numpy can do
@@ -105,7 +106,7 @@ def head(tensors: Mapping[str, Tensor]) -> bytes:
     """
     header, offset = {}, 0
     for name, tensor in tensors.items():
-        code = _CODES.get(tensor.dtype)
+        code = CODES.get(tensor.dtype)
         if code is None:
             raise WeightsError(f"tensor {name} has type {tensor.dtype}, which has no code")
         end = offset + tensor.size

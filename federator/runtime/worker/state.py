@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.targets import as_plain
-from federator.runtime.weights.format import Weights
+from federator.runtime.weights.format import CODES, Weights
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ def take(net: "torch.nn.Module") -> Weights:
 
     Raises:
         Failure: if something in it is no tensor, is not there before the first batch, or has a
-            type that numpy does not know: which, by its name.
+            type that cannot travel: which, by its name.
     """
     import torch
     from torch.nn.parameter import is_lazy
@@ -34,10 +34,12 @@ def take(net: "torch.nn.Module") -> Weights:
 
 def _array(name: str, tensor: "torch.Tensor") -> npt.NDArray[Any]:
     try:
-        return as_plain(tensor).numpy().copy()
-    except (TypeError, RuntimeError):
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        raise Failure("tensor-type", name, dtype=dtype) from None
+        array: npt.NDArray[Any] = as_plain(tensor).numpy().copy()
+        if array.dtype.name in CODES:
+            return array
+    except (TypeError, RuntimeError):  # a type that numpy does not know
+        pass
+    raise Failure("tensor-type", name, dtype=str(tensor.dtype).removeprefix("torch."))
 
 
 def _listed(names: Iterable[str], most: int = 3) -> str:

@@ -14,7 +14,7 @@ from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.protocol.targets import Labels
 from federator.runtime.protocol.train_settings import split_settings
 from federator.runtime.weights.encoding import model_form, read_model, write_update
-from federator.runtime.weights.format import Weights, describe
+from federator.runtime.weights.format import Tensor, Weights, describe
 from federator.runtime.worker.author_code import import_task, seed_all, telling
 from federator.runtime.worker.evaluation import Evaluator
 from federator.runtime.worker.loaders import (
@@ -66,6 +66,7 @@ class Task:
         declared = frozenset(declared_metrics(config))
         self._evaluator = Evaluator(self._module, Labels.of(config), declared)
         self._net: torch.nn.Module | None = None
+        self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._loaders: dict[str, object] = {}
         self._examples: dict[str, int] = {}
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model
@@ -90,7 +91,8 @@ class Task:
             notices += self._look_ahead(instruction.seed)
             return self._outcome({}, notices), None
         net = self.model(instruction.seed)
-        tensors, encoding = describe(take(net)), instruction.encoding
+        self._require_form(net)
+        tensors, encoding = self._form, instruction.encoding
         if model_form(tensors, encoding) != describe(weights):
             raise Failure("misfit")
         given = read_model(weights, tensors, encoding)
@@ -147,7 +149,18 @@ class Task:
             if not isinstance(net, torch.nn.Module):
                 raise Failure("contract", "Model")
             self._net = net.to(self._device())
+            self._form = describe(take(self._net))
         return self._net
+
+    def _require_form(self, net: "torch.nn.Module") -> None:
+        """Check that a model still has the tensors that ``Model()`` gave it.
+
+        Raises:
+            Failure: ``grown``, if not.
+        """
+        if describe(take(net)) != self._form:
+            self._net = None
+            raise Failure("grown")
 
     def _device(self) -> "torch.device":
         import torch
@@ -210,6 +223,7 @@ class Task:
             part = "val" if "val" in sets else "train"
             batch = batches["val"] if part == "val" else self._first(part)
             look_at_outputs(self.model(seed), batch, part, classes)
+            self._require_form(self.model(seed))
         if lone and is_plain_pair(batch := self._first("train")):
             assert isinstance(batch, tuple | list)
             if needs_more_than_one(self.model(seed), batch[0]):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.state import fill, has_changed, take
 
 
@@ -16,6 +17,16 @@ def test_what_is_taken_can_be_filled_in(dtype):
     fill(other, taken)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
     assert not has_changed(other, taken)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.float8_e4m3fn])
+def test_a_tensor_of_a_type_that_cannot_travel_is_told_by_its_name(dtype):
+    net = torch.nn.Linear(3, 2)
+    net.register_buffer("scale", torch.ones(2).to(dtype))
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(Failure) as caught:
+        take(net)
+    assert str(caught.value) == f"Model() has a tensor of a type that cannot travel ({name}): scale"
 
 
 def test_a_change_of_one_number_is_seen_and_buffers_are_none():

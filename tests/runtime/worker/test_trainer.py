@@ -245,6 +245,26 @@ def test_weights_of_another_model_are_told(make):
         make().follow(order(), wide)
 
 
+@pytest.mark.parametrize("predicts", [False, True])
+def test_a_model_that_grows_in_its_first_batch_is_told_before_training(make, predicts):
+    predict = "def predict(net, loader):\n    net(torch.ones(4, 2))\n"
+    predict += "    return [0, 1] * 2, [0.1, 0.9] * 2\n"
+    task = make(
+        "class Model(nn.Linear):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(2, 2)\n"
+        "        self.register_buffer('seen', None)\n\n"
+        "    def forward(self, x):\n"
+        "        self.seen = torch.ones(len(x))\n"
+        "        return super().forward(x)\n\n\n" + predict * predicts
+    )
+    with pytest.raises(Failure, match="other tensors after a batch than Model\\(\\) gave it"):
+        task.follow(order("join"), None)
+        first = weights_of(task)
+        task.follow(order("evaluate", sets=("val",)), first)
+        task.follow(order(), first)
+
+
 def test_code_that_fails_on_import_is_told_by_its_line(make):
     with pytest.raises(Failure, match=r"ZeroDivisionError while loading task\.py, line \d+"):
         make(added="1 / 0\n")
