@@ -140,15 +140,15 @@ class Evaluation(_Line):
     def pooled(self) -> Result | None:
         """Take the sites together, as if their sets were one; None where there are none.
 
-        The scores are pooled only if every site gave them: a curve over some of the sites
-        would stand beside a confusion matrix over all of them.
+        Counts and scores are pooled only if every site gave them: those of some of the sites
+        would stand beside a loss over all of them.
         """
         parts = list(self.sites.values())
         if not parts:
             return None
         names = set.intersection(*(set(part.metrics) for part in parts))
         return Result(
-            counts=metrics.add(part.counts for part in parts),
+            counts=_pooled_counts(parts),
             loss=_mean([(part.loss, part.examples) for part in parts]),
             examples=sum(part.examples for part in parts),
             metrics={
@@ -334,6 +334,13 @@ def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
     total = sum(examples for _, examples in parts)
     values = [value * examples for value, examples in parts if value is not None]
     return sum(values) / total if total and len(values) == len(parts) else None
+
+
+def _pooled_counts(parts: Sequence[Result]) -> list[list[int]]:
+    """Add confusion matrices; all 0 if that of a site with examples is."""
+    total = metrics.add(part.counts for part in parts)
+    known = all(any(map(any, part.counts)) for part in parts if part.examples)
+    return total if known else [[0] * len(row) for row in total]
 
 
 def _is_table(counts: Sequence[Sequence[int]], rows: int, columns: int) -> bool:

@@ -172,6 +172,26 @@ def test_scores_are_pooled_at_the_coarsest_and_only_if_all_have_some(tmp_path: P
     assert half is not None and half.scores is None
 
 
+def test_counts_are_pooled_only_if_all_sites_with_examples_have_some(tmp_path: Path) -> None:
+    none = [[0, 0], [0, 0]]
+    made_up = {**_result(none, loss=0.7, metrics={"mae": 4.0}), "examples": 10}
+    sites = {"a": _result([[8, 2], [1, 9]], loss=0.1, metrics={"mae": 1.0}), "b": made_up}
+    empty = {**sites, "b": _result(none)}
+    read = _write(
+        tmp_path,
+        _start(1, 1),
+        _evaluation("test", "federation", 1, **sites),
+        _evaluation("test", "a", 1, **empty),
+    )
+    pooled, whole = (read.tests[model].pooled() for model in ("federation", "a"))
+    assert pooled is not None and whole is not None
+    assert pooled.counts == none
+    assert pooled.examples == 30
+    assert pooled.loss == pytest.approx(0.3)
+    assert pooled.metrics == {"mae": pytest.approx(2.0)}
+    assert whole.counts == [[8, 2], [1, 9]]
+
+
 def test_nothing_to_pool(tmp_path: Path) -> None:
     read = _write(tmp_path, _start(1, 1), _evaluation("test", "federation", 1))
     assert read.tests["federation"].pooled() is None

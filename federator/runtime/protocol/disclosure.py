@@ -131,7 +131,7 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
     return Evaluation(
         counts=counts,
         loss=_number(value.get("loss")),
-        examples=evaluated,
+        examples=evaluated or examples,
         metrics={
             name: _number(number)
             for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()

@@ -23,6 +23,10 @@ NOTICES = {
     "no-examples": "the {set} is empty: there are no figures of it",
     "fewer": "{value} of the {other} examples were evaluated ({set}): does the loader drop the "
     "last batch?",
+    "too-few-labels": "predict returned {value} labels for the {other} examples that the loader "
+    "gives ({set}): there are no figures of labels; return labels and scores for each example",
+    "all-the-same": "predict returned the same label and the same score for each example ({set}): "
+    "there are no figures of labels; return those of each example",
     "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
     "train: give its loader drop_last=True, or another batch size",
 }

@@ -20,9 +20,10 @@ class Evaluation:
     """How a model did on one set of one site, as sums that add up over sites.
 
     Attributes:
-        counts: confusion matrix of shape (K, K): rows true labels, columns predicted ones.
+        counts: confusion matrix of shape (K, K): rows true labels, columns predicted ones. All 0
+            where labels and scores were made up: what follows from it is undefined then.
         loss: mean over the examples.
-        examples: number of examples.
+        examples: number of examples: the sum of the counts, or the set's size where that is 0.
         metrics: further numbers that the federation file declares.
         scores: for two labels, and where the site's minimum cell count allows it.
     """

@@ -10,7 +10,7 @@ from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Scores
 from federator.runtime.protocol.targets import Labels
 from federator.runtime.worker.author_code import telling
-from federator.runtime.worker.loaders import batch_size
+from federator.runtime.worker.loaders import batch_size, examples_given, gives_only
 from federator.runtime.worker.outputs import Prediction, predict_logits
 from federator.runtime.worker.predictions import (
     compare_accuracy,
@@ -69,7 +69,12 @@ class Evaluator:
         net.eval()
         prediction = self._predict(net, loader, part, number)
         notices = [*tested.notices, *prediction.notices]
-        notices += self._compare(prediction, part, examples)
+        compared = self._compare(prediction, part, examples)
+        if self.predicts and (told := self._made_up(prediction, loader, part)):
+            # The loss and the declared metrics are the author's own, and stay.
+            counts = [[0] * self.classes for _ in range(self.classes)]
+            return Evaluation(counts, tested.loss, examples, tested.metrics), (*notices, told)
+        notices += compared
         predicted, chances = decide(prediction.scores, self._labels.positive)
         counts = metrics.confusion(prediction.labels, predicted, self.classes)
         if tested.accuracy is not None:
@@ -93,6 +98,21 @@ class Evaluator:
         with telling(part="predict"):
             result = self._module.predict(net, loader)
         return read_prediction(result, part, self.classes, number)
+
+    def _made_up(self, prediction: Prediction, loader: object, part: str) -> Notice | None:
+        """Tell if labels and scores of ``predict`` are none of the set's, so that nothing follows.
+
+        They are fewer than the loader gives; or all the same, while the loader does not show that
+        there is a single label: what is written for a task without class numbers looks like this.
+        """
+        labels, scores = prediction.labels, prediction.scores
+        given = examples_given(loader)
+        if given is not None and len(labels) < given:
+            return Notice("too-few-labels", part, "", len(labels), given)
+        same = len(labels) > 1 and bool((labels == labels[0]).all() and (scores == scores[0]).all())
+        if same and not gives_only(loader, int(labels[0]), self.classes):
+            return Notice("all-the-same", part)
+        return None
 
     def _compare(self, prediction: Prediction, part: str, examples: int) -> list[Notice]:
         """Compare the labels with the set's size; warn of what they leave undefined."""

@@ -116,6 +116,23 @@ def draw(loader: object, classes: int) -> Drawn:
     return Drawn(counts, known | {sum(counts)}, is_sampled(loader))
 
 
+def gives_only(loader: object, label: int, classes: int) -> bool:
+    """Tell whether a loader's batches are pairs, and the label of each example is this one."""
+    for batch in loader:  # type: ignore[attr-defined]
+        labels = labels_in(batch, classes)
+        if labels is None or not bool((labels == label).all()):
+            return False
+    return True
+
+
+def examples_given(loader: object) -> int | None:
+    """Return how many examples a ``DataLoader`` gives when it is read once; None if unknown."""
+    size, examples = batch_size(loader), length(getattr(loader, "sampler", None))
+    if size is None or examples is None:
+        return None
+    return examples - examples % size if getattr(loader, "drop_last", False) else examples
+
+
 def batch_size(loader: object) -> int | None:
     """Return the size of a loader's batches, if it says so."""
     size = getattr(loader, "batch_size", None)

@@ -115,6 +115,12 @@ def test_counts_of_more_examples_than_the_set_has_do_not_leave():
         vet_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
 
 
+def test_an_evaluation_without_counts_is_one_of_the_whole_set():
+    found = vet_outcome(answer(counts=[[0, 0], [0, 0]]), ("val",), POLICY).evaluations["val"]
+    assert (found.counts, found.loss) == ([[0, 0], [0, 0]], 0.5)
+    assert found.examples == EXAMPLES["valset"]
+
+
 @pytest.mark.parametrize("reason", sorted([*OF_LINKS, *OF_SERVERS]))
 def test_a_worker_has_no_words_of_the_link_s_or_the_server_s(reason):
     told = {"reason": reason, "type": "KeyError", "file": "task.py", "line": 1}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
@@ -58,9 +59,45 @@ def test_fewer_labels_than_examples_are_told():
     assert "4 of the 5 examples were evaluated (test set)" in str(notices[0])
 
 
-def test_labels_that_are_all_the_same_are_told():
-    _, notices = evaluate(([0] * 4, [0.0] * 4))
+@pytest.mark.parametrize("scores", [[0.0] * 4, [0.0, 0.1, 0.2, 0.3]])
+def test_labels_that_are_all_the_same_are_told(scores):
+    evaluation, notices = evaluate(([0] * 4, scores), loader=[(X, torch.zeros(4))])
     assert notices == (Notice("single-label", "test"),)
+    assert evaluation.counts == [[4, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "labels", [Y, torch.randn(4), torch.zeros(4, 2), torch.zeros(4, 8, 8), [{"boxes": 1}] * 4]
+)
+@pytest.mark.parametrize("scores", [[0.0] * 4, [[0.3, 0.7]] * 4])
+def test_labels_and_scores_that_are_made_up_give_no_figures(labels, scores):
+    tested = {"loss": 3.5, "accuracy": 0.5}
+    evaluation, notices = evaluate(([0] * 4, scores), tested, [(X, labels)])
+    assert notices == (Notice("all-the-same", "test"),)
+    assert evaluation.counts == [[0, 0], [0, 0]]
+    assert (evaluation.loss, evaluation.examples, evaluation.scores) == (3.5, 4, None)
+
+
+def test_a_batch_that_is_no_pair_does_not_show_that_there_is_a_single_label():
+    _, notices = evaluate(([1] * 4, [1.0] * 4), loader=[{"x": X, "y": torch.ones(4)}])
+    assert Notice("all-the-same", "test") in notices
+    evaluation, _ = evaluate(([1], [1.0]), loader=[{"x": X[:1], "y": torch.ones(1)}], examples=1)
+    assert evaluation.counts == [[0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(("drop_last", "told"), [(False, (2, 4)), (True, (2, 3))])
+def test_fewer_labels_than_the_loader_gives_make_no_figures(drop_last, told):
+    loader = DataLoader(TensorDataset(X, Y), batch_size=3, drop_last=drop_last)
+    evaluation, notices = evaluate(([0, 1], [0.1, 0.9]), loader=loader)
+    assert notices == (Notice("too-few-labels", "test", "", *told),)
+    assert evaluation.counts == [[0, 0], [0, 0]]
+
+
+def test_as_many_labels_as_the_loader_gives_make_figures():
+    loader = DataLoader(TensorDataset(X, Y), batch_size=3, drop_last=True)
+    evaluation, notices = evaluate(([0, 1, 1], [0.1, 0.9, 0.2]), loader=loader)
+    assert notices == (Notice("fewer", "test", "", 3, 4),)
+    assert evaluation.counts == [[1, 0], [1, 1]]
 
 
 def test_an_accuracy_that_the_counts_contradict_is_told():
