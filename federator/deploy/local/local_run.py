@@ -52,6 +52,7 @@ from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
+from federator.runtime.worker.import_trace import Asked
 from federator.runtime.worker.sandbox import isolation
 
 _START_PATIENCE = 60.0
@@ -71,7 +72,7 @@ class Rehearsal:
         folder: the run's folder; a run with checkpoints there goes on from the last.
         rounds: how many rounds to run now.
         baselines: whether each site is also trained alone.
-        imported: the modules that the sites' workers imported in the run.
+        imported: the modules that the sites' workers imported in the run, and who asked for each.
     """
 
     federation: Federation
@@ -79,7 +80,7 @@ class Rehearsal:
     folder: Path
     rounds: int
     baselines: bool
-    imported: set[str] = field(default_factory=set)
+    imported: dict[str, Asked] = field(default_factory=dict)
 
     def afterthoughts(self) -> list[Problem]:
         """Return what will be different at a hospital, as far as it is known after the run."""

@@ -5,48 +5,86 @@ Excel files with openpyxl where that is installed, and no import in the notebook
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from federator.errors import Problem
 from federator.notebook.dependencies import distributions, requirements
+from federator.notebook.dependencies.distributions import Distribution
+from federator.runtime.worker.import_trace import Asked
 
 _OURS = "notebook-federator"
-# torch imports these where they are installed, and does without them (torch/hub.py,
-# torch/backends/opt_einsum): every rehearsal would be told of them.
-_OF_TORCH = frozenset({"tqdm", "opt-einsum"})
+# torch tries what is installed, and does without: torch/hub.py, torch/backends/opt_einsum,
+# torch/_dynamo/trace_rules.py. Every rehearsal would be told of it.
+_AT_WILL = "torch"
+_OF_DEVELOPERS = ("test", "dev", "doc", "lint", "typing", "benchmark", "example", "build", "maint")
 
 
-def read(folder: Path) -> set[str]:
-    """Return the modules that workers listed in a folder, each in a file of its own."""
-    found: set[str] = set()
+def read(folder: Path) -> dict[str, Asked]:
+    """Return the modules that workers listed in a folder, each in a file of its own, by name."""
+    found: dict[str, Asked] = {}
     for path in folder.glob("*.imported"):
-        found.update(json.loads(path.read_text()))
+        found.update({name: Asked(*asked) for name, asked in json.loads(path.read_text()).items()})
     return found
 
 
-def doubtful(modules: Iterable[str], client: Iterable[str]) -> list[Problem]:
+def doubtful(imported: Mapping[str, Asked], client: Iterable[str]) -> list[Problem]:
     """Return a warning, if modules were imported whose packages a client's image would not have.
 
     Args:
-        modules: dotted names of what the workers imported.
+        imported: what the workers imported, by its dotted name.
         client: the requirement lines of that image.
     """
-    there = requirements.brought([*client, *requirements.runtime()]) | {_OURS} | _OF_TORCH
-    installed = distributions.here()
-    missing: dict[str, str] = {}
-    for module in sorted(modules):
-        owners = [owner for owner in installed.owners(module) if owner.name not in there]
-        if len(owners) == 1:
-            there.add(owners[0].name)
-            missing[module] = f"{owners[0].name}=={owners[0].version}"
-    missing = _not_brought(missing)
-    if not missing:
+    there = requirements.brought([*client, *requirements.runtime()]) | {_OURS}
+    missing: dict[str, Distribution] = {}
+    for module in sorted(imported):
+        owner = _owner(module)
+        if owner is None or owner.name in there or owner in missing.values():
+            continue
+        if _counts(owner.name, imported[module], there):
+            top = module.partition(".")[0]
+            missing[top if _owner(top) == owner else module] = owner
+    lines = _not_brought({name: f"{one.name}=={one.version}" for name, one in missing.items()})
+    if not lines:
         return []
-    what = f"the sites imported what no image would have: {', '.join(missing.values())}"
-    lines = ", ".join(f'{module}: "{line}"' for module, line in missing.items())
-    hint = f"if your code needs it, write into federation.yaml:  requirements: {{{lines}}}"
+    what = f"the sites imported what no image would have: {', '.join(lines.values())}"
+    written = ", ".join(f'{module}: "{line}"' for module, line in lines.items())
+    hint = f"if your code needs it, write into federation.yaml:  requirements: {{{written}}}"
     return [Problem(what, hint=hint)]
+
+
+def _owner(module: str) -> Distribution | None:
+    """Return the distribution that has a module; None if there is none, or it is not clear."""
+    owners = distributions.here().owners(module)
+    return owners[0] if len(owners) == 1 else None
+
+
+def _counts(name: str, asked: Asked, there: set[str]) -> bool:
+    """Tell whether a package is needed, as far as who asked for it shows that.
+
+    What only another missing package asks for, is not. A library of the image that takes what it
+    finds while it is loaded, does without it, unless it declares it as one of its extras.
+    """
+    asking = _owner(asked.by) if asked.by else None
+    if asking is None:  # the author's own code
+        return True
+    if asking.name not in there - {_AT_WILL}:
+        return False
+    return not asked.loading or name in _extras(asking.name)
+
+
+def _extras(name: str) -> set[str]:
+    """Return the distributions that one declares as extras for those who use it."""
+    found = set()
+    for line in metadata.requires(name) or []:
+        requirement = Requirement(line)
+        extra = str(requirement.marker or "").partition("extra == ")[2]
+        if extra and not any(word in extra for word in _OF_DEVELOPERS):
+            found.add(requirements.name_of(line))
+    return found
 
 
 def _not_brought(missing: dict[str, str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import Weights, WeightsError
 from federator.runtime.worker.author_code import telling
+from federator.runtime.worker.import_trace import ImportTrace
 from federator.runtime.worker.sandbox.isolation import has_network, is_read_only
 from federator.runtime.worker.sandbox.scratch import imported_from, settle
 from federator.runtime.worker.trainer import Task
@@ -62,7 +63,10 @@ class Worker:
         self._app, self._data, self._site = app, data, site
         self._run: tuple[object, object] | None = None
         self._task: Task | None = None
-        self._imported, self._before = imported, frozenset(_imported_modules())
+        self._trace: ImportTrace | None = None
+        if imported is not None:  # a rehearsal
+            self._trace = ImportTrace(imported, _own_modules(app))
+            sys.meta_path.insert(0, self._trace)
 
     def answer(
         self, packet: Mapping[str, object], weights: Weights | None
@@ -77,15 +81,8 @@ class Worker:
         except Failure as failure:
             return {"failure": asdict(failure)}, None
         finally:
-            self._list_imports()
-
-    def _list_imports(self) -> None:
-        """Write down which modules were imported since the start, for a rehearsal to compare."""
-        if self._imported is not None:
-            new = [name for name in _imported_modules() if name not in self._before]
-            part = self._imported.with_suffix(".part")
-            part.write_text(json.dumps(new))
-            part.replace(self._imported)
+            if self._trace is not None:
+                self._trace.write()
 
     def _warm(self, run: object, overrides: object) -> Task:
         """Return the task of this run: imported and loaded once for all its instructions."""
@@ -98,10 +95,9 @@ class Worker:
         return self._task
 
 
-def _imported_modules() -> list[str]:
-    """Return the names of the modules that were read from files."""
-    modules = list(sys.modules.items())
-    return [name for name, one in modules if getattr(one, "__dict__", {}).get("__file__")]
+def _own_modules(app: Path) -> frozenset[str]:
+    """Return the top-level names of the modules in an app's folder."""
+    return frozenset(path.stem for path in app.iterdir()) if app.is_dir() else frozenset()
 
 
 def serve(worker: Worker, channel: Channel) -> None:

@@ -9,6 +9,12 @@ from typer.testing import CliRunner
 
 from federator.cli import app
 from federator.deploy.local.unlisted_imports import doubtful, read
+from federator.runtime.worker.import_trace import Asked
+
+
+def by_author(*modules):
+    """Return modules as a worker lists them, if the author's code asked for each."""
+    return {module: Asked("task", False) for module in modules}
 
 
 def install(folder, name, version, files, requires=()):
@@ -36,8 +42,8 @@ def packages(tmp_path, monkeypatch):
 
 def test_what_no_image_would_have_is_told_with_the_line_to_write(packages):
     assert packages.is_dir()
-    imported = {"sheets.cells", "sheets", "task", "json", "numpy.linalg", "helpers", "flwr"}
-    (told,) = doubtful(imported, ["numpy==2.4.6"])
+    imported = "sheets.cells", "sheets", "task", "json", "numpy.linalg", "helpers", "flwr"
+    (told,) = doubtful(by_author(*imported), ["numpy==2.4.6"])
     assert told.message == "the sites imported what no image would have: sheets==3.1.5"
     assert told.hint.endswith('requirements: {sheets: "sheets==3.1.5"}')
 
@@ -45,19 +51,57 @@ def test_what_no_image_would_have_is_told_with_the_line_to_write(packages):
 @pytest.mark.parametrize("client", [["sheets==3.1.5"], ["Sheets==3.0", "numpy==2.4.6"]])
 def test_what_an_image_has_or_brings_along_is_not_told(packages, client):
     assert packages.is_dir()
-    assert doubtful({"sheets", "sheet_xml", "numpy"}, client) == []
+    assert doubtful(by_author("sheets", "sheet_xml", "numpy"), client) == []
 
 
 def test_what_torch_imports_at_will_is_not_told(packages):
     install(packages, "tqdm", "4.70.1", ["tqdm/__init__.py"])
-    assert doubtful({"tqdm", "tqdm.auto"}, ["torch==2.13.0"]) == []
+    asked = {"tqdm": Asked("torch.hub", True), "tqdm.auto": Asked("tqdm", True)}
+    assert doubtful(asked, ["torch==2.13.0"]) == []
+
+
+@pytest.fixture
+def frame(packages):
+    """Install a library that reads sheets, as an extra."""
+    extras = ["sheets; extra == 'excel'", "plots; extra == 'docs'"]
+    install(packages, "frame", "3.0", ["frame/__init__.py"], extras)
+    install(packages, "plots", "1.0", ["plots/__init__.py"])
+    install(packages, "fast", "1.0", ["fast/__init__.py"])
+
+
+@pytest.mark.parametrize(
+    ("module", "asked", "told"),
+    [
+        ("sheets", Asked("frame.excel", False), True),  # while it works
+        ("sheets", Asked("frame.excel", True), True),  # an extra, though it may not be used
+        ("plots", Asked("frame.plotting", True), False),
+        ("plots", Asked("frame.plotting", False), True),
+        ("fast", Asked("frame.speed", True), False),  # it takes what it finds
+        ("fast", Asked("sheets.cells", False), False),  # missing itself
+        ("fast", Asked("fast.inner", False), False),
+        ("fast", Asked("", False), True),
+        ("fast", Asked("helpers", False), True),
+    ],
+)
+@pytest.mark.usefixtures("frame")
+def test_what_a_library_takes_where_it_is_installed_is_told_only_if_it_may_be_needed(
+    module, asked, told
+):
+    found = doubtful({"frame": Asked("task", False), module: asked}, ["frame==3.0"])
+    assert [f" {module}==" in one.message for one in found] == [True] * told
+
+
+def test_the_line_to_write_names_the_package_not_a_part_of_it(packages):
+    install(packages, "vision", "0.28", ["vision/__init__.py", "vision/parts.py"])
+    (told,) = doubtful({"vision.parts": Asked("task", False)}, [])
+    assert told.hint.endswith('requirements: {vision: "vision==0.28"}')
 
 
 def test_the_lists_of_all_workers_count(tmp_path):
-    (tmp_path / "north.imported").write_text(json.dumps(["a", "b"]))
-    (tmp_path / "south.imported").write_text(json.dumps(["b", "c"]))
-    assert read(tmp_path) == {"a", "b", "c"}
-    assert read(tmp_path / "absent") == set()
+    (tmp_path / "north.imported").write_text(json.dumps(by_author("a", "b")))
+    (tmp_path / "south.imported").write_text(json.dumps(by_author("b", "c")))
+    assert read(tmp_path) == by_author("a", "b", "c")
+    assert read(tmp_path / "absent") == {}
 
 
 def test_a_rehearsal_tells_what_a_library_imports_behind_the_notebooks_back(tmp_path):
@@ -77,5 +121,5 @@ def test_a_rehearsal_tells_what_a_library_imports_behind_the_notebooks_back(tmp_
 
 def test_what_another_of_them_brings_along_is_not_told_apart(packages):
     assert packages.is_dir()
-    (told,) = doubtful({"sheets", "sheet_xml"}, [])
+    (told,) = doubtful(by_author("sheets", "sheet_xml"), [])
     assert told.message.endswith("would have: sheets==3.1.5")
