@@ -4,7 +4,7 @@ A site has no network, and calls ``Model()`` for the model's structure only: its
 the server. So there, while ``Model()`` runs, a fetch of weights gives nothing, and loading nothing
 into a module leaves it as it is. That holds for what goes through ``torch.hub`` (torchvision,
 MONAI), timm and Hugging Face's hub; for all else a ``Model`` that takes ``pretrained`` is told
-True where the first model is made, and False at a site.
+True where the first model is made, unless its default is False, and False at a site.
 """
 
 import errno
@@ -61,8 +61,9 @@ class Nothing(OrderedDict[Any, Any]):
 
 
 def first_model(model: Callable[..., object]) -> Any:  # noqa: ANN401  # the author's
-    """Return the author's ``Model()`` with what it fetches."""
-    return model(**{ARGUMENT: True}) if takes_argument(model) else model()
+    """Return the author's ``Model()`` with what it fetches, if that is what ``Model()`` means."""
+    asks = takes_argument(model) and inspect.signature(model).parameters[ARGUMENT].default
+    return model() if asks is False else model(**{ARGUMENT: True})
 
 
 def structure(model: Callable[..., object]) -> Any:  # noqa: ANN401  # the author's

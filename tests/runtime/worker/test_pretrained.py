@@ -160,6 +160,13 @@ def test_a_model_that_asks_is_told_where_it_is(model):
     assert structure(model).asked is False
 
 
+def test_a_model_that_fetches_only_if_it_is_told_to_does_not():
+    for model in (lambda pretrained=False: Asks(pretrained=pretrained),
+                  partial(Asks, pretrained=False)):  # fmt: skip
+        assert first_model(model).asked is False
+        assert structure(model).asked is False
+
+
 def test_a_hubs_weights_are_not_fetched_either(tmp_path, monkeypatch):
     hub = types.ModuleType("huggingface_hub.file_download")
 
