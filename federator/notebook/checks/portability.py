@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from federator.errors import Problem, Where
 from federator.notebook.magics import INSTALLS
@@ -18,12 +19,29 @@ _OWN_PATH = re.compile(
     r"|~(?:/.*)?|[A-Za-z]:[\\/].*|\\\\\w.*",
     re.DOTALL,
 )
+_ELSEWHERE = r"/(?!(?:tmp|var|usr|etc|dev|proc|sys|run|bin|lib\w*|opt)/)[^/]+/"
+_DATA_FILE = re.compile(
+    _ELSEWHERE + r".*\.(?:[ct]sv|txt|json|npy|npz|h5|hdf5|parquet|pkl|pickle|pth?|ckpt|safetensors"
+    r"|nii(?:\.gz)?|dcm|mha|nrrd|png|jpe?g|tiff?|svs|xlsx?|zip)",
+    re.IGNORECASE,
+)
+_FOLDER = re.compile(_ELSEWHERE + r".*")
 _ASKS = ("input", "getpass.getpass")
 
 
 def is_own_path(text: str) -> bool:
-    """Whether a text is an absolute path as they are on a person's own machine."""
-    return "\n" not in text and _OWN_PATH.fullmatch(text) is not None
+    """Whether a text is an absolute path as they are on a person's own machine.
+
+    That is one below a folder where people's files lie, or to a file of a type that data have.
+    Other texts begin with a slash, too (``/api/v1``).
+    """
+    found = _OWN_PATH.fullmatch(text) or _DATA_FILE.fullmatch(text)
+    return "\n" not in text and found is not None
+
+
+def _is_here(text: str) -> bool:
+    """Whether a text is a path to what is there on this machine, and on few others."""
+    return "\n" not in text and bool(_FOLDER.fullmatch(text)) and Path(text).exists()
 
 
 def problems(program: Program, steps: list[Step]) -> Iterator[Problem]:
@@ -116,7 +134,7 @@ def _paths(step: Step) -> Iterator[Problem]:
     for node in nodes:
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             continue
-        if id(node) not in said and is_own_path(node.value):
+        if id(node) not in said and (is_own_path(node.value) or _is_here(node.value)):
             message = f"the path `{node.value}` is one of your machine, and goes to the sites"
             hint = "Sites have other paths: build them from `data_path`."
             yield Problem(message, step.where(node), hint)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from fixtures import small_notebook
 from fixtures.filled import filled, parts, problems, warnings
@@ -98,10 +100,23 @@ def test_a_path_of_the_authors_machine_is_told(path):
         assert "is one of your machine, and goes to the sites" in told
 
 
+@pytest.mark.parametrize("path", ["/cluster/ada/scans/a.nii.gz", "/ada/table.CSV"])
+def test_a_path_to_a_file_of_data_is_told_wherever_it_lies(path):
+    [told] = first_lines(mine=f"VALUE = '{path}'", needs=USES)
+    assert f"the path `{path}` is one of your machine" in told
+
+
+def test_a_path_that_is_there_on_this_machine_is_told(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/cluster/ada/scans")
+    [told] = first_lines(mine="VALUE = '/cluster/ada/scans'", needs=USES)
+    assert "the path `/cluster/ada/scans` is one of your machine" in told
+    assert warnings(mine="VALUE = '/cluster/ada/other'", needs=USES) == []
+
+
 @pytest.mark.parametrize(
     "text",
     ["data/a.csv", "/", "/api/v1", "https://example.org/home/x", "~ about", "a:b", "/homeless/x",
-     "text\\n/home/ada"],
+     "text\\n/home/ada", "/tmp/best.pt", "/usr/share/fonts/a.txt", "/images/train", "/a.csv"],
 )  # fmt: skip
 def test_other_texts_are_no_paths(text):
     assert warnings(mine=f"VALUE = '{text}'", needs=USES) == []
