@@ -9,13 +9,15 @@ lead elsewhere.
 import base64
 import http.client
 import logging
+import math
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -58,7 +60,13 @@ class Gone(Exception):
 
 
 class Way(Protocol):
-    """The way to the server's store. An ``OSError`` says that it may be tried again."""
+    """The way to the server's store. An ``OSError`` says that it may be tried again.
+
+    Attributes:
+        until: when nobody waits for weights any more (epoch seconds): a request ends then.
+    """
+
+    until: float
 
     def get(self, capability: str, start: int, into: memoryview) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
@@ -69,6 +77,8 @@ class Way(Protocol):
 
 class Folder:
     """The store itself, on one machine."""
+
+    until = math.inf
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +120,7 @@ class Gateway:
     """
 
     def __init__(self, server: str, authorities: Path | None, silence: float = 60.0) -> None:
-        self._server, self._silence = server, silence
+        self._server, self._silence, self.until = server, silence, math.inf
         self._context = ssl.create_default_context(cafile=authorities)
         self._idle: list[http.client.HTTPSConnection] = []
 
@@ -150,6 +160,7 @@ class Gateway:
     ) -> Iterator[http.client.HTTPResponse]:
         """Make a request; its answer has to be read to the end."""
         connection = self._idle.pop() if self._idle else self._connection()
+        watch = _cut_at(connection, self.until)
         try:
             connection.request(method, f"/v1/weights/{where}", body or None, headers)
             answer = connection.getresponse()
@@ -167,6 +178,8 @@ class Gateway:
         except BaseException:
             connection.close()
             raise
+        finally:
+            watch.cancel()
         self._idle.append(connection)
 
     def _connection(self) -> http.client.HTTPSConnection:
@@ -184,6 +197,21 @@ class Gateway:
 
     def _encrypted(self, address: str) -> http.client.HTTPSConnection:
         return _Connection(address, timeout=self._silence, context=self._context)
+
+
+def _cut_at(connection: http.client.HTTPSConnection, until: float) -> threading.Timer:
+    """Have a connection cut at a time: byte after byte, an answer may come without an end."""
+
+    def cut() -> None:
+        if connection.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    left = min(max(0.0, until - time.time()), threading.TIMEOUT_MAX)
+    timer = threading.Timer(left, cut)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 class _Connection(http.client.HTTPSConnection):
@@ -220,6 +248,7 @@ class Carrier:
             Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
             WeightsError: if they are no weights.
         """
+        self._way.until = expires
         if len(self._model.buffer) != parcel.size:
             self.let_go(parcel.size)
 
@@ -264,6 +293,7 @@ class Carrier:
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
+        self._way.until = expires
 
         def send(number: int, where: slice) -> Part:
             data, to = update.read(where), name(number, update.size)

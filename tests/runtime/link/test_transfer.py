@@ -1,6 +1,10 @@
 """Parts between the store and shared memory: cut lines, wrong bytes, and nobody waiting."""
 
+import http.client
+import socket
+import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -278,3 +282,39 @@ def test_a_body_that_goes_on_is_not_read():
     with pytest.raises(OSError, match="another number of bytes"):
         gateway.get("0" * 32, 0, memoryview(bytearray(8)))
     assert connection.closed and gateway._idle == []
+
+
+@pytest.fixture
+def dripping(monkeypatch):
+    """A gateway whose server answers with a byte now and then, and never ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer(line):
+        with suppress(OSError):
+            line.recv(2**16)
+            line.sendall(b"HTTP/1.1 206 Partial\r\nContent-Length: 1000000\r\n\r\n")
+            while True:
+                line.sendall(b"x")
+                time.sleep(0.05)
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                threading.Thread(target=answer, args=(line,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    port = listener.getsockname()[1]
+    plain = http.client.HTTPConnection
+    monkeypatch.setattr(Gateway, "_connection", lambda _: plain("127.0.0.1", port, timeout=60))
+    with listener:
+        yield Gateway(f"127.0.0.1:{port}", None)
+
+
+def test_an_answer_that_comes_byte_by_byte_is_waited_for_no_longer_than_anybody_waits(dripping):
+    carrier = Carrier(dripping)
+    parcel = Parcel("0" * 32, (Part(1000, "0" * 64),), "")
+    began = time.monotonic()
+    with pytest.raises(Failure, match="deadline"):
+        carrier.fetch(parcel, time.time() + 1)
+    assert 0.9 < time.monotonic() - began < 10
