@@ -337,7 +337,7 @@ def start_rounds(
 
     end_on_sigterm()
     with _explained():
-        place = schedule.premises()
+        place = schedule.server_paths()
         if stop:
             typer.echo("stopped" if schedule.stop(place) else "no rounds are running")
             return
@@ -358,7 +358,7 @@ def publish_run() -> None:
     from federator.runtime.control import schedule
 
     with _explained():
-        place = schedule.premises()
+        place = schedule.server_paths()
         publication.stream(publication.latest(place.runs), place.settings)
 
 

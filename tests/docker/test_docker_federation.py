@@ -292,19 +292,19 @@ def test_no_container_has_more_rights_than_it_needs(engine, deployed):
 OTHER_APP = """
 import pathlib, shutil
 from dataclasses import replace
-from federator.runtime import campaign
-place = campaign.premises()
+from federator.runtime.control import schedule
+place = schedule.server_paths()
 app = pathlib.Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
 with (app / "task.py").open("a") as task:
     task.write("# one line more\\n")
 place = replace(place, app=app)
-list(campaign.plan(place, 1).events(place))
+list(schedule.plan(place, 1).events(place))
 """
 OTHER_SETTING = """
-from federator.runtime import campaign
-campaign.Campaign._overrides = lambda *_: {"rounds": 1, "seed": 9}
-place = campaign.premises()
-list(campaign.plan(place, 1).events(place))
+from federator.runtime.control import schedule
+schedule.ScheduledRounds._overrides = lambda *_: {"rounds": 1, "seed": 9}
+place = schedule.server_paths()
+list(schedule.plan(place, 1).events(place))
 """
 
 
@@ -396,7 +396,8 @@ def test_an_instruction_that_another_site_wrote_is_refused(deployed, begin, gate
     rounds = begin(1)
     rounds.wait_until_trained("hospital-b", 1)
     node = victim.run("docker compose exec -T link cat /keys/site.node").strip()
-    going = "from federator.runtime import campaign as c; print(*c.premises().control().going())"
+    going = "from federator.runtime.control import schedule as s; "
+    going += "print(*s.server_paths().control().going())"
     run = deployed.compose("exec", "-T", "server", "python", "-c", f"'{going}'").strip()
     shutil.copy(TAKEN_OVER / "site.py", thief.folder)
     thief.run(f"{execute} - /tmp/thief.key {run} {node} < site.py")

@@ -15,7 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from federator.errors import InputError, RunError
 from federator.runtime.control.control_api import Control, environment, start_superexec
 from federator.runtime.control.runs import end_on_sigterm
-from federator.runtime.control.schedule import Premises, add_premises, premises, unfinished
+from federator.runtime.control.schedule import (
+    ServerPaths,
+    add_path_options,
+    server_paths,
+    unfinished,
+)
 from federator.runtime.keys import NOBODY, fingerprint, read_public
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.server.settings import ENVIRONMENT
@@ -100,25 +105,25 @@ class Register:
             self._told.add(what)
 
 
-def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
+def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
     """Serve until stopped, or until a part breaks; return the exit status."""
-    place.runs.mkdir(parents=True, exist_ok=True)
-    control = _connect(place)
+    paths.runs.mkdir(parents=True, exist_ok=True)
+    control = _connect(paths)
     register = Register(control, sites)
     register.look()
-    env = environment(_SCRATCH, place.superlink) | {
-        ENVIRONMENT: str(place.run_settings),
+    env = environment(_SCRATCH, paths.superlink) | {
+        ENVIRONMENT: str(paths.run_settings),
         # Flower starts many threads, of whose heaps each keeps some MB for the next round.
         "MALLOC_ARENA_MAX": "2",
     }
     rounds = None
-    superexec = start_superexec(place.superlink, place.certificate, secret, env)
+    superexec = start_superexec(paths.superlink, paths.certificate, secret, env)
     try:
         log.info("the server is up: rounds can be started")
-        if unfinished(place) is not None:
+        if unfinished(paths) is not None:
             log.info("the server went down during rounds: going on from the last checkpoint")
             command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
-            rounds = subprocess.Popen(command, env=env | place.environment)
+            rounds = subprocess.Popen(command, env=env | paths.environment)
         while superexec.is_alive():
             time.sleep(every)
             try:
@@ -138,13 +143,13 @@ def serve(place: Premises, sites: Path, secret: Path, every: float) -> int:
     return 1
 
 
-def _connect(place: Premises) -> Control:
+def _connect(paths: ServerPaths) -> Control:
     """Return the SuperLink's Control API, waiting for it to be up.
 
     Raises:
         RunError: if it is not up in time.
     """
-    control = place.control()
+    control = paths.control()
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -159,7 +164,7 @@ def _connect(place: Premises) -> Control:
 def main(arguments: list[str] | None = None) -> int:
     """Admit the sites and run what is asked for, until stopped."""
     parser = Parser(prog="serve", description=main.__doc__)
-    add_premises(parser)
+    add_path_options(parser)
     add = parser.add_argument
     add("--sites", type=Path, default=Path("/run/federator/sites"), help="the sites' public keys")
     add("--secret", type=Path, default=Path("/run/federator/superexec.secret"),
@@ -168,4 +173,4 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     begin_log()
     end_on_sigterm()
-    return serve(premises(options), options.sites, options.secret, options.every)
+    return serve(server_paths(options), options.sites, options.secret, options.every)

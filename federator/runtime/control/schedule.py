@@ -36,7 +36,7 @@ _LOCK = ".lock"
 
 
 @dataclass(frozen=True)
-class Premises:
+class ServerPaths:
     """Where things are in the server's container.
 
     Attributes:
@@ -101,7 +101,7 @@ class Premises:
 
 
 @dataclass(frozen=True)
-class Campaign:
+class ScheduledRounds:
     """Rounds to run, in one folder.
 
     Attributes:
@@ -116,27 +116,27 @@ class Campaign:
     epochs: int | None
     baselines: bool
 
-    def events(self, place: Premises) -> Generator[Event, None, None]:
+    def events(self, paths: ServerPaths) -> Generator[Event, None, None]:
         """Run what is left of the rounds, and yield the journal's events as they are written.
 
         Raises:
             RunError: if other rounds are running, or these end without a model.
         """
-        with _alone(place.runs):
-            place.order.write_text(json.dumps(asdict(self)))
+        with _alone(paths.runs):
+            paths.order.write_text(json.dumps(asdict(self)))
             try:
-                yield from self._events(place, place.runs / self.run)
+                yield from self._events(paths, paths.runs / self.run)
             finally:
-                place.order.unlink()
+                paths.order.unlink()
 
-    def _events(self, place: Premises, folder: Path) -> Iterator[Event]:
-        control = place.control()
+    def _events(self, paths: ServerPaths, folder: Path) -> Iterator[Event]:
+        control = paths.control()
         for old in control.going():
             with suppress(RunError):  # it may be about to end
                 control.stop(old)
-        self._write_settings(place, folder)
+        self._write_settings(paths, folder)
         follower = Follower(folder)
-        follower.run_id = control.start(place.app, self._overrides(folder))
+        follower.run_id = control.start(paths.app, self._overrides(folder))
         try:
             while not follower.ended:
                 yield from follower.news()
@@ -151,19 +151,19 @@ class Campaign:
             follower.close("failed", str(error))
             raise
 
-    def _write_settings(self, place: Premises, folder: Path) -> None:
-        first = place.runs / "initial.safetensors"
-        source_map = place.app.parent / "source-map.json"
+    def _write_settings(self, paths: ServerPaths, folder: Path) -> None:
+        first = paths.runs / "initial.safetensors"
+        source_map = paths.app.parent / "source-map.json"
         replace(
-            place.settings,
+            paths.settings,
             run=str(folder),
             baselines=self.baselines,
             local_only=False,
-            signing_key=str(place.signing_key),
-            store=str(place.store),
+            signing_key=str(paths.signing_key),
+            store=str(paths.store),
             initial_weights=str(first) if first.exists() else None,
             source_map=str(source_map) if source_map.exists() else None,
-        ).write(place.run_settings)
+        ).write(paths.run_settings)
 
     def _overrides(self, folder: Path) -> Mapping[str, Setting]:
         last = RunFolder(folder).last()
@@ -172,12 +172,12 @@ class Campaign:
 
 
 def plan(
-    place: Premises,
+    paths: ServerPaths,
     rounds: int | None = None,
     epochs: int | None = None,
     fresh: bool = False,
     baselines: bool | None = None,
-) -> Campaign:
+) -> ScheduledRounds:
     """Return what the command line asks for: a new run, or more rounds of the last one.
 
     Without ``rounds``, those of the app: to finish them, or as many again. Without ``baselines``,
@@ -186,26 +186,26 @@ def plan(
     Raises:
         RunError: if other rounds are running.
     """
-    with _alone(place.runs):
-        earlier = [] if fresh else folders(place.runs)
-        folder = earlier[-1] if earlier else new_folder(place.runs)
+    with _alone(paths.runs):
+        earlier = [] if fresh else folders(paths.runs)
+        folder = earlier[-1] if earlier else new_folder(paths.runs)
     if rounds is None:
-        rounds = rounds_to_go(folder, int(app_config(place.app)["rounds"]))
+        rounds = rounds_to_go(folder, int(app_config(paths.app)["rounds"]))
     last = RunFolder(folder).last()
-    wanted = place.settings.baselines or had_baselines(folder) if baselines is None else baselines
-    return Campaign(folder.name, rounds + (last.round if last else 0), epochs, wanted)
+    wanted = paths.settings.baselines or had_baselines(folder) if baselines is None else baselines
+    return ScheduledRounds(folder.name, rounds + (last.round if last else 0), epochs, wanted)
 
 
-def unfinished(place: Premises) -> Campaign | None:
+def unfinished(paths: ServerPaths) -> ScheduledRounds | None:
     """Return what was being done when the server went down, if anything."""
     try:
-        with _alone(place.runs):
-            return Campaign(**json.loads(place.order.read_text()))
+        with _alone(paths.runs):
+            return ScheduledRounds(**json.loads(paths.order.read_text()))
     except (RunError, OSError, ValueError, TypeError):
         return None
 
 
-def stop(place: Premises) -> bool:
+def stop(paths: ServerPaths) -> bool:
     """Stop the rounds that are running, or just starting, and wait for their end.
 
     Returns:
@@ -216,7 +216,7 @@ def stop(place: Premises) -> bool:
     """
     began, told = time.monotonic(), 0
     while time.monotonic() < began + _STOP_PATIENCE:
-        process = _who(place.runs)
+        process = _who(paths.runs)
         if process is None and (told or time.monotonic() > began + _STARTING):
             return bool(told)
         if process not in (None, 0, told):
@@ -268,7 +268,7 @@ def _who(runs: Path) -> int | None:
     return None
 
 
-def add_premises(parser: argparse.ArgumentParser) -> None:
+def add_path_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where things are; their defaults are those of the image."""
     add = parser.add_argument
     add("--superlink", default="superlink:8000", help="host:port of the SuperLink")
@@ -282,10 +282,11 @@ def add_premises(parser: argparse.ArgumentParser) -> None:
     add("--store", type=Path, default=Path("/store"), help="folder of weights on their way")
 
 
-def premises(options: argparse.Namespace | None = None) -> Premises:
+def server_paths(options: argparse.Namespace | None = None) -> ServerPaths:
     """Return what those options say; without them, what the environment says."""
     if options is None:
         parser = Parser()
-        add_premises(parser)
+        add_path_options(parser)
         options = parser.parse_args([])
-    return Premises(**{field.name: getattr(options, field.name) for field in fields(Premises)})
+    names = [field.name for field in fields(ServerPaths)]
+    return ServerPaths(**{name: getattr(options, name) for name in names})

@@ -18,7 +18,7 @@ from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import MOST_TEXT, Instruction, sign
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.storage.store import Store
-from federator.runtime.server.storage.update_receiver import Inbox
+from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
 from federator.runtime.weights.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.weights.format import WeightsError, file_size, require_same
@@ -74,7 +74,7 @@ class Sent:
         at: since when (``monotonic``).
         carried: the model as it travels.
         parcel: what the message says of that where it travels as files.
-        inbox: where the update is to arrive as files.
+        receiver: where the update is to arrive as files.
         watch: looks at it meanwhile.
     """
 
@@ -83,7 +83,7 @@ class Sent:
     at: float
     carried: WeightFile | None = None
     parcel: Parcel | None = None
-    inbox: Inbox | None = None
+    receiver: UpdateReceiver | None = None
     watch: Watch | None = None
 
 
@@ -132,7 +132,7 @@ class Exchange:
         outgoing, sent = [], []
         for node, order in orders.items():
             content, hashed, parcel, file = RecordDict(), "", None, None
-            inbox, watch = None, None
+            receiver, watch = None, None
             if order.weights is not None:
                 key = id(order.weights)
                 file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
@@ -144,8 +144,8 @@ class Exchange:
                     form = update_form(file.tensors, order.instruction.encoding)
                     watch = Watch(form)
                     exact = order.instruction.encoding == EXACT  # else it is not what counts
-                    inbox = self.store.accept(file_size(form), watch.look if exact else None)
-                parcel = Parcel(*published[id(file)], inbox.capability if inbox else "")
+                    receiver = self.store.accept(file_size(form), watch.look if exact else None)
+                parcel = Parcel(*published[id(file)], receiver.capability if receiver else "")
             elif file is not None:
                 if id(file) not in packed:
                     record = messages.to_record(file.load())
@@ -158,7 +158,7 @@ class Exchange:
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            sent.append((file, parcel, inbox, watch))
+            sent.append((file, parcel, receiver, watch))
         began, ids = time.monotonic(), list[str]()
         together = len(outgoing) if packed else _TOGETHER
         for first in range(0, len(outgoing), together):
@@ -258,9 +258,9 @@ class Exchange:
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
         watch = item.watch or Watch(form)
-        if item.parcel is not None and item.inbox is not None:
+        if item.parcel is not None and item.receiver is not None:
             table = replies.table_in(content) or ()
-            update = item.inbox.close(table, given, item.parcel.table)
+            update = item.receiver.close(table, given, item.parcel.table)
             size, up = update.size, travelled(table, item.parcel.table)
         else:
             update = self.store.keep(messages.weights_in(content) or {})

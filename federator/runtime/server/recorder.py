@@ -17,7 +17,7 @@ log = logging.getLogger("federator")
 _TRAFFIC = ("bytes_down", "bytes_up", "bytes_known")
 
 
-class Record:
+class Recorder:
     """Writes what sites answered.
 
     Args:

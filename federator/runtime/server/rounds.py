@@ -16,12 +16,12 @@ from federator.errors import RunError
 from federator.runtime.app_config import Setting, declared_metrics
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
-from federator.runtime.server.aggregation.blockwise import fold, is_plain, moments
+from federator.runtime.server.aggregation.blockwise import aggregate, is_plain, moments
 from federator.runtime.server.exchange import Answer, Order
-from federator.runtime.server.recorder import Record
+from federator.runtime.server.recorder import Recorder
 from federator.runtime.server.selection import select
 from federator.runtime.server.settings import ServerSettings
-from federator.runtime.server.sites import Conversation
+from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.disk import require_space
 from federator.runtime.weights.buffers import Buffers
@@ -66,7 +66,7 @@ class Server:
     """One run of a federation, seen from the server.
 
     Args:
-        conversation: with the sites.
+        sites: with the sites.
         settings: the server's own.
         plan: the run's.
         strategy: the author's.
@@ -76,16 +76,16 @@ class Server:
 
     def __init__(
         self,
-        conversation: Conversation,
+        sites: Sites,
         settings: ServerSettings,
         plan: Plan,
         strategy: Strategy,
         folder: RunFolder,
         buffers: Buffers,
     ) -> None:
-        self.conversation, self.settings, self.plan = conversation, settings, plan
+        self.sites, self.settings, self.plan = sites, settings, plan
         self.strategy, self.folder, self.buffers = strategy, folder, buffers
-        self.record = Record(folder, settings.source_map)
+        self.record = Recorder(folder, settings.source_map)
 
     # -- the run ----------------------------------------------------------------------------
 
@@ -130,10 +130,10 @@ class Server:
             "evaluate", number, deadline, sets=("val",), encoding=self.settings.encoding
         )
         validate, trains = Order(instruction, before.weights), self._sample(number)
-        orders = {site: train if site in trains else validate for site in self.conversation.nodes}
+        orders = {site: train if site in trains else validate for site in self.sites.nodes}
         answers = self.deliver(number, orders)
         done = [answer for answer in answers.values() if answer.weights is not None]
-        checkpoint = fold(
+        checkpoint = aggregate(
             self.strategy,
             number,
             before,
@@ -152,7 +152,7 @@ class Server:
     def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
         deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
-        answers = self.conversation.ask(orders, deadline, self.record.write_site)
+        answers = self.sites.ask(orders, deadline, self.record.write_site)
         self.record.warn(answers)
         return answers
 
@@ -201,28 +201,28 @@ class Server:
         deadline = time.time() + self.settings.join_deadline
         order = Order(self.instruction("join", 0, deadline + self.settings.round_deadline))
         spoke = set()
-        for answer in self.conversation.join(order, expected, enough, deadline):
+        for answer in self.sites.join(order, expected, enough, deadline):
             spoke.add(answer.site)
             self.record.write_site(answer)
         for site in sorted(expected - spoke):
             self.folder.record("site", site=site, state="missing", reason="it did not connect")
-        if len(self.conversation.nodes) < enough:
-            joined = ", ".join(sorted(self.conversation.nodes)) or "none"
+        if len(self.sites.nodes) < enough:
+            joined = ", ".join(sorted(self.sites.nodes)) or "none"
             raise RunError(
-                f"{len(self.conversation.nodes)} of {len(expected) or enough} sites joined "
+                f"{len(self.sites.nodes)} of {len(expected) or enough} sites joined "
                 f"({joined}), {enough} needed: {self._why_not(expected)}"
             )
 
     def _why_not(self, expected: frozenset[str]) -> str:
         said = {str(event["site"]): str(event["reason"]) for event in self.folder.events("site")}
-        missing = sorted((expected or said.keys()) - self.conversation.nodes.keys())
+        missing = sorted((expected or said.keys()) - self.sites.nodes.keys())
         return "; ".join(f"{site}: {said.get(site, 'it did not connect')}" for site in missing)
 
     def welcome(self) -> None:
         """Let sites that have come meanwhile take part from now on."""
         order = Order(self.instruction("join", 0, time.time() + self.settings.round_deadline))
         expected = frozenset(self.settings.sites)
-        for answer in self.conversation.welcome(order, expected, _PATIENCE):
+        for answer in self.sites.welcome(order, expected, _PATIENCE):
             self.record.write_site(answer)
 
     # -- testing ----------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Server:
         deadline = time.time() + self.settings.round_deadline
         instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
         order = Order(instruction, checkpoint.weights)
-        answers = self.ask(dict.fromkeys(self.conversation.nodes, order))
+        answers = self.ask(dict.fromkeys(self.sites.nodes, order))
         if "val" in sets:
             own = answers if model == FEDERATION else {model: answers[model]}
             self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
@@ -265,14 +265,14 @@ class Server:
         tested on every site's test set.
         """
         first = self.folder.load(0).weights
-        models = dict.fromkeys(sorted(self.conversation.nodes), first)
+        models = dict.fromkeys(sorted(self.sites.nodes), first)
         for number in range(1, rounds + 1):
             started = time.monotonic()
             deadline = time.time() + self.settings.round_deadline
             orders = {
                 site: Order(self.instruction("train", number, deadline, site, ("val",)), weights)
                 for site, weights in models.items()
-                if site in self.conversation.nodes
+                if site in self.sites.nodes
             }
             self._require_space(orders)
             for site, answer in self.ask(orders).items():
@@ -284,7 +284,7 @@ class Server:
                 else:
                     models[site] = answer.weights
         for site, weights in models.items():
-            if site not in self.conversation.nodes:
+            if site not in self.sites.nodes:
                 continue
             self.test(site, Checkpoint(rounds, weights), ("val", "test"))
 
@@ -312,7 +312,7 @@ class Server:
             sets,
             float(getattr(self.strategy, "proximal_mu", 0.0)) if model == FEDERATION else 0.0,
             self.settings.encoding if kind == "train" else encoding,
-            max(1, len(self.conversation.nodes or self.settings.sites)),
+            max(1, len(self.sites.nodes or self.settings.sites)),
         )
 
     def _require_space(self, orders: Mapping[str, Order]) -> None:
@@ -328,12 +328,12 @@ class Server:
         if self.settings.encoding != EXACT:
             received *= 2  # as they come, and in the model's own types
         kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
-        require_space({self.conversation.store.folder: sent + received, self.folder.path: kept})
+        require_space({self.sites.store.folder: sent + received, self.folder.path: kept})
 
     def _sample(self, number: int) -> list[str]:
         """Return the sites that train this round, by the strategy's fraction and the seed."""
         assert isinstance(self.strategy, FedAvg)
-        sites = sorted(self.conversation.nodes)
+        sites = sorted(self.sites.nodes)
         count = max(int(len(sites) * self.strategy.fraction_train), self.strategy.min_train_nodes)
         if count >= len(sites):
             return sites

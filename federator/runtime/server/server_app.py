@@ -26,7 +26,7 @@ from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.rounds import Plan, Server
 from federator.runtime.server.settings import ServerSettings
-from federator.runtime.server.sites import Conversation
+from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.store import STORE, Store
 from federator.runtime.weights.block_file import WeightFile
@@ -119,10 +119,10 @@ def _run(
         "model_bytes": start.weights.size,
     }
     last = start.round + plan.rounds
-    sites = sorted(settings.sites)
-    folder.record("start", first_round=start.round + 1, last_round=last, sites=sites, **described)
+    names = sorted(settings.sites)
+    folder.record("start", first_round=start.round + 1, last_round=last, sites=names, **described)
     key = _signing_key(settings)
-    conversation = Conversation(
+    sites = Sites(
         grid,
         Exchange(grid, context.run_id, key, store, plan.policy),
         believe=settings.local_only,
@@ -131,7 +131,7 @@ def _run(
             "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
         ),
     )
-    chosen = Server(conversation, settings, plan, strategy, folder, buffers).run(start)
+    chosen = Server(sites, settings, plan, strategy, folder, buffers).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
 

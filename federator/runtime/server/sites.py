@@ -1,4 +1,4 @@
-"""The server's conversation with the sites: who has joined, what they are told, what they answer.
+"""The server's sites with the sites: who has joined, what they are told, what they answer.
 
 It never waits in silence: each wait has a deadline, and what is missing has a name.
 """
@@ -11,8 +11,8 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.server.awaiting import Awaiting, Tell
 from federator.runtime.server.exchange import Answer, Exchange, Order, Sent
+from federator.runtime.server.waiting import Tell, WaitingNotice
 
 # Each question costs the SuperLink some 12 ms of computing.
 _QUICK, _SLOW, _SELDOM, _SLOWEST = 0.02, 0.2, 1.0, 2.0
@@ -23,7 +23,7 @@ _PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over th
 Hear = Callable[[Answer], None]
 
 
-class Conversation:
+class Sites:
     """Knows which site each node is, gives them orders, and waits for their answers.
 
     Args:
@@ -68,7 +68,7 @@ class Conversation:
         """
         answered: set[str] = set(self.nodes)
         self._begin(order, expected)
-        awaiting = Awaiting(self._tell, deadline)
+        awaiting = WaitingNotice(self._tell, deadline)
         while True:
             awaiting.look(expected - answered)
             self._greet(order, list(self._grid.get_nodes()))
@@ -154,9 +154,9 @@ class Conversation:
         sent = self._exchange.send(to_nodes, self._by_files, deadline)
         answers: dict[str, Answer] = {}
         # Who has an update to send is waited for by looking for that, which costs less.
-        pause = _SLOW if all(item.inbox for item in sent.values()) else _QUICK
+        pause = _SLOW if all(item.receiver for item in sent.values()) else _QUICK
         roll_call, crowd = time.monotonic() + _ROLL_CALL, 1.0
-        awaiting = Awaiting(self._tell, deadline, orders)
+        awaiting = WaitingNotice(self._tell, deadline, orders)
         while sent:
             awaiting.look([names[item.node] for item in sent.values()])
             came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
@@ -181,7 +181,7 @@ class Conversation:
                 pause = _QUICK * crowd
             else:
                 # Who has yet to send an update has seldom answered.
-                seldom = all(item.inbox and not item.inbox.settled for item in sent.values())
+                seldom = all(item.receiver and not item.receiver.complete for item in sent.values())
                 most = _SELDOM if seldom else _SLOW
                 pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
         self.store.withdraw()
@@ -202,9 +202,9 @@ class Conversation:
 
     def _wait(self, sent: Mapping[str, Sent], pause: float, tick: float) -> bool:
         """Wait; hash meanwhile what has come of the updates. Return at once, and True, for one."""
-        until, inboxes = time.monotonic() + pause, [item.inbox for item in sent.values()]
+        until, receivers = time.monotonic() + pause, [item.receiver for item in sent.values()]
         while sent and (left := until - time.monotonic()) > 0:
-            if sum(inbox.glance(until) for inbox in inboxes if inbox is not None):
+            if sum(receiver.hash_arrived(until) for receiver in receivers if receiver is not None):
                 return True
             time.sleep(min(tick, left))
         return False

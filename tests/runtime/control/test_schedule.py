@@ -21,11 +21,11 @@ def deployment(tmp_path_factory):
 
 def test_rounds_can_be_stopped_and_only_one_at_a_time_started(deployment):
     rounds = deployment.begin("rounds", "--rounds", "50", "--epochs", "2")
-    while not list(deployment.premises.runs.glob("*/rounds.jsonl")):
+    while not list(deployment.paths.runs.glob("*/rounds.jsonl")):
         assert rounds.poll() is None
         time.sleep(0.05)
     with pytest.raises(RunError, match="rounds are running"):
-        schedule.plan(deployment.premises)
+        schedule.plan(deployment.paths)
     rounds.terminate()
     assert rounds.wait(60) == 143
     (start,) = deployment.events("start")
@@ -37,7 +37,7 @@ def test_rounds_are_stopped_from_elsewhere_even_as_they_start(deployment, monkey
     rounds = deployment.begin("rounds", "--rounds", "50")
     with monkeypatch.context() as patch:
         patch.setattr(schedule, "_STARTING", 50.0)  # however busy the machine is
-        assert schedule.stop(deployment.premises)
+        assert schedule.stop(deployment.paths)
     assert rounds.wait(60) == 143
     monkeypatch.setattr(schedule, "_STARTING", 0.0)
-    assert not schedule.stop(deployment.premises)
+    assert not schedule.stop(deployment.paths)

@@ -95,7 +95,7 @@ def test_the_log_names_calls_but_not_the_polling(deployment):
 @pytest.fixture(scope="module")
 def store(deployment):
     """The folder that the gateway serves, while no run is using it."""
-    return Store(deployment.premises.store)
+    return Store(deployment.paths.store)
 
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=700_000).astype(np.float32)}
@@ -109,12 +109,12 @@ def gateway(deployment):
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
-    inbox = store.accept(file.size)
-    parcel = Parcel(*store.publish(file), inbox.capability)
+    receiver = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), receiver.capability)
     fetched, _ = gateway(deployment).fetch(parcel, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
     table = gateway(deployment).send(parcel, left(TRAINED), time.time() + 60)
-    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
+    assert np.array_equal(receiver.close(table).load()["a"], TRAINED["a"])
     said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
     assert "/v1/weights/down/*/model 206" in said
     assert parcel.up not in said
@@ -202,15 +202,15 @@ def test_a_bell_is_heard_by_who_knows_its_name(deployment, store):
 def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, monkeypatch):
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""
     file = store.keep(WEIGHTS)
-    inbox = store.accept(file.size)
-    parcel = Parcel(*store.publish(file), inbox.capability)
+    receiver = store.accept(file.size)
+    parcel = Parcel(*store.publish(file), receiver.capability)
     with proxy(most=STEP + STEP // 2) as (address, asked):
         monkeypatch.setenv("HTTPS_PROXY", address)
         carrier = gateway(deployment)
         for _ in range(2):  # the second time over lines that have carried a part already
             carrier.fetch(parcel, time.time() + 60)
             table = carrier.send(parcel, left(TRAINED), time.time() + 60)
-    assert np.array_equal(inbox.close(table).load()["a"], TRAINED["a"])
+    assert np.array_equal(receiver.close(table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
 
 

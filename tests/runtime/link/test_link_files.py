@@ -73,8 +73,8 @@ class Site:
 
     def parcel(self):
         file = self.store.keep(MODEL)
-        self.inbox = self.store.accept(file.size)
-        return Parcel(*self.store.publish(file), self.inbox.capability)
+        self.receiver = self.store.accept(file.size)
+        return Parcel(*self.store.publish(file), self.receiver.capability)
 
     def answer(self, message):
         return self.link.answer(message, Run(RUN, "h", {}), NODE)
@@ -100,7 +100,7 @@ def test_weights_travel_as_files_where_the_message_says_so(site):
     reply = site.answer(site.order(parcel))
     assert equal(site.received[0], MODEL)
     assert messages.weights_in(reply.content) is None
-    update = site.inbox.close(replies.table_in(reply.content))
+    update = site.receiver.close(replies.table_in(reply.content))
     assert equal(update.load(), TRAINED)
     assert replies.takes_files(reply.content)
 
@@ -175,7 +175,7 @@ def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, mon
 
     monkeypatch.setattr(Link, "_report", report)
     reply = site.answer(site.order(site.parcel()))
-    assert equal(site.inbox.close(replies.table_in(reply.content)).load(), TRAINED)
+    assert equal(site.receiver.close(replies.table_in(reply.content)).load(), TRAINED)
     reply = site.answer(site.order(weights=MODEL))
     assert equal(messages.weights_in(reply.content), TRAINED)
 
@@ -230,9 +230,9 @@ def test_an_update_whose_model_is_written_in_another_way_stands_beside_it(site):
     path = site.store.folder / "padded"
     path.write_bytes(padded + b"".join(array.tobytes() for array in MODEL.values()))
     file = WeightFile(path)
-    inbox = site.store.accept(file_size(describe(MODEL)))
-    reply = site.answer(site.order(Parcel(*site.store.publish(file), inbox.capability)))
-    assert equal(inbox.close(replies.table_in(reply.content)).load(), TRAINED)
+    receiver = site.store.accept(file_size(describe(MODEL)))
+    reply = site.answer(site.order(Parcel(*site.store.publish(file), receiver.capability)))
+    assert equal(receiver.close(replies.table_in(reply.content)).load(), TRAINED)
     assert equal(site.memories[-1][0].weights, MODEL)
 
 

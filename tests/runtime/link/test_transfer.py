@@ -67,9 +67,9 @@ def soon():
     return time.time() + 20
 
 
-def asked(inbox):
+def asked(receiver):
     """Return a parcel of a model of which the update has no part in common."""
-    return Parcel("0" * 32, NEVER_SEEN, inbox.capability)
+    return Parcel("0" * 32, NEVER_SEEN, receiver.capability)
 
 
 def test_models_arrive_in_the_same_memory(store, model):
@@ -143,9 +143,9 @@ def test_a_model_of_another_size_takes_the_place_of_the_last(store, model):
 
 
 def test_an_update_arrives_with_its_table(store):
-    inbox = store.accept(SIZE)
-    table = Carrier(Folder(store.folder)).send(asked(inbox), left(WEIGHTS), soon())
-    update = inbox.close(table)
+    receiver = store.accept(SIZE)
+    table = Carrier(Folder(store.folder)).send(asked(receiver), left(WEIGHTS), soon())
+    update = receiver.close(table)
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
     assert list((store.folder / "arriving").iterdir()) == []
 
@@ -154,9 +154,9 @@ def test_only_the_parts_that_a_cut_has_kept_back_are_carried_again(store, model)
     way = Faulty(store.folder, cuts=[1, 1, 2])
     Carrier(way).fetch(Parcel(*store.publish(model)), soon())
     assert sorted(way.carried) == list(range(PARTS))
-    inbox = store.accept(SIZE)
+    receiver = store.accept(SIZE)
     way = Faulty(store.folder, cuts=[0, 2, 2])
-    inbox.close(Carrier(way).send(asked(inbox), left(WEIGHTS), soon()))
+    receiver.close(Carrier(way).send(asked(receiver), left(WEIGHTS), soon()))
     assert sorted(way.carried) == list(range(PARTS))
 
 
@@ -205,8 +205,8 @@ def test_parts_that_the_other_side_has_do_not_travel(store):
     carrier, model = Carrier(way := Faulty(store.folder)), store.keep(WEIGHTS)
     for number, carried in ((1.0, [*range(PARTS), PARTS - 1]), (2.0, [PARTS - 1])):
         way.carried.clear()
-        inbox = store.accept(model.size)
-        parcel = Parcel(*store.publish(model), inbox.capability)
+        receiver = store.accept(model.size)
+        parcel = Parcel(*store.publish(model), receiver.capability)
         if number == 2.0:  # a round that failed in between costs nothing
             carrier.fetch(parcel, soon())
         memory, tensors = carrier.fetch(parcel, soon())
@@ -214,7 +214,7 @@ def test_parts_that_the_other_side_has_do_not_travel(store):
         trained["a"][-1] = number
         memory.fill(trained)
         table = carrier.send(parcel, Update(head(tensors), memory), soon())
-        model = inbox.close(table, model, parcel.table)
+        model = receiver.close(table, model, parcel.table)
         np.testing.assert_array_equal(model.load()["a"], trained["a"])
         assert sorted(way.carried) == sorted(carried)
         assert carrier.fetched == (parcel.size if number == 1.0 else 0)

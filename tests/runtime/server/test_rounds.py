@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes.sites import Sites, serve
+from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events
 from flwr.serverapp import strategy as flower
 
@@ -42,7 +42,7 @@ def run(tmp_path):
 
     def run(sites, strategy=None, away=None, **how):
         save(tmp_path / "first.safetensors", {"a": np.zeros(2, np.float32)})
-        grid, folder = Sites(sites, away), tmp_path / "run"
+        grid, folder = SiteGrid(sites, away), tmp_path / "run"
         server = serve(grid, RunFolder(folder), strategy or flower.FedAvg(), **how)
         chosen = server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
         return chosen, grid, folder

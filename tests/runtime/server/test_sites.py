@@ -1,4 +1,4 @@
-"""The server's conversation with the sites: who has come, who is late, whom it asks when."""
+"""The server's sites with the sites: who has come, who is late, whom it asks when."""
 
 import time
 
@@ -11,9 +11,9 @@ from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
-from federator.runtime.server import sites as conversation_module
+from federator.runtime.server import sites as sites_module
 from federator.runtime.server.exchange import Exchange, Order
-from federator.runtime.server.sites import Conversation
+from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage import update_receiver
 from federator.runtime.server.storage.store import Store
 
@@ -48,21 +48,21 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    for module in (conversation_module, update_receiver):
+    for module in (sites_module, update_receiver):
         monkeypatch.setattr(module, "time", made)
     return made
 
 
-def conversing(grid, store):
-    return Conversation(grid, Exchange(grid, 7, None, store, Policy(2)), True, lambda _: True)
+def sites_of(grid, store):
+    return Sites(grid, Exchange(grid, 7, None, store, Policy(2)), True, lambda _: True)
 
 
 def test_a_site_that_is_late_is_told_so(tmp_path, clock):
-    conversation = conversing(Silent(), Store(tmp_path))
-    conversation.nodes["north"] = 42
+    sites = sites_of(Silent(), Store(tmp_path))
+    sites.nodes["north"] = 42
     deadline = clock.time() + 1.2
     order = Order(Instruction("evaluate", 1, deadline))
-    answer = conversation.ask({"north": order}, deadline)["north"]
+    answer = sites.ask({"north": order}, deadline)["north"]
     assert answer.failure.reason == "late"
 
 
@@ -90,25 +90,25 @@ class Returned(Silent):
 def test_who_has_come_back_is_waited_for_but_not_for_long_and_not_twice(
     tmp_path, clock, after, heard
 ):
-    conversation = conversing(Returned(clock, after), Store(tmp_path))
+    sites = sites_of(Returned(clock, after), Store(tmp_path))
     order = Order(Instruction("join", 0, clock.now + 60))
     began = clock.now
-    assert [answer.site for answer in conversation.welcome(order, frozenset(), 1.0)] == heard
+    assert [answer.site for answer in sites.welcome(order, frozenset(), 1.0)] == heard
     assert clock.now - began == pytest.approx(min(after, 1.0), abs=0.1)
     if not heard:
         began = clock.now
-        assert list(conversation.welcome(order, frozenset(), 10.0)) == []
+        assert list(sites.welcome(order, frozenset(), 10.0)) == []
         assert clock.now - began < 0.01
 
 
 def test_who_was_away_while_it_was_greeted_is_greeted_again(tmp_path, clock):
     grid = Returned(clock, 60.0)
-    conversation = conversing(grid, Store(tmp_path))
+    sites = sites_of(grid, Store(tmp_path))
     order = Order(Instruction("join", 0, clock.now + 60))
-    assert list(conversation.welcome(order, frozenset(), 0.0)) == []
+    assert list(sites.welcome(order, frozenset(), 0.0)) == []
     grid.get_nodes = lambda: [NodeInfo(node_id=42, name="north", last_activated_at="later")]
     greeting = grid.sent.pop()
-    assert list(conversation.welcome(order, frozenset(), 0.0)) == []
+    assert list(sites.welcome(order, frozenset(), 0.0)) == []
     assert [again.metadata.dst_node_id for again in grid.sent] == [greeting.metadata.dst_node_id]
 
 
@@ -137,15 +137,15 @@ class Crowded(Silent):
 def test_who_comes_during_a_round_is_greeted_in_it(tmp_path, clock, seconds):
     """Its answer is there when the next round begins, or is waited for then."""
     grid = Crowded(clock)
-    conversation = conversing(grid, Store(tmp_path))
+    sites = sites_of(grid, Store(tmp_path))
     greeting = Order(Instruction("join", 0, clock.now + 60))
-    conversation.nodes["north"] = 42
-    assert list(conversation.welcome(greeting, frozenset(), 0.0)) == []
+    sites.nodes["north"] = 42
+    assert list(sites.welcome(greeting, frozenset(), 0.0)) == []
     order = Order(Instruction("evaluate", 1, clock.now + 60))
-    assert conversation.ask({"north": order}, clock.now + seconds)["north"].failure
+    assert sites.ask({"north": order}, clock.now + seconds)["north"].failure
     assert [message.metadata.dst_node_id for message in grid.sent] == [42, 43]
     patience = 0.0 if seconds == 3.5 else 2.0
-    answers = list(conversation.welcome(greeting, frozenset(), patience))
+    answers = list(sites.welcome(greeting, frozenset(), patience))
     assert {answer.site for answer in answers} == {"south"}
 
 
@@ -175,19 +175,19 @@ class Starting(Silent):
 
 def test_a_site_whose_worker_is_starting_joins_in_the_round(tmp_path, monkeypatch):
     """It is greeted until it can answer, each time with as long for that as the first time."""
-    monkeypatch.setattr(conversation_module, "_ROLL_CALL", 0.0)
+    monkeypatch.setattr(sites_module, "_ROLL_CALL", 0.0)
     grid = Starting()
-    conversation = conversing(grid, Store(tmp_path))
-    conversation.nodes["north"] = 42
+    sites = sites_of(grid, Store(tmp_path))
+    sites.nodes["north"] = 42
     greeting = Order(Instruction("join", 0, time.time() + 60))
-    assert list(conversation.welcome(greeting, frozenset(), 0.0)) == []
+    assert list(sites.welcome(greeting, frozenset(), 0.0)) == []
     heard = []
     order = Order(Instruction("evaluate", 1, time.time() + 60))
-    conversation.ask({"north": order}, time.time() + 60, heard.append)
+    sites.ask({"north": order}, time.time() + 60, heard.append)
     assert [(answer.site, answer.failure is None) for answer in heard] == [
         ("south", False), ("south", True)
     ]  # fmt: skip
-    assert conversation.nodes == {"north": 42, "south": 43}
+    assert sites.nodes == {"north": 42, "south": 43}
     first, second = (
         Instruction.read(messages.Received.of(message).instruction).expires
         for message in grid.sent
@@ -198,11 +198,11 @@ def test_a_site_whose_worker_is_starting_joins_in_the_round(tmp_path, monkeypatc
 
 def test_who_could_not_join_when_a_round_began_is_greeted_again_at_once(tmp_path, clock):
     grid = Returned(clock, 0.0)
-    conversation = conversing(grid, Store(tmp_path))
+    sites = sites_of(grid, Store(tmp_path))
     order = Order(Instruction("join", 0, clock.now + 60))
-    assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
+    assert len(list(sites.welcome(order, frozenset(), 1.0))) == 1
     grid.sent.clear()
-    assert len(list(conversation.welcome(order, frozenset(), 1.0))) == 1
+    assert len(list(sites.welcome(order, frozenset(), 1.0))) == 1
 
 
 class Slow(Trained):
@@ -228,11 +228,11 @@ def test_the_server_asks_seldom_until_an_update_is_there_and_then_at_once(tmp_pa
     update = model.copy()
     update[changed] = 2.0
     grid = Slow(store, {"w": update}, clock, 3.0)
-    conversation = conversing(grid, store)
-    conversation.nodes["north"], conversation._since[42] = 42, ""
-    conversation._by_files.add(42)
+    sites = sites_of(grid, store)
+    sites.nodes["north"], sites._since[42] = 42, ""
+    sites._by_files.add(42)
     order = Order(Instruction("train", 1, clock.now + 60), store.keep({"w": model}))
-    answer = conversation.ask({"north": order}, clock.now + 60)["north"]
+    answer = sites.ask({"north": order}, clock.now + 60)["north"]
     np.testing.assert_array_equal(answer.weights.load()["w"], update)
     assert len([at for at in grid.asked if at < grid.handed_in]) < 14
     assert grid.asked[-1] - grid.handed_in < 0.5
@@ -256,16 +256,16 @@ class Growing(Silent):
 def test_a_site_whose_sets_have_another_size_than_it_joined_with_has_to_join_again(tmp_path):
     """Its share in the model follows from what it says."""
     grid = Growing()
-    conversation = conversing(grid, Store(tmp_path))
+    sites = sites_of(grid, Store(tmp_path))
     until = time.time() + 60
     greeting = Order(Instruction("join", 0, until))
-    (joined,) = conversation.welcome(greeting, frozenset(), 5.0)
+    (joined,) = sites.welcome(greeting, frozenset(), 5.0)
     assert joined.outcome.examples["trainset"] == 21
-    answer = conversation.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
+    answer = sites.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
     assert answer.failure.reason == "sizes" and answer.outcome is None
-    assert conversation.nodes == {}
-    (again,) = conversation.welcome(greeting, frozenset(), 5.0)
+    assert sites.nodes == {}
+    (again,) = sites.welcome(greeting, frozenset(), 5.0)
     assert again.outcome.examples["trainset"] == 23
     grid.examples -= 1
-    answer = conversation.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
+    answer = sites.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
     assert answer.failure is None and answer.outcome.examples["trainset"] == 23

@@ -63,7 +63,7 @@ def moments(strategy: strategies.Strategy) -> tuple[str, ...]:
     return ("m", "v") if isinstance(strategy, adaptive) else ()
 
 
-def fold(
+def aggregate(
     strategy: strategies.FedAvg,
     number: int,
     before: Checkpoint,
@@ -95,7 +95,7 @@ def fold(
         for moment in moments(strategy)
     }
     with folder.drafts(number, tensors, state) as (model, kept):
-        each = _Fold(strategy, number, before, updates, shares, buffers, model, kept)
+        each = _Aggregation(strategy, number, before, updates, shares, buffers, model, kept)
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
@@ -106,7 +106,7 @@ def fold(
 
 
 @dataclass(frozen=True)
-class _Fold:
+class _Aggregation:
     """One round's fold, of any of its blocks."""
 
     strategy: strategies.FedAvg
@@ -197,9 +197,9 @@ _MIDDLES: dict[type | None, Callable[[strategies.FedAvg, Updates, Sequence[float
     strategies.FedMedian: _median,
     strategies.FedTrimmedAvg: _trimmed,
 }
-_STEPS: dict[type | None, Callable[[_Fold, Block, Floats, Floats], Floats]] = {
-    strategies.FedAvgM: _Fold.momentum,
-    strategies.FedAdam: _Fold.adaptive,
-    strategies.FedYogi: _Fold.adaptive,
-    strategies.FedAdagrad: _Fold.adaptive,
+_STEPS: dict[type | None, Callable[[_Aggregation, Block, Floats, Floats], Floats]] = {
+    strategies.FedAvgM: _Aggregation.momentum,
+    strategies.FedAdam: _Aggregation.adaptive,
+    strategies.FedYogi: _Aggregation.adaptive,
+    strategies.FedAdagrad: _Aggregation.adaptive,
 }

@@ -108,7 +108,7 @@ class StrategyGrid(Grid):
             RunError: if there are fewer than the strategy waits for: it would wait for ever.
         """
         self._server.welcome()
-        nodes = sorted(self._server.conversation.nodes.values())
+        nodes = sorted(self._server.sites.nodes.values())
         strategy = self._server.strategy
         wanted = max(
             int(getattr(strategy, name, 0))
@@ -139,7 +139,7 @@ class StrategyGrid(Grid):
             RunError: if fewer sites than the quorum deliver an update.
         """
         del timeout  # the server's own deadline holds
-        sites = {node: site for site, node in self._server.conversation.nodes.items()}
+        sites = {node: site for site, node in self._server.sites.nodes.items()}
         by_site = {sites[message.metadata.dst_node_id]: message for message in messages}
         if not by_site:
             return []
@@ -174,7 +174,7 @@ class StrategyGrid(Grid):
         """Have sites validate a model: where it is one for all, those that were not asked, too."""
         orders = self._orders("evaluate", by_site)
         if len({id(order.weights) for order in orders.values()}) == 1:
-            orders = dict.fromkeys(self._server.conversation.nodes, next(iter(orders.values())))
+            orders = dict.fromkeys(self._server.sites.nodes, next(iter(orders.values())))
         answers = self._server.ask(orders)
         self._server.record.write_evaluation("validation", FEDERATION, self._round, answers, "val")
         self._validated.add(self._round)
@@ -190,7 +190,7 @@ class StrategyGrid(Grid):
         for site, message in by_site.items():
             arrays = next(iter(message.content.array_records.values()))
             if id(arrays) not in kept:
-                kept[id(arrays)] = self._server.conversation.store.keep(self._whole(arrays))
+                kept[id(arrays)] = self._server.sites.store.keep(self._whole(arrays))
             instruction = self._server.instruction(
                 kind, self._round, deadline, FEDERATION, sets, encoding
             )

@@ -13,17 +13,17 @@ from threading import Event, Thread
 from federator.errors import RunError
 
 _SPARE = 64 * 2**20
-_condemned: SimpleQueue[Path | Event] = SimpleQueue()
+_to_remove: SimpleQueue[Path | Event] = SimpleQueue()
 _ending = Event()
 
 
-class Lease:
+class TemporaryFolder:
     """Removes a folder when it is let go: somewhen soon, since it takes a while for a large one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _remover()  # not when it is let go, which may be in the midst of anything
-        weakref.finalize(self, _condemn, folder)
+        weakref.finalize(self, _schedule_removal, folder)
 
 
 def require_space(needed: Mapping[Path, int]) -> None:
@@ -50,15 +50,15 @@ def wait_for_removals() -> None:
     """Wait until the folders are gone that were let go."""
     gone = Event()
     _remover()
-    _condemned.put(gone)
+    _to_remove.put(gone)
     gone.wait()
 
 
-def _condemn(folder: Path) -> None:
+def _schedule_removal(folder: Path) -> None:
     if _ending.is_set():
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        _condemned.put(folder)  # which takes no lock that whoever lets it go may hold
+        _to_remove.put(folder)  # which takes no lock that whoever lets it go may hold
 
 
 @atexit.register
@@ -77,7 +77,7 @@ def _remover() -> Thread:
 
 def _remove() -> None:
     while True:
-        one = _condemned.get()
+        one = _to_remove.get()
         if isinstance(one, Event):
             one.set()
         else:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from federator.runtime.server.storage.disk import Lease
-from federator.runtime.server.storage.update_receiver import Inbox
+from federator.runtime.server.storage.disk import TemporaryFolder
+from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Draft, Piece, WeightFile
 from federator.runtime.weights.format import Tensor, Weights, save
 from federator.runtime.weights.hashing import Look, hash_file
@@ -63,14 +63,14 @@ class Store:
         file.copy(path)
         return capability, file.table or hash_file(path)
 
-    def accept(self, size: int, look: Look | None = None) -> Inbox:
+    def accept(self, size: int, look: Look | None = None) -> UpdateReceiver:
         """Let the parts of a file of this size be written; return where they arrive."""
         capability = secrets.token_hex(16)
         lent = self.folder / UP / capability
         (lent / SLOTS).mkdir(parents=True)
         for number in range(len(cut(size))):
             (lent / SLOTS / name(number, size)).touch()
-        return Inbox(lent, self.folder / _CLOSED / capability, size, look)
+        return UpdateReceiver(lent, self.folder / _CLOSED / capability, size, look)
 
     def keep(self, weights: Weights) -> WeightFile:
         """Put weights on disk, for as long as the returned object is held."""
@@ -86,7 +86,7 @@ class Store:
         return self._put(write)
 
     def _put(self, write: Callable[[Path], None]) -> WeightFile:
-        lease = Lease(self.folder / _CLOSED / secrets.token_hex(16))
+        lease = TemporaryFolder(self.folder / _CLOSED / secrets.token_hex(16))
         lease.folder.mkdir()
         write(lease.folder / MODEL)
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))

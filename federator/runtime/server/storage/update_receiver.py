@@ -8,7 +8,7 @@ again is a new file, and its time of change differs.
 import time
 from pathlib import Path
 
-from federator.runtime.server.storage.disk import Lease
+from federator.runtime.server.storage.disk import TemporaryFolder
 from federator.runtime.weights.block_file import Piece, WeightFile
 from federator.runtime.weights.format import WeightsError
 from federator.runtime.weights.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
@@ -17,7 +17,7 @@ from federator.runtime.weights.parts import Part, Table, cut, is_known, name, st
 _MOMENT = 0.2
 
 
-class Inbox:
+class UpdateReceiver:
     """Takes in the parts of one update.
 
     Args:
@@ -27,7 +27,7 @@ class Inbox:
         look: sees what arrives, since it is read anyhow; what comes again it sees again.
 
     Attributes:
-        settled: whether no more parts are to be expected, as far as could be seen.
+        complete: whether no more parts are to be expected, as far as could be seen.
     """
 
     def __init__(self, folder: Path, closed: Path, size: int, look: Look | None = None) -> None:
@@ -36,17 +36,17 @@ class Inbox:
         self._within = slice(0, step(size))
         self._found: dict[str, Hashed] = {}
         self._newest, self._longest = 0.0, 0.0
-        self.settled = False
+        self.complete = False
 
     @property
     def capability(self) -> str:
         """Who knows it may write the parts."""
         return self._folder.name
 
-    def glance(self, until: float) -> bool:
+    def hash_arrived(self, until: float) -> bool:
         """Hash parts that have arrived, as many as can be begun until then (``monotonic``).
 
-        Return whether the update has settled with this: all parts are there, or no more have come
+        Return whether the update is complete with this: all parts are there, or no more have come
         for longer than between those before, since a part that is not changed does not come.
         """
         parts = {path.name for path in self._folder.iterdir()} & self._starts.keys()
@@ -54,15 +54,15 @@ class Inbox:
             if time.monotonic() > until:
                 return False
             self._found[part] = hash_span(self._span(self._folder, part), self._look)
-            now, self.settled = time.monotonic(), False
+            now, self.complete = time.monotonic(), False
             if self._newest:
                 self._longest = max(self._longest, now - self._newest)
             self._newest = now
         full = len(self._found) == len(self._starts)
         silence = time.monotonic() - self._newest
         rests = bool(self._found) and silence > max(_MOMENT, 2 * self._longest)
-        before, self.settled = self.settled, full or rests
-        return self.settled and not before
+        before, self.complete = self.complete, full or rests
+        return self.complete and not before
 
     def close(self, table: Table, model: WeightFile | None = None, given: Table = ()) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
@@ -75,7 +75,7 @@ class Inbox:
         Raises:
             WeightsError: naming a part that is not what the table says.
         """
-        lease = Lease(self._closed)
+        lease = TemporaryFolder(self._closed)
         self._folder.rename(lease.folder)
         if not table:
             raise WeightsError("there is no update")

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from fakes.sites import Sites, serve
+from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events, lay_out, lay_out_site
 from flwr.serverapp import strategy as flower
 
@@ -85,7 +85,7 @@ def test_statistics_are_the_mean_of_the_sites_in_each_of_fourteen_rounds(sites, 
     folder = RunFolder(tmp_path / "run")
     save(tmp_path / "first.safetensors", weights)
     server = serve(
-        Sites({name: follow(name) for name in data}), folder, strategy, buffers, rounds=14
+        SiteGrid({name: follow(name) for name in data}), folder, strategy, buffers, rounds=14
     )
     server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
 

@@ -1,4 +1,4 @@
-"""Folding gives what Flower's own strategies give, over five rounds, and keeps integer types."""
+"""Aggregation gives what Flower's strategies give, over five rounds, and keeps integer types."""
 
 import tracemalloc
 from unittest.mock import Mock
@@ -37,19 +37,21 @@ class Nodes:
         return range(1, len(EXAMPLES) + 1)
 
 
-class Folding:
+class Aggregation:
     """A strategy's fold, from arrays to arrays over files."""
 
     def __init__(self, strategy, root, state=None, buffers=()):
         self.strategy, self.root, self.state, self.buffers = strategy, root, state, buffers
 
-    def fold(self, number, model, updates, examples):
+    def aggregate(self, number, model, updates, examples):
         folder = RunFolder(self.root)
         for name, weights in [("model", model), *((f"u{i}", u) for i, u in enumerate(updates))]:
             save(self.root / name, weights)
         files = [WeightFile(self.root / f"u{i}") for i in range(len(updates))]
         before = Checkpoint(number - 1, WeightFile(self.root / "model"), self.state)
-        made = blockwise.fold(self.strategy, number, before, files, examples, folder, self.buffers)
+        made = blockwise.aggregate(
+            self.strategy, number, before, files, examples, folder, self.buffers
+        )
         self.state = made.state
         return made.weights.load()
 
@@ -92,11 +94,11 @@ def model_of(rng):
 def test_five_rounds_equal_those_of_flowers_own_class(name, tmp_path):
     rng = np.random.default_rng(1)
     ours = theirs = model_of(rng)
-    strategy, blocks = STRATEGIES[name](), Folding(STRATEGIES[name](), tmp_path)
+    strategy, blocks = STRATEGIES[name](), Aggregation(STRATEGIES[name](), tmp_path)
     for number in range(1, 6):
         steps = [{k: rng.normal(scale=0.1, size=v.shape) for k, v in ours.items()}
                  for _ in EXAMPLES]  # fmt: skip
-        ours = blocks.fold(number, ours, moved(ours, steps), EXAMPLES)
+        ours = blocks.aggregate(number, ours, moved(ours, steps), EXAMPLES)
         theirs = flower_fold(strategy, number, theirs, moved(theirs, steps))
         for key in ours:
             np.testing.assert_allclose(ours[key], theirs[key], rtol=2e-5, atol=2e-6)
@@ -112,7 +114,7 @@ def moved(model, steps):
 def test_integer_tensors_keep_their_type(name, tmp_path):
     model = {"seen": np.array(10, np.int64), "flag": np.array([True, False])}
     updates = [{"seen": np.array(20 + i), "flag": np.array([True, False])} for i in range(4)]
-    folded = Folding(STRATEGIES[name](), tmp_path).fold(1, model, updates, [1, 1, 1, 1])
+    folded = Aggregation(STRATEGIES[name](), tmp_path).aggregate(1, model, updates, [1, 1, 1, 1])
     assert folded["seen"].dtype == np.int64
     assert 20 <= folded["seen"] <= 23
     assert folded["flag"].tolist() == [True, False]
@@ -148,13 +150,13 @@ def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
         "running_var": np.ones(4, np.float32),
         "num_batches_tracked": np.array(0),
     }
-    folds = Folding((STRATEGIES | EAGER)[name](), tmp_path, buffers=BATCHNORM)
+    aggregation = Aggregation((STRATEGIES | EAGER)[name](), tmp_path, buffers=BATCHNORM)
     weights = np.array(EXAMPLES) / sum(EXAMPLES)
     for number in range(1, 31):
         updates = [
             after_batches(model, 0.05 * (1 + site), 4 + site) for site in range(len(EXAMPLES))
         ]
-        model = folds.fold(number, model, updates, EXAMPLES)
+        model = aggregation.aggregate(number, model, updates, EXAMPLES)
         for buffer in BATCHNORM[:2]:
             mean = np.average([u[buffer] for u in updates], axis=0, weights=weights)
             np.testing.assert_allclose(model[buffer], mean, rtol=1e-6)
@@ -162,7 +164,7 @@ def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
         assert model["num_batches_tracked"] == np.rint(counted)
         assert model["num_batches_tracked"].dtype == np.int64
         assert (model["running_var"] > 0).all()
-    assert folds.state is None or list(folds.state.tensors) in (
+    assert aggregation.state is None or list(aggregation.state.tensors) in (
         ["m/weight"],
         ["m/weight", "v/weight"],
     )
@@ -172,13 +174,13 @@ def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
 def test_a_step_for_parameters_would_make_a_variance_negative(name, tmp_path):
     """Else the test above could not fail."""
     model = {"weight": np.zeros(4, np.float32), "running_var": np.ones(4, np.float32)}
-    folds, number = Folding(EAGER[name](), tmp_path), 0
+    aggregation, number = Aggregation(EAGER[name](), tmp_path), 0
     while model["running_var"].min() >= 0:
         number += 1
         assert number <= 30
         full = {**model, "running_mean": model["weight"], "num_batches_tracked": np.array(0)}
         update = after_batches(full, 0.05, 4)
-        model = folds.fold(number, model, [{n: update[n] for n in model}] * 2, [1, 1])
+        model = aggregation.aggregate(number, model, [{n: update[n] for n in model}] * 2, [1, 1])
 
 
 @pytest.mark.parametrize("name", ["FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"])
@@ -187,11 +189,11 @@ def test_a_fold_goes_on_from_its_saved_state(name, tmp_path):
     model = model_of(rng)
     steps = [[{k: rng.normal(size=v.shape) for k, v in model.items()} for _ in EXAMPLES]
              for _ in range(2)]  # fmt: skip
-    through = Folding(STRATEGIES[name](), tmp_path / "through")
-    first = through.fold(1, model, moved(model, steps[0]), EXAMPLES)
-    resumed = Folding(STRATEGIES[name](), tmp_path / "resumed", through.state)
-    expected = through.fold(2, first, moved(first, steps[1]), EXAMPLES)
-    found = resumed.fold(2, first, moved(first, steps[1]), EXAMPLES)
+    through = Aggregation(STRATEGIES[name](), tmp_path / "through")
+    first = through.aggregate(1, model, moved(model, steps[0]), EXAMPLES)
+    resumed = Aggregation(STRATEGIES[name](), tmp_path / "resumed", through.state)
+    expected = through.aggregate(2, first, moved(first, steps[1]), EXAMPLES)
+    found = resumed.aggregate(2, first, moved(first, steps[1]), EXAMPLES)
     for key in expected:
         np.testing.assert_array_equal(found[key], expected[key])
 
@@ -202,7 +204,7 @@ def test_the_same_updates_give_the_same_bytes(tmp_path):
     model = model_of(rng)
     updates = [model_of(rng) for _ in EXAMPLES]
     for name in ("one", "two"):
-        Folding(flower.FedAdam(), tmp_path / name).fold(1, model, updates, EXAMPLES)
+        Aggregation(flower.FedAdam(), tmp_path / name).aggregate(1, model, updates, EXAMPLES)
     for file in ("round-001.safetensors", "round-001.state.safetensors"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -218,7 +220,7 @@ def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tm
         updates = [WeightFile(tmp_path / "update")] * sites
         tracemalloc.start()
         folder = RunFolder(tmp_path)
-        blockwise.fold(STRATEGIES[name](), 1, before, updates, [1] * sites, folder, ())
+        blockwise.aggregate(STRATEGIES[name](), 1, before, updates, [1] * sites, folder, ())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -235,7 +237,7 @@ def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     with pytest.raises(KeyError):
         before, folder = Checkpoint(0, model), RunFolder(tmp_path)
-        blockwise.fold(flower.FedAdam(), 1, before, [update], [1], folder, ())
+        blockwise.aggregate(flower.FedAdam(), 1, before, [update], [1], folder, ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "update"]
 
 
@@ -247,7 +249,7 @@ def fold_of_one(tmp_path):
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     folder = RunFolder(tmp_path / "run")
     before = Checkpoint(0, model)
-    return lambda **how: blockwise.fold(
+    return lambda **how: blockwise.aggregate(
         flower.FedAvg(), 1, before, [update], [1], folder, (), **how
     )
 

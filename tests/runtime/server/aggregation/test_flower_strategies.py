@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes.sites import Sites, serve
+from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events
 from flwr.app import ArrayRecord
 from flwr.serverapp import strategy as flower
@@ -68,7 +68,7 @@ def run(tmp_path):
 
     def run(strategy, **how):
         save(tmp_path / "first.safetensors", MODEL)
-        grid = Sites({name: site(name) for name in EXAMPLES})
+        grid = SiteGrid({name: site(name) for name in EXAMPLES})
         folder = RunFolder(tmp_path / "run")
         server = serve(grid, folder, strategy, BUFFERS, **how)
         server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))

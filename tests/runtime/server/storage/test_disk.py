@@ -9,7 +9,7 @@ from collections import namedtuple
 import pytest
 
 from federator.errors import RunError
-from federator.runtime.server.storage.disk import Lease, require_space, wait_for_removals
+from federator.runtime.server.storage.disk import TemporaryFolder, require_space, wait_for_removals
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -42,19 +42,19 @@ def test_what_is_to_be_removed_counts_as_room(tmp_path, monkeypatch):
 
     monkeypatch.setattr("federator.runtime.server.storage.disk.shutil.rmtree", slowly)
     monkeypatch.setattr("federator.runtime.server.storage.disk.shutil.disk_usage", usage)
-    Lease(large)
+    TemporaryFolder(large)
     require_space({tmp_path: 10**8})
     assert asked == [True, False]
 
 
 def test_what_is_removed_as_the_process_ends_is_gone_as_well(tmp_path):
     code = (
-        "import sys, pathlib; from federator.runtime.server.storage.disk import Lease\n"
-        "lease = Lease(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib; from federator.runtime.server.storage.disk import TemporaryFolder\n"
+        "lease = TemporaryFolder(pathlib.Path(sys.argv[1]))\n"
     )
     folder = tmp_path / "lent"
     folder.mkdir()
     subprocess.run([sys.executable, "-c", code, folder], check=True)
     assert not folder.exists()
-    Lease(folder)  # it is no error that it is not there
+    TemporaryFolder(folder)  # it is no error that it is not there
     wait_for_removals()

@@ -33,7 +33,7 @@ def seen():
 
 
 @pytest.fixture
-def inbox(store, data, seen):
+def receiver(store, data, seen):
     return store.accept(len(data), lambda at, read: seen.append((at, bytes(read))))
 
 
@@ -43,18 +43,18 @@ def written(store):
     return sorted(path for path in store.folder.rglob("*") if path.is_file())
 
 
-def part(store, inbox, number, size):
+def part(store, receiver, number, size):
     """Return where a part goes."""
-    return store.folder / "up" / inbox.capability / name(number, size)
+    return store.folder / "up" / receiver.capability / name(number, size)
 
 
-def put(store, inbox, data):
+def put(store, receiver, data):
     """Write parts as the gateway does; return their table."""
     table = []
     for number, where in enumerate(cut(len(data))):
         arriving = store.folder / "arriving" / str(number)
         arriving.write_bytes(data[where])
-        arriving.replace(part(store, inbox, number, len(data)))
+        arriving.replace(part(store, receiver, number, len(data)))
         table.append(Part(where.stop - where.start, sha256(memoryview(data[where]))))
     return tuple(table)
 
@@ -63,97 +63,97 @@ def soon():
     return time.monotonic() + 60
 
 
-def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, inbox, data):
-    update = inbox.close(put(store, inbox, data))
-    assert not (store.folder / "up" / inbox.capability).exists()
+def test_what_has_arrived_is_out_of_reach_and_lasts_while_it_is_held(store, receiver, data):
+    update = receiver.close(put(store, receiver, data))
+    assert not (store.folder / "up" / receiver.capability).exists()
     np.testing.assert_array_equal(update.load()["a"], WEIGHTS["a"])
     del update
     gc.collect()
     assert written(store) == []
 
 
-@pytest.mark.parametrize("glances", [0, 1, 2])
-def test_what_has_arrived_is_read_once(store, inbox, data, seen, glances):
-    table = put(store, inbox, data)
-    for _ in range(glances):
-        inbox.glance(soon())
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_what_has_arrived_is_read_once(store, receiver, data, seen, looks):
+    table = put(store, receiver, data)
+    for _ in range(looks):
+        receiver.hash_arrived(soon())
         assert b"".join(read for _, read in sorted(seen)) == data
-    inbox.close(table)
+    receiver.close(table)
     assert b"".join(read for _, read in sorted(seen)) == data
     assert all(data[at : at + len(read)] == read for at, read in seen)
 
 
-def test_what_comes_is_hashed_while_the_rest_is_missing(store, inbox, data, seen):
-    assert not inbox.glance(soon())
-    part(store, inbox, 3, len(data)).write_bytes(data[cut(len(data))[3]])
-    assert not inbox.glance(soon())
+def test_what_comes_is_hashed_while_the_rest_is_missing(store, receiver, data, seen):
+    assert not receiver.hash_arrived(soon())
+    part(store, receiver, 3, len(data)).write_bytes(data[cut(len(data))[3]])
+    assert not receiver.hash_arrived(soon())
     assert b"".join(read for _, read in seen) == data[cut(len(data))[3]]
-    put(store, inbox, data)
-    assert inbox.glance(soon())
-    assert inbox.settled
+    put(store, receiver, data)
+    assert receiver.hash_arrived(soon())
+    assert receiver.complete
 
 
-def test_an_update_of_which_no_more_comes_settles_until_more_does(store, inbox, data):
+def test_an_update_of_which_no_more_comes_is_complete_until_more_does(store, receiver, data):
     """The parts of a busy or a slow line do not: they come at longer intervals."""
     for number, pause in ((3, 0.3), (4, 0.7)):
-        part(store, inbox, number, len(data)).write_bytes(data[cut(len(data))[number]])
-        assert not inbox.glance(soon())
-        assert not inbox.settled
+        part(store, receiver, number, len(data)).write_bytes(data[cut(len(data))[number]])
+        assert not receiver.hash_arrived(soon())
+        assert not receiver.complete
         time.sleep(pause / 2)
-        assert [inbox.glance(soon()), inbox.settled] == [False, False]
+        assert [receiver.hash_arrived(soon()), receiver.complete] == [False, False]
         time.sleep(pause / 2)
-        assert [inbox.glance(soon()), inbox.settled] == [True, True]
-        assert [inbox.glance(soon()), inbox.settled] == [False, True]
+        assert [receiver.hash_arrived(soon()), receiver.complete] == [True, True]
+        assert [receiver.hash_arrived(soon()), receiver.complete] == [False, True]
 
 
-def test_no_part_is_begun_when_the_time_is_over(store, inbox, data, seen):
-    put(store, inbox, data)
-    assert not inbox.glance(time.monotonic() - 1)
+def test_no_part_is_begun_when_the_time_is_over(store, receiver, data, seen):
+    put(store, receiver, data)
+    assert not receiver.hash_arrived(time.monotonic() - 1)
     assert seen == []
 
 
-def test_a_part_that_comes_again_is_hashed_again(store, inbox, data, seen):
+def test_a_part_that_comes_again_is_hashed_again(store, receiver, data, seen):
     """What was sent is what counts in the end, not what was there when somebody looked."""
-    table = put(store, inbox, data)
-    inbox.glance(soon())
+    table = put(store, receiver, data)
+    receiver.hash_arrived(soon())
     before = len(seen)
     arriving = store.folder / "arriving" / "again"
     arriving.write_bytes(b"x" * table[1].size)
-    arriving.replace(part(store, inbox, 1, len(data)))
+    arriving.replace(part(store, receiver, 1, len(data)))
     with pytest.raises(WeightsError, match="part 1 is not"):
-        inbox.close(table)
+        receiver.close(table)
     assert b"".join(read for _, read in seen[before:]) == b"x" * table[1].size
 
 
-@pytest.mark.parametrize("glanced", [False, True])
+@pytest.mark.parametrize("hashed", [False, True])
 @pytest.mark.parametrize("case", ["changed", "missing", "short", "long", "none"])
 def test_a_part_that_is_not_what_the_site_said_is_refused_by_its_number(
-    store, inbox, data, case, glanced
+    store, receiver, data, case, hashed
 ):
-    table = put(store, inbox, data)
-    second, right = part(store, inbox, 1, len(data)), data[cut(len(data))[1]]
+    table = put(store, receiver, data)
+    second, right = part(store, receiver, 1, len(data)), data[cut(len(data))[1]]
     number = 1
     if case == "changed":
         second.write_bytes(b"x" * table[1].size)
-    elif case == "missing" and not glanced:
+    elif case == "missing" and not hashed:
         second.unlink()
     elif case == "short":
         second.write_bytes(right[:-1])
     elif case == "long":
         number = PARTS - 1
-        part(store, inbox, number, len(data)).write_bytes(data[cut(len(data))[-1]] + b"x")
+        part(store, receiver, number, len(data)).write_bytes(data[cut(len(data))[-1]] + b"x")
     else:
         table = ()
-    if glanced:
-        inbox.glance(soon())
+    if hashed:
+        receiver.hash_arrived(soon())
         if case == "missing":
             second.unlink()
     with pytest.raises(WeightsError, match=f"part {number} is not" if table else "no update"):
-        inbox.close(table)
+        receiver.close(table)
     assert written(store) == []
 
 
-def test_parts_of_the_model_itself_need_not_be_sent(store, inbox, data):
+def test_parts_of_the_model_itself_need_not_be_sent(store, receiver, data):
     """What is not sent lasts as well, and each folder goes when nothing of it is used."""
     model = store.keep(WEIGHTS)
     known = store.publish(model)[1]
@@ -162,10 +162,10 @@ def test_parts_of_the_model_itself_need_not_be_sent(store, inbox, data):
     save(store.folder / "trained", trained)
     new = (store.folder / "trained").read_bytes()
     (store.folder / "trained").unlink()
-    table = put(store, inbox, new)
+    table = put(store, receiver, new)
     for number in range(PARTS - 1):
-        part(store, inbox, number, len(data)).unlink()
-    update = inbox.close(table, model, known)
+        part(store, receiver, number, len(data)).unlink()
+    update = receiver.close(table, model, known)
     store.withdraw()
     del model
     gc.collect()
@@ -183,17 +183,17 @@ def test_parts_of_the_model_itself_need_not_be_sent(store, inbox, data):
 def test_zeros_need_not_be_sent_and_take_no_place(store, tmp_path):
     save(tmp_path / "zeros", {"a": np.zeros(5 * 2**20, np.float32)})
     new = (tmp_path / "zeros").read_bytes()
-    inbox = store.accept(len(new))
-    table = put(store, inbox, new)
+    receiver = store.accept(len(new))
+    table = put(store, receiver, new)
     for number in range(1, PARTS):
-        part(store, inbox, number, len(new)).unlink()
-    update = inbox.close(table)
+        part(store, receiver, number, len(new)).unlink()
+    update = receiver.close(table)
     assert not update.load()["a"].any()
     assert sum(path.stat().st_blocks for path in written(store)) * 512 < 2 * 2**20
 
 
 def test_parts_that_hold_no_weights_are_refused(store):
-    inbox = store.accept(400)
+    receiver = store.accept(400)
     with pytest.raises(WeightsError, match="safetensors"):
-        inbox.close(put(store, inbox, b"junk" * 100))
+        receiver.close(put(store, receiver, b"junk" * 100))
     assert written(store) == []

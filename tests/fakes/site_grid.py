@@ -10,14 +10,14 @@ from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.rounds import Plan, Server
 from federator.runtime.server.settings import ServerSettings
-from federator.runtime.server.sites import Conversation
+from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import Weights
 
 Follow = Callable[[Instruction, Weights | None], tuple[Outcome, Weights | None]]
 
 
-class Sites:
+class SiteGrid:
     """A grid.
 
     Args:
@@ -69,5 +69,5 @@ def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **sett
     store = Store(folder.path / "store")
     plan = Plan(rounds, 1, 0, ("benign", "malignant"), "malignant", select)
     exchange = Exchange(grid, 7, None, store, plan.policy)
-    conversation = Conversation(grid, exchange, True, lambda _: False)
-    return Server(conversation, told, plan, strategy, folder, frozenset(buffers))
+    sites = Sites(grid, exchange, True, lambda _: False)
+    return Server(sites, told, plan, strategy, folder, frozenset(buffers))

@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from federator.runtime.server import awaiting
-from federator.runtime.server.awaiting import Awaiting
+from federator.runtime.server import waiting
+from federator.runtime.server.waiting import WaitingNotice
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Sets the time, in seconds."""
     now = [100.0]
-    monkeypatch.setattr(awaiting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
 
     def set_to(seconds):
         now[0] = 100.0 + seconds
@@ -28,7 +28,7 @@ def looked(clock, wait, *looks):
 
 def test_a_wait_is_told_once_until_it_is_for_others(clock):
     told = []
-    wait = Awaiting(lambda *what: told.append(what), 0.0)
+    wait = WaitingNotice(lambda *what: told.append(what), 0.0)
     looked(clock, wait, (0, "ab"), (14, "ab"))
     assert told == []
     looked(clock, wait, (15, "ba"), (40, "ab"), (41, "b"), (55, "b"))
@@ -40,7 +40,7 @@ def test_a_wait_is_told_once_until_it_is_for_others(clock):
 
 def test_that_nobody_has_answered_yet_is_told_later(clock):
     told = []
-    wait = Awaiting(lambda *what: told.append(what), 0.0, "ab")
+    wait = WaitingNotice(lambda *what: told.append(what), 0.0, "ab")
     looked(clock, wait, (0, "ab"), (59, "ab"))
     assert told == []
     looked(clock, wait, (60, "ab"), (61, "b"), (76, "b"))

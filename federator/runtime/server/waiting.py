@@ -10,7 +10,7 @@ Tell = Callable[[Collection[str], datetime], None]
 _QUIET, _ALL_QUIET = 15.0, 60.0
 
 
-class Awaiting:
+class WaitingNotice:
     """One wait for sites; which of them are awaited is told again only when they are others.
 
     Args:
