@@ -63,18 +63,18 @@ def render_app(
     }
     templates = Templates(federation.root if federation else None)
     files = {
-        name: templates.fill(name, notebook=notebook, module=written)
+        name: templates.fill(f"app/{name}", notebook=notebook, module=written)
         for name, written in modules.items()
     }
     spans = {name: _spans(name, files[name], written) for name, written in modules.items()}
     source_map = SourceMap(notebook, spans)
     _compile(files, source_map)
-    files |= {name: templates.fill(name) for name in ("client_app.py", "server_app.py")}
+    files |= {name: templates.fill(f"app/{name}") for name in ("client_app.py", "server_app.py")}
     if federation:
         used = {name for written in modules.values() for name in written.parameters}
         defaults = {name: value for name, value in parts.parameters.items() if name in used}
         files["pyproject.toml"] = templates.fill(
-            "pyproject.toml",
+            "app/pyproject.toml",
             name=federation.name,
             notebook=notebook,
             config=_config(federation, parts),
@@ -150,7 +150,7 @@ def _spans(file: str, text: str, written: Module) -> tuple[Span, ...]:
         raise InputError(
             Problem(
                 "the template leaves the author's code out, or changes it",
-                Where(place(file)),
+                Where(place(f"app/{file}")),
                 "write {{ module.text }} on a line of its own",
             )
         )

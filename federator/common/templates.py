@@ -1,7 +1,9 @@
 """The Jinja templates of everything generated: shipped with the package, or the repository's own.
 
-A file in ``component_templates`` of the repository wins over the package's file of that name. It
-is text to fill in, not a program: whoever converts a checkout runs nothing of it.
+They lie in a folder for each stage: ``app/``, ``images/``, ``deploy/``, ``report/`` and
+``repository/``. A file in ``component_templates`` of the repository replaces the package's file of
+the same path there. It is text to fill in, not a program: conversion of a checkout runs nothing
+of it.
 """
 
 import sys
@@ -35,7 +37,11 @@ class Templates:
         self._environment.filters |= {"toml": toml, "yaml": yaml, "docstring": docstring}
 
     def fill(self, file: str, /, **values: object) -> str:
-        """Return the text of a generated file; its template has the same name and ``.j2``.
+        """Return the text of a generated file.
+
+        Args:
+            file: the path of its template in ``component_templates``, without ``.j2``.
+            values: what the template uses.
 
         Raises:
             InputError: if the template is wrong.
@@ -47,16 +53,16 @@ class Templates:
             raise InputError(Problem(str(error), where)) from error
 
     def own(self) -> tuple[str, ...]:
-        """Return the repository's files that win over the package's and differ from them."""
-        if not self._own or not self._own.is_dir():
+        """Return the paths of the repository's templates that differ from the package's."""
+        if not self._own:
             return ()
-        known = {file.name: file for file in shipped().iterdir() if file.is_file()}
+        files = {path.relative_to(self._own).as_posix(): path for path in self._own.rglob("*")}
         return tuple(
-            path.name
-            for path in sorted(self._own.iterdir())
+            name
+            for name, path in sorted(files.items())
             if path.is_file()
-            and path.name in known
-            and path.read_bytes() != known[path.name].read_bytes()
+            and (known := shipped().joinpath(name)).is_file()
+            and path.read_bytes() != known.read_bytes()
         )
 
     def read(self, file: str) -> str:

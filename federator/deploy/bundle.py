@@ -64,7 +64,7 @@ def write(federation: Federation, site: str, folder: Path) -> Bundle:
         }
     }
     readme = Templates(federation.root).fill(
-        "bundle.txt",
+        "deploy/bundle.txt",
         federation=federation.name,
         site=site,
         images=list(tags.values()),

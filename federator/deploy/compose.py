@@ -161,7 +161,7 @@ class _Files:
 
     def example(self, site: Site | None = None) -> str:
         """Return the example of the server's ``.env``, or of a site's."""
-        name = "site.env" if site else "server.env"
+        name = "deploy/site.env" if site else "deploy/server.env"
         layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
         return Templates(self.federation.root).fill(
             name, site=site, port=self.port, layout=layout, **self.limits
@@ -214,7 +214,7 @@ class _Files:
     @cached_property
     def gateway(self) -> str:
         """The configuration of the gateway."""
-        return Templates(self.federation.root).fill(GATEWAY, **_GATEWAY_PLACES)
+        return Templates(self.federation.root).fill(f"deploy/{GATEWAY}", **_GATEWAY_PLACES)
 
     @cached_property
     def hash(self) -> str:
@@ -244,9 +244,9 @@ class _Files:
     def _template(self, name: str) -> CommentedMap:
         templates = Templates(self.federation.root)
         try:
-            file: CommentedMap = _yaml().load(templates.read(name))
+            file: CommentedMap = _yaml().load(templates.read(f"deploy/{name}"))
         except YAMLError as error:
-            raise InputError(Problem(str(error), Where(f"{FOLDER}/{name}"))) from None
+            raise InputError(Problem(str(error), Where(f"{FOLDER}/deploy/{name}"))) from None
         return file
 
 

@@ -107,7 +107,7 @@ def _recipes(federation: Federation, components: Components, images: str) -> Ite
     notebook = hashlib.sha256(federation.notebook.read_bytes()).hexdigest()
     labels = origin | {"federator.notebook.reader.sha256": notebook}
     runtime = requirements.runtime()
-    at_sites, whole = wheel.runtime(runtime), wheel.whole(runtime)
+    for_site, for_server = wheel.for_site(runtime), wheel.for_server(runtime)
     app = {
         f"app/{path.relative_to(components.app)}": path.read_bytes()
         for path in sorted(components.app.rglob("*"))
@@ -116,7 +116,7 @@ def _recipes(federation: Federation, components: Components, images: str) -> Ite
 
     own = {"base": settings.base, "torch_index": settings.torch_index}
     repository, version = f"{images}/federator-link", f"{__version__}-"
-    upper = {f"wheels/{at_sites.name}": at_sites.content}
+    upper = {f"wheels/{for_site.name}": for_site.content}
     lower = _lower(fill, "link", runtime, own)
     link = Recipe("link", repository, version, lower, upper, arguments, origin)
     yield link
@@ -124,9 +124,9 @@ def _recipes(federation: Federation, components: Components, images: str) -> Ite
     report = requirements.installed(_REPORT)
     client, server = components.client_requirements, components.server_requirements
     needed = {
-        "client": (client, settings.torch_index, at_sites),
-        "client-cuda": (client, None, at_sites),
-        "server": (requirements.together(report, server), settings.torch_index, whole),
+        "client": (client, settings.torch_index, for_site),
+        "client-cuda": (client, None, for_site),
+        "server": (requirements.together(report, server), settings.torch_index, for_server),
     }
     if all(site.accelerator == "cpu" for site in federation.sites):
         del needed["client-cuda"]
@@ -149,7 +149,7 @@ def _lower(
     # Never in the Dockerfile itself, where a shell would read a requirement in its own way.
     listed = {"install": install, "versions": versions, "torch": torch}
     there = {name: bool(lines) for name, lines in listed.items()}
-    files = {"Dockerfile": fill(f"{component}.Dockerfile", **there, **values)}
+    files = {"Dockerfile": fill(f"images/{component}.Dockerfile", **there, **values)}
     for name, lines in listed.items():
         files[f"requirements/{name}.txt"] = "".join(f"{line}\n" for line in lines)
     return {name: text.encode() for name, text in files.items()}

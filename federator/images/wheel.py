@@ -1,7 +1,7 @@
 """The wheels of this package that go into the images.
 
-Written here and not by a build tool, so that an installed package can write them too, without a
-network. The same files give the same bytes. The format is
+This module writes them itself: an installed package has no build tool, and perhaps no network.
+The same files give the same bytes. The format is
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/.
 """
 
@@ -16,10 +16,16 @@ from pathlib import Path
 import federator
 from federator.common import templates
 
-RUNTIME = f"{federator.__version__}+runtime"
+SITE_VERSION = f"{federator.__version__}+site"
 """The version of the wheel for the sites' images."""
 
-_AT_SITES = ("__init__.py", "errors.py", "runtime/**/*.py")
+_AT_SITES = (
+    *("__init__.py", "errors.py", "runtime/*.py"),
+    *(f"runtime/{part}/**/*.py" for part in ("link", "worker", "protocol", "weights", "doctor")),
+)
+# Modules beside them that only the server and the tools import.
+_NOT_AT_SITES = ("journal.py", "source_map.py")
+_PACKAGE = Path(federator.__file__).parent
 _WHEEL = "Wheel-Version: 1.0\nGenerator: federator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _COMMANDS = "[console_scripts]\nfederator = federator.cli:main\n"
 
@@ -32,28 +38,27 @@ class Wheel:
     content: bytes
 
 
-def runtime(requirements: Iterable[str]) -> Wheel:
-    """Return the wheel for the sites' images: of this package, what runs there.
+def for_site(requirements: Iterable[str], package: Path = _PACKAGE) -> Wheel:
+    """Return the wheel for the images of link and worker: the modules that run at a site.
 
-    It changes only if that does: no site is to pull an image because of a command that is used
-    elsewhere.
+    It holds no code of the server or of the tools, so a change there changes no site's image.
+
+    Args:
+        requirements: what pip installs with it.
+        package: the folder of the package ``federator``.
     """
-    package = Path(federator.__file__).parent
-    sources = [path for pattern in _AT_SITES for path in package.glob(pattern)]
-    return _wheel(RUNTIME, _read(package, sources), requirements)
+    paths = {path for pattern in _AT_SITES for path in package.glob(pattern)}
+    paths -= {package / "runtime" / name for name in _NOT_AT_SITES}
+    return _wheel(SITE_VERSION, _read(package, paths), requirements)
 
 
-def whole(requirements: Iterable[str]) -> Wheel:
-    """Return the wheel for the server's image: the whole package, which writes reports, too."""
-    package = Path(federator.__file__).parent
-    shipped = {
-        f"federator/shipped/{templates.FOLDER}/{file.name}": file.read_bytes()
-        for file in templates.shipped().iterdir()
-        if file.is_file()
-    }
-    return _wheel(
-        federator.__version__, _read(package, package.rglob("*.py")) | shipped, requirements
-    )
+def for_server(requirements: Iterable[str]) -> Wheel:
+    """Return the wheel for the server's image: all modules, and the templates of the report."""
+    modules = _read(_PACKAGE, _PACKAGE.rglob("*.py"))
+    report = templates.shipped().joinpath("report")
+    folder = f"federator/shipped/{templates.FOLDER}/report"
+    files = {f"{folder}/{file.name}": file.read_bytes() for file in report.iterdir()}
+    return _wheel(federator.__version__, modules | files, requirements)
 
 
 def _read(package: Path, sources: Iterable[Path]) -> dict[str, bytes]:

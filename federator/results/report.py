@@ -164,7 +164,7 @@ def _failures(journal: Journal) -> list[Failure]:
 
 @cache
 def _templates() -> jinja2.Environment:
-    folder = shipped()
+    folder = shipped().joinpath("report")
     templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         autoescape=True,

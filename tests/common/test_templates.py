@@ -15,8 +15,9 @@ from federator.notebook import contract, reader
 
 def own_template(repository: Path, text: str) -> App:
     """Render the small notebook in a repository that has a task.py.j2 of its own."""
-    (repository / "component_templates").mkdir()
-    (repository / "component_templates" / "task.py.j2").write_text(text)
+    own = repository / "component_templates" / "app"
+    own.mkdir(parents=True)
+    (own / "task.py.j2").write_text(text)
     federation = small_notebook.federate(repository)
     parts = contract.take_apart(reader.read(federation.notebook))
     return render_app("tumour.ipynb", parts, federation)
@@ -44,7 +45,7 @@ def test_a_template_of_the_repository_wins(tmp_path: Path) -> None:
 def test_a_wrong_template_is_explained(tmp_path: Path, template: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         own_template(tmp_path, template)
-    assert "component_templates/task.py.j2" in str(caught.value)
+    assert "component_templates/app/task.py.j2" in str(caught.value)
     assert message in str(caught.value)
 
 
@@ -61,7 +62,7 @@ def test_a_wrong_template_is_explained(tmp_path: Path, template: str, message: s
 )
 def test_a_template_runs_nothing(tmp_path: Path, expression: str) -> None:
     marker = tmp_path / "ran"
-    with pytest.raises(InputError, match=r"component_templates/task\.py\.j2"):
+    with pytest.raises(InputError, match=r"component_templates/app/task\.py\.j2"):
         own_template(
             tmp_path, expression.replace("marker", repr(str(marker))) + "\n{{ module.text }}\n"
         )
@@ -71,23 +72,24 @@ def test_a_template_runs_nothing(tmp_path: Path, expression: str) -> None:
 def test_it_is_said_which_templates_are_the_repositorys_own(tmp_path: Path) -> None:
     federation = small_notebook.federate(tmp_path)
     own = tmp_path / "component_templates"
-    own.mkdir()
-    (own / "client_app.py.j2").write_bytes((shipped() / "client_app.py.j2").read_bytes())
+    for folder in ("app", "deploy"):
+        (own / folder).mkdir(parents=True)
+    same = (shipped() / "app" / "client_app.py.j2").read_bytes()
+    (own / "app" / "client_app.py.j2").write_bytes(same)
     (own / "notes.txt").touch()
     assert Templates(tmp_path).own() == ()
-    (own / "site.yaml").write_text((shipped() / "site.yaml").read_text() + "# Ours.\n")
-    assert Templates(tmp_path).own() == ("site.yaml",)
+    changed = (shipped() / "deploy" / "site.yaml").read_text() + "# Ours.\n"
+    (own / "deploy" / "site.yaml").write_text(changed)
+    assert Templates(tmp_path).own() == ("deploy/site.yaml",)
     warnings = convert(federation, tmp_path / "build").warnings
-    assert any(
-        str(one).startswith("component_templates/site.yaml: this template is the repository's own")
-        for one in warnings
-    )
+    warning = "component_templates/deploy/site.yaml: this template is the repository's own"
+    assert any(str(one).startswith(warning) for one in warnings)
     assert Templates().own() == ()
 
 
 def test_the_constant_files_need_no_values() -> None:
     for name in ("client_app.py", "server_app.py"):
-        compile(Templates().fill(name), name, "exec")
+        compile(Templates().fill(f"app/{name}"), name, "exec")
 
 
 @pytest.mark.parametrize(

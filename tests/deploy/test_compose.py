@@ -18,7 +18,7 @@ from federator.federation import schema
 from federator.runtime.flower import app_hash
 from federator.runtime.review import SiteFile
 
-TEMPLATES = ROOT / "component_templates"
+TEMPLATES = ROOT / "component_templates" / "deploy"
 CUDA = "  - {name: east, accelerator: cuda, min_cell_count: 9, baselines: false}\n"
 
 
@@ -263,13 +263,13 @@ def test_the_server_is_told_what_may_be_published(tmp_path):
 
 def test_the_repositorys_own_template_wins(tmp_path):
     made = lay_out(tmp_path)
-    own = tmp_path / "component_templates" / "site.yaml"
-    own.parent.mkdir()
+    own = tmp_path / "component_templates" / "deploy" / "site.yaml"
+    own.parent.mkdir(parents=True)
     shipped = (TEMPLATES / "site.yaml").read_text()
     own.write_text(shipped.replace("restart: unless-stopped", "restart: always"))
     assert "restart: always" in write(made)["north.yaml"]
     own.write_text("services: [")
-    with pytest.raises(InputError, match=r"component_templates/site\.yaml"):
+    with pytest.raises(InputError, match=r"component_templates/deploy/site\.yaml"):
         write(made)
 
 

@@ -76,7 +76,7 @@ def test_what_compose_makes_of_it(written):
 def test_the_least_version_is_the_one_that_is_tested():
     least = re.search(r"COMPOSE_LEAST=(\S+)", CI.read_text())[1]
     for name in ("site", "server"):
-        template = CI.parents[1] / "component_templates" / f"{name}.yaml"
+        template = CI.parents[1] / "component_templates" / "deploy" / f"{name}.yaml"
         assert f"Docker Compose {least}" in template.read_text()
 
 

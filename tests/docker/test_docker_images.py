@@ -160,7 +160,9 @@ def test_every_module_of_the_runtime_runs_with_its_wheel_alone(engine, pulled):
     )
     for image in pulled.values():
         assert "'link'" in run(engine, image, "python", "-c", every)
-    write = "from federator import report, templates; templates.Templates().read('report.css')"
+    write = (
+        "from federator.common import templates; templates.Templates().read('report/report.css')"
+    )
     run(engine, pulled["server"], "python", "-c", write)
     assert "--epochs" in run(engine, pulled["server"], "federator", "rounds", "--help")
 

@@ -78,7 +78,7 @@ def test_settings_change_what_they_concern(tmp_path, settings, changed):
 def test_only_the_author_s_code_is_on_top(tmp_path):
     made, folder = written(tmp_path)
     app = {f"app/{path.name}" for path in (folder / "app").iterdir()}
-    at_sites, whole = (f"wheels/{write([]).name}" for write in (wheel.runtime, wheel.whole))
+    at_sites, whole = (f"wheels/{write([]).name}" for write in (wheel.for_site, wheel.for_server))
     assert set(made["link"].upper) == {at_sites}
     assert set(made["client"].upper) == app | {at_sites}
     assert set(made["server"].upper) == app | {whole}
@@ -193,6 +193,6 @@ def test_what_the_servers_image_runs_needs_no_more_than_it_has():
         "import federator.cli, federator.results.terminal, federator.results.publication\n"
         "import federator.results.report, federator.runtime.control.schedule\n"
         "import federator.runtime.control.process, federator.runtime.server.server_app\n"
-        "from federator.common.templates import Templates; Templates().read('report.css')"
+        "from federator.common.templates import Templates; Templates().read('report/report.css')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

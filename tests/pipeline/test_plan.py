@@ -87,7 +87,7 @@ def concerned(root, since):
         ("compose/tumours/public/ca.crt", ["tumours"]),
         ("compose/tumours/server.yaml", []),
         ("compose/tumours/north.yaml", []),
-        ("component_templates/task.py.j2", ["lungs", "tumours"]),
+        ("component_templates/app/task.py.j2", ["lungs", "tumours"]),
         ("requirements.txt", ["lungs", "tumours"]),
         ("README.md", []),
         ("notebooks/a\n'$(touch x)' \".ipynb", []),
