@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from benchmarks.light import worker
 from federator.runtime import flower
 from federator.runtime.link.link import Link, serve
-from federator.runtime.link.transfer import Carrier, Gateway
+from federator.runtime.link.transfer import Gateway, PartTransfer
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.handover import Counter
+from federator.runtime.protocol.handover import WorkerListener
 
 
 def main() -> None:
@@ -33,8 +33,11 @@ def main() -> None:
 
     def take_part(name: str) -> None:
         socket = options.root / f"{name}.socket"
-        counter, carrier = Counter(socket), Carrier(Gateway(options.server, options.ca))
-        link = Link(name, options.app_hash, key, Policy(2), True, counter, carrier)
+        listener, transfer = (
+            WorkerListener(socket),
+            PartTransfer(Gateway(options.server, options.ca)),
+        )
+        link = Link(name, options.app_hash, key, Policy(2), True, listener, transfer)
         number = int(name.rpartition("-")[2])
         threading.Thread(target=worker.serve, args=(socket, number), daemon=True).start()
         private = options.root / name / "site.key"

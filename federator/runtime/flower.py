@@ -283,6 +283,6 @@ def fleet(
         try:
             yield Fleet(client, node_id)
         finally:
-            client.hurry()
+            client.no_retries()
             heart.stop()
             client.leave(node_id, registered_itself=private_key is None)

@@ -5,7 +5,7 @@ import time
 from fakes.update import left
 from flwr.proto.node_pb2 import NodeInfo
 
-from federator.runtime.link.transfer import Carrier, Folder
+from federator.runtime.link.transfer import Folder, PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.outcomes import Outcome
@@ -47,9 +47,9 @@ class Trained(Silent):
 
     def pull_messages(self, _):
         (order,) = self.sent
-        parcel = messages.Received.of(order).parcel
-        way = Carrier(Folder(self.store.folder))
-        table = way.send(parcel, left(self.update), time.time() + 60)
+        manifest = messages.Received.of(order).manifest
+        way = PartTransfer(Folder(self.store.folder))
+        table = way.send(manifest, left(self.update), time.time() + 60)
         said = replies.site_record("north", True, table, 0, 0)
         order.metadata.__dict__["_message_id"] = "to 42"
         outcome = Outcome(dict.fromkeys(SETS, 3))

@@ -36,7 +36,7 @@ def write_to_others(fleet: flower.Fleet, run_id: int) -> None:
         setattr(TaskIdentity, name, value)
     others = {int(found) for found in re.findall(r"Activated node_id=(\d+)", text)}
     for node in others - {fleet.node_id}:
-        for further in ({"parcel": DEEP}, {}):
+        for further in ({"manifest": DEEP}, {}):
             record = messages.instruction_record("{}", bytes(64))
             record.update(further)
             content = RecordDict({"config": record, "arrays": packed()})

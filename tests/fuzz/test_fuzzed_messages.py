@@ -18,21 +18,27 @@ from mutations import FUZZED, mutated, quick, values
 from federator.runtime.flower import Run
 from federator.runtime.link.link import Link
 from federator.runtime.protocol import messages, replies
-from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.handover import Channel, HandoverError
 from federator.runtime.protocol.instructions import Instruction, sign
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.server.exchange import Exchange, Order
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import WeightsError, read_from
-from federator.runtime.weights.parts import Parcel, ParcelError, Part, read_table, write_table
+from federator.runtime.weights.parts import (
+    ManifestError,
+    Part,
+    PartsManifest,
+    read_parts,
+    write_parts,
+)
 
 KEY, RUN, NODE = Ed25519PrivateKey.generate(), 7, 42
 EXPIRES = time.time() + 3600  # what is changed must be the same each time
 WEIGHTS = {"w": np.arange(4, dtype=np.float32), "n": np.array([1, 2])}
 PACKED = messages.packed_in(messages.to_record(WEIGHTS))
 TABLE = (Part(700, "a" * 64),)
-PARCEL = Parcel("b" * 32, TABLE, "c" * 32).write()
+MANIFEST = PartsManifest("b" * 32, TABLE, "c" * 32).write()
 SIZES = {"trainset": 10, "valset": 10, "testset": 10}
 SCORES = {"bins": 2, "counts": [[5, 0], [1, 4]]}
 OUTCOME = Outcome(SIZES, {"val": Evaluation([[5, 0], [1, 4]], 0.5, 10, {"dice": 0.7}, SCORES)})
@@ -45,7 +51,7 @@ class Absent:
     def worker(self, _):
         return None
 
-    def dismiss(self):
+    def disconnect(self):
         pass
 
 
@@ -59,13 +65,15 @@ def test_instruction_messages(data):
     """Signed anew, so that all of it is taken apart, or not."""
     text = Instruction("train", 1, EXPIRES, epochs=1).write().encode()
     text = data.draw(mutated(text) | st.just(text)).decode(errors="surrogateescape")
-    files = data.draw(st.just("") | mutated(PARCEL.encode()).map(lambda one: one.decode("latin-1")))
+    files = data.draw(
+        st.just("") | mutated(MANIFEST.encode()).map(lambda one: one.decode("latin-1"))
+    )
     arrays = data.draw(mutated(PACKED) | st.just(PACKED))
     signature = data.draw(st.binary(max_size=70))
     if signed := data.draw(st.booleans()):
         hashed = messages.Received(text, files=files, arrays=arrays).digest
         signature = sign(KEY, text, RUN, NODE, hashed)
-    config = {"instruction": text, "signature": signature, "parcel": files}
+    config = {"instruction": text, "signature": signature, "manifest": files}
     if data.draw(st.booleans()):
         config[data.draw(st.sampled_from([*config, "other"]))] = data.draw(values)
     content = RecordDict({"config": ConfigRecord(config), "arrays": record(arrays)})
@@ -119,11 +127,11 @@ def test_replies(data):
 
 
 @FUZZED
-@given(mutated(PARCEL.encode()), mutated(write_table(TABLE).encode()), mutated(PACKED))
-def test_tables_of_parts_and_heads_of_weights(parcel, table, packed):
+@given(mutated(MANIFEST.encode()), mutated(write_parts(TABLE).encode()), mutated(PACKED))
+def test_tables_of_parts_and_heads_of_weights(manifest, table, packed):
     for read, data, error in (
-        (Parcel.read, parcel.decode("latin-1"), ParcelError),
-        (read_table, table.decode("latin-1"), ParcelError),
+        (PartsManifest.read, manifest.decode("latin-1"), ManifestError),
+        (read_parts, table.decode("latin-1"), ManifestError),
         (read_from, packed, WeightsError),
     ):
         try:
@@ -155,9 +163,9 @@ def test_packets_of_a_worker(packet):
             return
     with quick():
         if isinstance(failure := answer.get("failure"), dict):
-            assert str(vet_failure(failure)).isprintable()
+            assert str(filter_failure(failure)).isprintable()
         try:
-            outcome = vet_outcome(answer, ("val",), POLICY)
+            outcome = filter_outcome(answer, ("val",), POLICY)
             assert json.dumps(replies.numbers(outcome), allow_nan=False)
         except Failure as failure:
             assert failure.reason == "withheld"

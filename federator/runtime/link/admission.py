@@ -133,7 +133,7 @@ class Client(FleetHttpClient):
             fcntl.flock(self._presence, fcntl.LOCK_SH)
         return node_id
 
-    def knock(self, noted: Path) -> None:
+    def check_access(self, noted: Path) -> None:
         """Find out whether this site is let in, without disturbing a link that is connected.
 
         Raises:
@@ -151,7 +151,7 @@ class Client(FleetHttpClient):
         except ConnectionRefused:
             return False
 
-    def hurry(self) -> None:
+    def no_retries(self) -> None:
         """Try each call once from now on."""
         self._retry.max_tries = 1
 

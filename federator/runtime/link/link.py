@@ -23,19 +23,18 @@ from flwr.app import Message
 from federator.errors import InputError, Problem, Where
 from federator.runtime import flower
 from federator.runtime.link.admission import ConnectionRefused
-from federator.runtime.link.bell import Bell
 from federator.runtime.link.followed import Followed
-from federator.runtime.link.polling import Pace
-from federator.runtime.link.transfer import Carrier, Folder, Gateway
+from federator.runtime.link.polling import NotificationCounter, Pace
+from federator.runtime.link.transfer import Folder, Gateway, PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol import messages, replies
-from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
-from federator.runtime.protocol.handover import Counter, HandoverError
+from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
+from federator.runtime.protocol.handover import HandoverError, WorkerListener
 from federator.runtime.protocol.instructions import (
     FEDERATION,
-    Forged,
     Instruction,
     InstructionError,
+    UnsignedInstruction,
     refuse_overrides,
     verify,
 )
@@ -43,25 +42,25 @@ from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.shared_memory import Memory, Update
 from federator.runtime.weights.encoding import EXACT, update_form
 from federator.runtime.weights.format import Tensor, WeightsError, describe, file_size, head, size
-from federator.runtime.weights.parts import Parcel, ParcelError, Table
+from federator.runtime.weights.parts import ManifestError, Parts, PartsManifest
 
 log = logging.getLogger("federator")
 
 # Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
 _GAP = 10.0
-_HEARD = 5.0  # seconds after which a bell counts as not heard
+_HEARD = 5.0  # seconds after which a notification counter counts as unreadable
 _FORMLESS = "what came is no message of the coordinator's: it has no known form"
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 
 @dataclass
-class _Errand:
-    """An instruction, the model that came with it, and its parcel if it came as files."""
+class _Request:
+    """An instruction, the model that came with it, and its manifest if it came as files."""
 
     instruction: Instruction
     model: Memory | None = None
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    parcel: Parcel | None = None
+    manifest: PartsManifest | None = None
 
 
 @dataclass
@@ -74,9 +73,9 @@ class Link:
         coordinator: whose signature instructions must bear; None on one's own machine only.
         policy: what may leave.
         baselines: whether this site's own model may be trained and compared.
-        counter: where the worker connects.
-        carrier: how weights travel as files; None if they have to go in messages.
-        bell: says when to ask the server.
+        listener: where the worker connects.
+        transfer: how weights travel as files; None if they have to go in messages.
+        notifications: says when to ask the server.
         followed: remembers which instructions were followed.
         pace: how often to listen to it, and to ask.
         worker_patience: seconds to wait for a worker that is starting (again).
@@ -87,9 +86,9 @@ class Link:
     coordinator: Ed25519PublicKey | None
     policy: Policy
     baselines: bool
-    counter: Counter
-    carrier: Carrier | None = None
-    bell: Bell = field(default_factory=Bell)
+    listener: WorkerListener
+    transfer: PartTransfer | None = None
+    notifications: NotificationCounter = field(default_factory=NotificationCounter)
     followed: Followed = field(default_factory=Followed)
     pace: Pace = field(default_factory=Pace)
     worker_patience: float = 60.0
@@ -99,12 +98,12 @@ class Link:
     def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
         """Return the reply to a message, whatever comes: nothing that it holds ends the link."""
         try:
-            errand = self._accept(message, run, node_id)
-            outcome, update = self._have_done(errand, run)
+            request = self._accept(message, run, node_id)
+            outcome, update = self._perform(request, run)
             self._report(outcome, update)
-            return self._reply(message, errand, outcome, update)
-        except (InstructionError, ParcelError, WeightsError) as error:
-            self._forged += isinstance(error, Forged)
+            return self._reply(message, request, outcome, update)
+        except (InstructionError, ManifestError, WeightsError) as error:
+            self._forged += isinstance(error, UnsignedInstruction)
             log.warning("refused: %s", error)
             return replies.failure_reply(Failure("refused", str(error)), message, self.site)
         except Failure as failure:
@@ -121,7 +120,7 @@ class Link:
         failure = Failure("refused", _FORMLESS)
         return None if head is None else replies.failure_reply(failure, head, self.site)
 
-    def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Errand:
+    def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Request:
         """Return what is to be done.
 
         Raises:
@@ -137,45 +136,47 @@ class Link:
         if self.coordinator is not None:
             self.followed.note(received.signature, instruction.expires)
         self.pace.sites = instruction.sites
-        self.bell.hang(instruction.bell)
+        self.notifications.subscribe(instruction.counter)
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
             raise InstructionError("this site does not train another site's model")
         if instruction.model != FEDERATION and not self.baselines:
             raise InstructionError("this site takes no part in baselines")
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        if (parcel := received.parcel) is not None:
-            if self.carrier is None:
+        if (manifest := received.manifest) is not None:
+            if self.transfer is None:
                 raise InstructionError("this site takes no files")
-            return _Errand(instruction, *self.carrier.fetch(parcel, instruction.expires), parcel)
+            return _Request(
+                instruction, *self.transfer.fetch(manifest, instruction.expires), manifest
+            )
         if (weights := received.weights) is not None:
-            return _Errand(instruction, Memory.of(weights), describe(weights))
-        return _Errand(instruction)
+            return _Request(instruction, Memory.of(weights), describe(weights))
+        return _Request(instruction)
 
     def _signed(self, message: Message, run: flower.Run, node_id: int) -> messages.Received:
         """Return what a message holds, not yet taken apart, but signed by the coordinator.
 
         Raises:
-            Forged: for any message that is not.
+            UnsignedInstruction: for any message that is not.
         """
         try:
             received = messages.Received.of(message)
             if self.coordinator is not None:
                 text, hashed = received.instruction, received.digest
                 verify(self.coordinator, received.signature, text, run.run_id, node_id, hashed)
-        except Forged:
+        except UnsignedInstruction:
             raise
         except Exception:
-            raise Forged(_FORMLESS) from None
+            raise UnsignedInstruction(_FORMLESS) from None
         return received
 
-    def _have_done(self, errand: _Errand, run: flower.Run) -> tuple[Outcome, Update | None]:
+    def _perform(self, request: _Request, run: flower.Run) -> tuple[Outcome, Update | None]:
         """Hand an instruction to the worker and vet the answer.
 
         Raises:
             Failure: if there is no answer, or nothing in it that may leave.
         """
-        instruction = errand.instruction
-        worker = self.counter.worker(min(instruction.expires, time.time() + self.worker_patience))
+        instruction = request.instruction
+        worker = self.listener.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
         packet = {
@@ -183,13 +184,13 @@ class Link:
             "overrides": dict(run.overrides),
             "instruction": instruction.write(),
         }
-        lent = [] if errand.model is None else [errand.model]
-        update = self._place(errand)
-        if update is not None and update.memory is not errand.model:
+        lent = [] if request.model is None else [request.model]
+        update = self._place(request)
+        if update is not None and update.memory is not request.model:
             lent.append(update.memory)
         try:
             worker.send(packet, *lent)
-            answer = self.counter.answer(instruction.expires)
+            answer = self.listener.answer(instruction.expires)
         except HandoverError as error:
             log.warning("worker: %s", error)
             raise self._given_up("worker-died") from None
@@ -197,8 +198,8 @@ class Link:
             raise self._given_up("late")
         failure = answer.get("failure")
         if isinstance(failure, Mapping):
-            raise vet_failure(failure)
-        outcome = vet_outcome(answer, instruction.sets, self.policy)
+            raise filter_failure(failure)
+        outcome = filter_outcome(answer, instruction.sets, self.policy)
         self._require_sizes(outcome, instruction, run)
         # Where nothing was written stands the model, whose head may be just what it should be.
         if update is not None and not (answer.get("update") is True and update.has_head):
@@ -219,41 +220,41 @@ class Link:
 
     def _given_up(self, reason: str) -> Failure:
         """Hang up on the worker, let go of what it may still write to, and return the failure."""
-        self.counter.dismiss()
-        if self.carrier is not None:
-            self.carrier.let_go()
+        self.listener.disconnect()
+        if self.transfer is not None:
+            self.transfer.let_go()
         return Failure(reason)
 
-    def _place(self, errand: _Errand) -> Update | None:
+    def _place(self, request: _Request) -> Update | None:
         """Return where an update is to be written, if one is asked for: over the model if it fits.
 
         (One with fewer digits has memory of its own, so that parts of the model can stay.)
         """
-        if errand.model is None or errand.instruction.kind != "train":
+        if request.model is None or request.instruction.kind != "train":
             return None
-        exact = errand.instruction.encoding == EXACT
-        form = update_form(errand.tensors, errand.instruction.encoding)
+        exact = request.instruction.encoding == EXACT
+        form = update_form(request.tensors, request.instruction.encoding)
         start, length = head(form), file_size(form)
-        over = exact and length == len(errand.model.buffer)
-        return Update(start, errand.model if over else Memory.new(length))
+        over = exact and length == len(request.model.buffer)
+        return Update(start, request.model if over else Memory.new(length))
 
     def _reply(
-        self, message: Message, errand: _Errand, outcome: Outcome, update: Update | None
+        self, message: Message, request: _Request, outcome: Outcome, update: Update | None
     ) -> Message:
         """Return the reply, with the update in it or already handed in as files.
 
         Raises:
             Failure: if it cannot be handed in.
         """
-        table: Table = ()
-        fetched = self.carrier.fetched if self.carrier and errand.parcel else 0
-        if update is not None and self.carrier and errand.parcel:
-            table = self.carrier.send(errand.parcel, update, errand.instruction.expires)
+        parts: Parts = ()
+        fetched = self.transfer.fetched if self.transfer and request.manifest else 0
+        if update is not None and self.transfer and request.manifest:
+            parts = self.transfer.send(request.manifest, update, request.instruction.expires)
         forged, self._forged = self._forged, 0
         if forged:
             log.info("leaves: that %d instruction(s) were not signed", forged)
-        said = replies.site_record(self.site, self.carrier is not None, table, forged, fetched)
-        weights = update.weights if update is not None and not table else None
+        said = replies.site_record(self.site, self.transfer is not None, parts, forged, fetched)
+        weights = update.weights if update is not None and not parts else None
         return replies.outcome_reply(message, said, outcome, weights)
 
     def _report(self, outcome: Outcome, update: Update | None) -> None:
@@ -270,18 +271,18 @@ class Link:
 
 
 def serve(link: Link, fleet: flower.Fleet) -> None:
-    """Answer the server's messages; where there is a bell, ask for them when that has rung."""
-    pace, bell, due = link.pace, link.bell, time.monotonic()
+    """Answer the server's messages, and ask for them when the notification counter says so."""
+    pace, notifications, due = link.pace, link.notifications, time.monotonic()
     while True:
-        calls, began = bell.calls(pace.patience), time.monotonic()
+        polls, began = notifications.should_poll(pace.patience), time.monotonic()
         message, reply = None, None
         try:
-            message = fleet.receive() if calls else None
+            message = fleet.receive() if polls else None
         except flower.Unreadable as error:
             message, reply = error.head, link.refuse(error.head)
         now = time.monotonic()
-        if calls:
-            bell.asked(message is not None)
+        if polls:
+            notifications.polled(message is not None)
         if now - due > _GAP:
             fleet.beat()
             began = now  # the server was not busy
@@ -293,7 +294,7 @@ def serve(link: Link, fleet: flower.Fleet) -> None:
             if reply is not None:
                 fleet.reply(reply, due - now)
         else:
-            pause = pace.listened_in_vain() if bell.heard else pace.asked_in_vain(now - began)
+            pause = pace.unchanged() if notifications.readable else pace.found_nothing(now - began)
             due = now + pause
             time.sleep(pause)
 
@@ -308,21 +309,22 @@ def main(arguments: list[str] | None = None) -> int:
     begin_log()
     signals.signal(signals.SIGTERM, _stop)
     key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
-    carrier, bell = None, Bell()
+    transfer, notifications = None, NotificationCounter()
     if options.store is not None:
-        carrier, bell = Carrier(Folder(options.store)), Bell(Folder(options.store))
+        folder = Folder(options.store)
+        transfer, notifications = PartTransfer(folder), NotificationCounter(folder)
     elif not options.insecure:
-        carrier = Carrier(Gateway(options.server, authorities))
-        bell = Bell(Gateway(options.server, authorities, silence=_HEARD))
+        transfer = PartTransfer(Gateway(options.server, authorities))
+        notifications = NotificationCounter(Gateway(options.server, authorities, silence=_HEARD))
     link = Link(
         options.site,
         options.app_hash,
         Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
         Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
         options.baselines,
-        Counter(options.socket),
-        carrier,
-        bell,
+        WorkerListener(options.socket),
+        transfer,
+        notifications,
         _followed(options.followed or (options.key and options.key.with_suffix(".followed"))),
     )
     pause = 1.0
@@ -332,7 +334,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.server, authorities, options.key, None, options.insecure
             ) as fleet:
                 log.info("site %s is connected to %s", options.site, options.server)
-                bell.hang("")  # it may be another node from now on
+                notifications.subscribe("")  # it may be another node from now on
                 pause = 1.0
                 serve(link, fleet)
         except InputError:

@@ -29,15 +29,15 @@ from federator.runtime.protocol.shared_memory import Memory, Update
 from federator.runtime.weights.format import MAX_HEAD, Tensor, read_head
 from federator.runtime.weights.parts import (
     ARRIVING,
-    BELLS,
-    COUNT,
+    COUNTER_SIZE,
+    COUNTERS,
     DOWN,
     MODEL,
     SLOTS,
     UP,
-    Parcel,
     Part,
-    Table,
+    Parts,
+    PartsManifest,
     cut,
     is_known,
     name,
@@ -55,11 +55,11 @@ _UNHEARD = 30  # seconds after which a line counts as cut if nothing of what was
 _SLICE = 2**20
 
 
-class Gone(Exception):
+class NoLongerWanted(Exception):
     """Nobody waits for this any more."""
 
 
-class Way(Protocol):
+class StoreClient(Protocol):
     """The way to the server's store. An ``OSError`` says that it may be tried again.
 
     Attributes:
@@ -90,24 +90,24 @@ class Folder:
                 source.seek(start)
                 source.readinto(into)
         except FileNotFoundError:
-            raise Gone from None
+            raise NoLongerWanted from None
 
-    def listen(self, capability: str) -> int:
-        """Return how often a bell has rung."""
-        return int.from_bytes((self._path / BELLS / capability).read_bytes(), "big")
+    def read_counter(self, capability: str) -> int:
+        """Return the number in a notification counter."""
+        return int.from_bytes((self._path / COUNTERS / capability).read_bytes(), "big")
 
     def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
         """Write a part of an update, in pieces, by its name."""
         lent = self._path / UP / capability
         if not (lent / SLOTS / part).exists():
-            raise Gone
+            raise NoLongerWanted
         arriving = self._path / ARRIVING / secrets.token_hex(8)
         with arriving.open("wb") as out:
             out.writelines(data)
         try:
             arriving.replace(lent / part)
         except FileNotFoundError:
-            raise Gone from None
+            raise NoLongerWanted from None
 
 
 class Gateway:
@@ -128,12 +128,12 @@ class Gateway:
         """Read the model's bytes from there on, as many as there is room for."""
         self._read(f"down/{capability}/{MODEL}", start, into)
 
-    def listen(self, capability: str) -> int:
-        """Return how often a bell has rung."""
-        count = bytearray(COUNT)
+    def read_counter(self, capability: str) -> int:
+        """Return the number in a notification counter."""
+        count = bytearray(COUNTER_SIZE)
         try:
-            self._read(f"bells/{capability}", 0, memoryview(count))
-        except Gone:
+            self._read(f"counters/{capability}", 0, memoryview(count))
+        except NoLongerWanted:
             raise FileNotFoundError from None
         return int.from_bytes(count, "big")
 
@@ -165,7 +165,7 @@ class Gateway:
             connection.request(method, f"/v1/weights/{where}", body or None, headers)
             answer = connection.getresponse()
             if answer.status == http.client.NOT_FOUND:
-                raise Gone
+                raise NoLongerWanted
             if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
                                      http.client.NO_CONTENT):  # fmt: skip
                 raise OSError(f"{self._server} answers {method} with {answer.status}")
@@ -221,15 +221,15 @@ class _Connection(http.client.HTTPSConnection):
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD * 1000)
 
 
-class Carrier:
+class PartTransfer:
     """Carries whole files of weights over a way, without the parts that the other side has.
 
     Attributes:
         fetched: the bytes that came over the way the last time.
     """
 
-    def __init__(self, way: Way) -> None:
-        self._way = way
+    def __init__(self, client: StoreClient) -> None:
+        self._client = client
         self.fetched = 0
         self.let_go()
 
@@ -238,70 +238,72 @@ class Carrier:
         self._model = Memory.new(size)
         self._table: list[Part | None] = [zeros(one.stop - one.start) for one in cut(size)]
 
-    def fetch(self, parcel: Parcel, expires: float) -> tuple[Memory, dict[str, Tensor]]:
-        """Return memory with the weights of a parcel, the same for the next ones, and its tensors.
+    def fetch(self, manifest: PartsManifest, expires: float) -> tuple[Memory, dict[str, Tensor]]:
+        """Return memory with a manifest's weights, the same for the next ones, and its tensors.
 
         Parts that should be there already are hashed: a worker may have changed them since.
 
         Raises:
-            InstructionError: naming a part that is not what the parcel says.
+            InstructionError: naming a part that is not what the manifest says.
             Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
             WeightsError: if they are no weights.
         """
-        self._way.until = expires
-        if len(self._model.buffer) != parcel.size:
-            self.let_go(parcel.size)
+        self._client.until = expires
+        if len(self._model.buffer) != manifest.size:
+            self.let_go(manifest.size)
 
         def receive(where: slice) -> Part:
             part = self._model.buffer[where]
-            self._way.get(parcel.down, where.start, part)
+            self._client.get(manifest.down, where.start, part)
             return Part(len(part), sha256(part))
 
         def have(number: int, where: slice) -> int:
-            part = parcel.table[number]
+            part = manifest.parts[number]
             if self._table[number] == part and sha256(self._model.buffer[where]) == part.sha256:
                 return 0
             self._table[number] = None
             if empty := part == zeros(part.size):
                 self._model.buffer[where] = bytes(part.size)
-            elif part not in (patiently(lambda: receive(where), expires) for _ in range(2)):
+            elif part not in (retry_until(lambda: receive(where), expires) for _ in range(2)):
                 raise _not_the_coordinators(number)
             self._table[number] = part
             return 0 if empty else part.size
 
-        self.fetched = sum(_side_by_side(have, parcel.size))
-        return self._model, self._tensors(parcel)
+        self.fetched = sum(_side_by_side(have, manifest.size))
+        return self._model, self._tensors(manifest)
 
-    def _tensors(self, parcel: Parcel) -> dict[str, Tensor]:
+    def _tensors(self, manifest: PartsManifest) -> dict[str, Tensor]:
         """Return the model's tensors, by a copy of what stands before their numbers.
 
         (It is hashed once more: a worker could have changed the memory since it arrived there.)
         """
         end = 8 + min(int.from_bytes(self._model.buffer[:8], "little"), MAX_HEAD)
         copy = bytes(self._model.buffer[:end])
-        for number, (part, where) in enumerate(zip(parcel.table, cut(parcel.size), strict=True)):
+        for number, (part, where) in enumerate(
+            zip(manifest.parts, cut(manifest.size), strict=True)
+        ):
             if where.start >= end:
                 break
             own, rest = copy[where], self._model.buffer[where]
             if part.sha256 != sha256(own, rest[len(own) :]):
                 raise _not_the_coordinators(number)
-        return {name: tensor for name, (tensor, _) in read_head(copy, parcel.size).items()}
+        return {name: tensor for name, (tensor, _) in read_head(copy, manifest.size).items()}
 
-    def send(self, parcel: Parcel, update: Update, expires: float) -> Table:
-        """Hand in what became of a parcel's weights; return the table of the parts.
+    def send(self, manifest: PartsManifest, update: Update, expires: float) -> Parts:
+        """Hand in what became of a manifest's weights; return the table of the parts.
 
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
-        self._way.until = expires
+        self._client.until = expires
 
         def send(number: int, where: slice) -> Part:
             data, to = update.read(where), name(number, update.size)
             part = Part(where.stop - where.start, sha256(*data))
             if update.memory is self._model:
                 self._table[number] = part
-            if not is_known(number, part, update.size, parcel.table):
-                patiently(lambda: self._way.put(parcel.up, to, data), expires)
+            if not is_known(number, part, update.size, manifest.parts):
+                retry_until(lambda: self._client.put(manifest.up, to, data), expires)
             return part
 
         return tuple(_side_by_side(send, update.size))
@@ -317,7 +319,7 @@ def _side_by_side(each: Callable[[int, slice], Result], size: int) -> list[Resul
         return list(pool.map(each, range(len(parts)), parts))
 
 
-def patiently(what: Callable[[], Result], expires: float) -> Result:
+def retry_until(what: Callable[[], Result], expires: float) -> Result:
     """Do something over the network again until it is done, and return what comes of it.
 
     Raises:
@@ -327,7 +329,7 @@ def patiently(what: Callable[[], Result], expires: float) -> Result:
     while True:
         try:
             return what()
-        except Gone:
+        except NoLongerWanted:
             raise Failure("late") from None
         except OSError as error:
             if time.time() + pause > expires:

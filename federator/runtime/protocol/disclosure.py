@@ -148,7 +148,7 @@ def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:
     return tuple(dict.fromkeys(one for one in notices if one is not None))
 
 
-def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Policy) -> Outcome:
+def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Policy) -> Outcome:
     """Return what of an answer may leave, written anew from its checked values.
 
     Args:
@@ -177,7 +177,7 @@ def vet_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Pol
     )
 
 
-def vet_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:
+def filter_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:
     """Return what of a failure may leave: kinds out of fixed lists, and few numbers.
 
     A worker has no words of the link's, nor a site of the server's: those are ``unknown``.

@@ -83,7 +83,7 @@ class Channel:
         return packet, memory
 
 
-class Counter:
+class WorkerListener:
     """The link's end: waits for the worker, and for its answers."""
 
     def __init__(self, path: Path) -> None:
@@ -138,12 +138,12 @@ class Counter:
             patience = 0.0 if self._worker else min(left, _LOOK)
             ready, _, _ = select.select(waiting, [], [], patience)
             if self._listener in ready:
-                self.dismiss()
+                self.disconnect()
                 connection, _ = self._listener.accept()
                 connection.settimeout(_UNREAD)
                 self._worker = Channel(connection)
             elif ready:  # A worker speaks only when spoken to: this is the end of its stream.
-                self.dismiss()
+                self.disconnect()
             elif self._worker is not None or time.time() >= deadline:
                 return self._worker
 
@@ -161,10 +161,10 @@ class Counter:
         try:
             return self._worker.receive()[0]
         except HandoverError:
-            self.dismiss()
+            self.disconnect()
             raise
 
-    def dismiss(self) -> None:
+    def disconnect(self) -> None:
         """Hang up on the worker; it ends, and whoever supervises it starts another."""
         if self._worker is not None:
             self._worker.close()

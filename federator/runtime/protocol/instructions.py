@@ -37,7 +37,7 @@ class InstructionError(ValueError):
     """An instruction that a site must not follow."""
 
 
-class Forged(InstructionError):
+class UnsignedInstruction(InstructionError):
     """An instruction that the coordinator has not signed, whoever wrote it."""
 
 
@@ -57,7 +57,7 @@ class Instruction:
         encoding: how weights travel, there and back; one of those in encoding.py.
         sites: to how many sites the server speaks; the more, the more seldom each should ask it.
         settings: what the strategy writes for ``train``, by the name of a parameter of that.
-        bell: the capability of the bell (bell.py) that says when to; empty for none.
+        counter: the capability of the site's notification counter (polling.py); empty for none.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -71,7 +71,7 @@ class Instruction:
     encoding: str = EXACT
     sites: int = 1
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    bell: str = ""
+    counter: str = ""
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -101,8 +101,8 @@ class Instruction:
             raise InstructionError(f"unknown encoding {printable(instruction.encoding, 40)!r}")
         if not _are_settings(instruction.settings):
             raise InstructionError("not settings for train")
-        if instruction.bell and not is_capability(instruction.bell):
-            raise InstructionError("not a bell's name")
+        if instruction.counter and not is_capability(instruction.counter):
+            raise InstructionError("not the name of a counter")
         if instruction.expires < time.time():
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction
@@ -170,12 +170,12 @@ def verify(
     """Check an instruction's signature.
 
     Raises:
-        Forged: if it is not the coordinator's, for this node, run and weights.
+        UnsignedInstruction: if it is not the coordinator's, for this node, run and weights.
     """
     try:
         key.verify(signature, _statement(text, run_id, node_id, weights_digest))
     except InvalidSignature:
-        raise Forged("the coordinator has not signed this instruction") from None
+        raise UnsignedInstruction("the coordinator has not signed this instruction") from None
 
 
 def refuse_overrides(overrides: Mapping[str, object], allowed: frozenset[str]) -> None:

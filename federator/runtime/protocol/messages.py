@@ -13,11 +13,11 @@ from hashlib import sha256
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-from federator.runtime.protocol.instructions import MOST_TEXT, Forged
+from federator.runtime.protocol.instructions import MOST_TEXT, UnsignedInstruction
 from federator.runtime.untrusted import MALFORMED, printable
 from federator.runtime.weights import parts
 from federator.runtime.weights.format import Weights, WeightsError, read_from, write
-from federator.runtime.weights.parts import Parcel
+from federator.runtime.weights.parts import PartsManifest
 
 _PACKED = "safetensors"
 
@@ -43,13 +43,13 @@ class Received:
         """Return what a message holds.
 
         Raises:
-            Forged: if it has not the form of an instruction's message, whatever it has.
+            UnsignedInstruction: if it has not the form of an instruction's message.
         """
         try:
             return _received(message.content)
         except MALFORMED as error:
             what = printable(f"{type(error).__name__}: {error}", 100)
-            raise Forged(f"the message carries no instruction ({what})") from None
+            raise UnsignedInstruction(f"the message carries no instruction ({what})") from None
 
     @property
     def digest(self) -> str:
@@ -57,13 +57,13 @@ class Received:
         return digest(self.files, "" if self.arrays is None else sha256(self.arrays).hexdigest())
 
     @property
-    def parcel(self) -> Parcel | None:
+    def manifest(self) -> PartsManifest | None:
         """What the message says of weights that travel as files, if they do.
 
         Raises:
-            ParcelError: if it does not say it properly.
+            ManifestError: if it does not say it properly.
         """
-        return Parcel.read(self.files) if self.files else None
+        return PartsManifest.read(self.files) if self.files else None
 
     @property
     def weights(self) -> Weights | None:
@@ -89,7 +89,7 @@ def _received(content: RecordDict) -> Received:
     """Return what a message's content holds; what it raises is one of ``MALFORMED``."""
     config = content.config_records["config"]
     instruction, signature = config["instruction"], config.get("signature", b"")
-    files, arrays = config.get("parcel", ""), content.array_records.get("arrays")
+    files, arrays = config.get("manifest", ""), content.array_records.get("arrays")
     if not (isinstance(instruction, str) and isinstance(files, str)):
         raise TypeError("instruction")
     if not isinstance(signature, bytes):
@@ -124,7 +124,7 @@ def packed_in(record: ArrayRecord) -> bytes:
 def instruction_record(text: str, signature: bytes, files: str = "") -> ConfigRecord:
     """Return the record that carries an instruction, its signature, and where its weights are."""
     said: dict[str, str | bytes] = {"instruction": text, "signature": signature}
-    return ConfigRecord({**said, "parcel": files} if files else {**said})
+    return ConfigRecord({**said, "manifest": files} if files else {**said})
 
 
 def weights_in(content: RecordDict) -> Weights | None:

@@ -14,12 +14,12 @@ import flwr
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome
+from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.messages import to_record
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 from federator.runtime.weights.format import Weights, WeightsError
-from federator.runtime.weights.parts import ParcelError, Table, read_table, write_table
+from federator.runtime.weights.parts import ManifestError, Parts, read_parts, write_parts
 
 _FAILED = 2023  # none of Flower's own error codes
 _LOST = (ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
@@ -32,7 +32,7 @@ NO_MESSAGE = "what it sent is no message"
 
 
 def site_record(
-    site: str, files: bool = False, table: Table = (), forged: int = 0, fetched: int = 0
+    site: str, files: bool = False, parts: Parts = (), forged: int = 0, fetched: int = 0
 ) -> ConfigRecord:
     """Return what a site says of itself, and of the files that it has fetched and sent.
 
@@ -42,7 +42,7 @@ def site_record(
     """
     said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
     said |= {"files": files, "forged": forged, "fetched": fetched}
-    return ConfigRecord({**said, "parts": write_table(table)} if table else {**said})
+    return ConfigRecord({**said, "parts": write_parts(parts)} if parts else {**said})
 
 
 def takes_files(content: RecordDict) -> bool:
@@ -67,8 +67,8 @@ def _number_in(content: RecordDict, name: str) -> int:
     return said if type(said) is int and said >= 0 else 0
 
 
-def table_in(content: RecordDict) -> Table | None:
-    """Return the table of the parts that a site says it has sent, if any.
+def parts_in(content: RecordDict) -> Parts | None:
+    """Return the list of the parts that a site says it has sent, if any.
 
     Raises:
         WeightsError: if it is not one.
@@ -77,8 +77,8 @@ def table_in(content: RecordDict) -> Table | None:
     if record is None or "parts" not in record:
         return None
     try:
-        return read_table(str(record["parts"]))
-    except ParcelError as error:
+        return read_parts(str(record["parts"]))
+    except ManifestError as error:
         raise WeightsError(str(error)) from None
 
 
@@ -128,7 +128,7 @@ def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Ou
         "warnings": _read_warnings(record.get("warnings")),
     }
     try:
-        return vet_outcome(answer, sets, policy)
+        return filter_outcome(answer, sets, policy)
     except Failure as failure:
         raise Failure("rejected", failure.type) from None
 
@@ -183,7 +183,7 @@ def read_failure(error: Error) -> tuple[str, Failure]:
     try:
         found = read_json(text, _MOST_TEXT)
         site, told = found if isinstance(found, list) else ("", found)
-        return _name(site), vet_failure(asdict(Failure.read(str(told))), by_link=True)
+        return _name(site), filter_failure(asdict(Failure.read(str(told))), by_link=True)
     except MALFORMED:
         return "", Failure("unknown")
 

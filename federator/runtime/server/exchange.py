@@ -22,7 +22,7 @@ from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
 from federator.runtime.weights.encoding import EXACT, model_form, restore, update_form, write_model
 from federator.runtime.weights.format import WeightsError, file_size, require_same
-from federator.runtime.weights.parts import Parcel, Table, sha256, travelled
+from federator.runtime.weights.parts import Parts, PartsManifest, sha256, travelled
 
 log = logging.getLogger("federator")
 
@@ -73,7 +73,7 @@ class Sent:
         node: to which node.
         at: since when (``monotonic``).
         carried: the model as it travels.
-        parcel: what the message says of that where it travels as files.
+        manifest: what the message says of that where it travels as files.
         receiver: where the update is to arrive as files.
         watch: looks at it meanwhile.
     """
@@ -82,7 +82,7 @@ class Sent:
     order: Order
     at: float
     carried: WeightFile | None = None
-    parcel: Parcel | None = None
+    manifest: PartsManifest | None = None
     receiver: UpdateReceiver | None = None
     watch: Watch | None = None
 
@@ -108,7 +108,7 @@ class Exchange:
     ) -> None:
         self._grid, self._run_id, self._key, self.store = grid, run_id, key, store
         self._policy = policy
-        self._bells: dict[int, str] = {}
+        self._counters: dict[int, str] = {}
 
     def send(
         self, orders: Mapping[int, Order], by_files: Collection[int], deadline: float
@@ -127,11 +127,11 @@ class Exchange:
         if not orders:
             return {}
         carried: dict[int, WeightFile] = {}
-        published: dict[int, tuple[str, Table]] = {}
+        published: dict[int, tuple[str, Parts]] = {}
         packed: dict[int, tuple[ArrayRecord, str]] = {}
         outgoing, sent = [], []
         for node, order in orders.items():
-            content, hashed, parcel, file = RecordDict(), "", None, None
+            content, hashed, manifest, file = RecordDict(), "", None, None
             receiver, watch = None, None
             if order.weights is not None:
                 key = id(order.weights)
@@ -145,20 +145,22 @@ class Exchange:
                     watch = Watch(form)
                     exact = order.instruction.encoding == EXACT  # else it is not what counts
                     receiver = self.store.accept(file_size(form), watch.look if exact else None)
-                parcel = Parcel(*published[id(file)], receiver.capability if receiver else "")
+                manifest = PartsManifest(
+                    *published[id(file)], receiver.capability if receiver else ""
+                )
             elif file is not None:
                 if id(file) not in packed:
                     record = messages.to_record(file.load())
                     packed[id(file)] = record, sha256(messages.packed_in(record))
                 content["arrays"], hashed = packed[id(file)]
-            if node not in self._bells:
-                self._bells[node] = self.store.hang_bell()
-            text = replace(order.instruction, bell=self._bells[node]).write()
-            content["config"] = self._signed(node, text, parcel, hashed)
+            if node not in self._counters:
+                self._counters[node] = self.store.new_counter()
+            text = replace(order.instruction, counter=self._counters[node]).write()
+            content["config"] = self._signed(node, text, manifest, hashed)
             kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
             ttl = max(1.0, deadline - time.time()) + _GRACE
             outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            sent.append((file, parcel, receiver, watch))
+            sent.append((file, manifest, receiver, watch))
         began, ids = time.monotonic(), list[str]()
         together = len(outgoing) if packed else _TOGETHER
         for first in range(0, len(outgoing), together):
@@ -166,13 +168,15 @@ class Exchange:
             pushed = list(self._grid.push_messages(few))  # none: they are too large
             ids += pushed or [""] * len(few)
             for message in few if pushed else ():
-                self.store.ring(self._bells[message.metadata.dst_node_id])
+                self.store.increment(self._counters[message.metadata.dst_node_id])
         return {
             message_id or f"unsent-{node}": Sent(node, order, began, *how)
             for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
         }
 
-    def _signed(self, node: int, text: str, parcel: Parcel | None, arrays: str) -> ConfigRecord:
+    def _signed(
+        self, node: int, text: str, manifest: PartsManifest | None, arrays: str
+    ) -> ConfigRecord:
         """Return an instruction's record, signed for a node and the weights that come with it.
 
         Raises:
@@ -180,7 +184,7 @@ class Exchange:
         """
         if len(text) > MOST_TEXT:
             raise RunError(f"an instruction of {len(text)} characters: a site takes {MOST_TEXT}")
-        files, signature = parcel.write() if parcel else "", b""
+        files, signature = manifest.write() if manifest else "", b""
         if self._key is not None:
             hashed = messages.digest(files, arrays)
             signature = sign(self._key, text, self._run_id, node, hashed)
@@ -227,12 +231,12 @@ class Exchange:
         down = whole = 0 if item.carried is None else item.carried.size
         if reply.has_error():
             site, failure = replies.read_failure(reply.error)
-            carried = 0 if item.parcel else whole  # of files it does not say how much came
+            carried = 0 if item.manifest else whole  # of files it does not say how much came
             return Answer(site, seconds, failure=failure, bytes_down=carried)
         content = reply.content
         site, files = replies.site_name(content), replies.takes_files(content)
         forged = replies.forged_in(content)
-        if item.parcel is not None:
+        if item.manifest is not None:
             down = min(whole, replies.fetched_in(content))
         try:
             outcome = replies.outcome_in(content, item.order.instruction.sets, self._policy)
@@ -258,10 +262,10 @@ class Exchange:
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
         watch = item.watch or Watch(form)
-        if item.parcel is not None and item.receiver is not None:
-            table = replies.table_in(content) or ()
-            update = item.receiver.close(table, given, item.parcel.table)
-            size, up = update.size, travelled(table, item.parcel.table)
+        if item.manifest is not None and item.receiver is not None:
+            table = replies.parts_in(content) or ()
+            update = item.receiver.close(table, given, item.manifest.parts)
+            size, up = update.size, travelled(table, item.manifest.parts)
         else:
             update = self.store.keep(messages.weights_in(content) or {})
             size = up = update.size

@@ -27,7 +27,7 @@ from federator.runtime.weights.format import (
     read_from,
     read_head,
 )
-from federator.runtime.weights.parts import Table
+from federator.runtime.weights.parts import Parts
 
 BLOCK = 2**16
 """How many numbers are in memory at a time. With a few times as many, the C library's allocator
@@ -82,8 +82,8 @@ class WeightFile:
         OSError: if it cannot be read.
     """
 
-    def __init__(self, *pieces: Path | Piece, table: Table = ()) -> None:
-        self.table = table
+    def __init__(self, *pieces: Path | Piece, parts: Parts = ()) -> None:
+        self.parts = parts
         self._pieces = [p if isinstance(p, Piece) else Piece.whole(p) for p in pieces]
         *self._starts, self.size = accumulate((p.size for p in self._pieces), initial=0)
         start = bytes(self._read(0, min(8, self.size)))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from federator.runtime.weights.parts import Part, Table, cut
+from federator.runtime.weights.parts import Part, Parts, cut
 
 Look = Callable[[int, memoryview], None]
 """Sees bytes of a file that passes by, and where in it the first of them is."""
@@ -55,7 +55,7 @@ def hash_spans(spans: Sequence[Span], look: Look | None = None) -> list[Hashed]:
         return list(pool.map(lambda span: hash_span(span, look), spans))
 
 
-def hash_file(path: Path) -> Table:
+def hash_file(path: Path) -> Parts:
     """Return the table of a file's parts."""
     spans = [Span(path, part, part.start) for part in cut(path.stat().st_size)]
     return tuple(hashed.part for hashed in hash_spans(spans))

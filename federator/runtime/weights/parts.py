@@ -22,16 +22,16 @@ STEPS = (2**20, 2**22, 2**24)
 _PARTS = 32  # that a file is cut into at most, before they are made longer
 _MOST = 10_000  # parts have four digits
 MOST_TEXT = 2**20
-"""The most characters that a table of parts takes, or a message's text on its files."""
+"""The most characters that a list of parts takes, or a message's text on its files."""
 # The layout of the server's store, which links read and write through the gateway or in a folder.
 MODEL = "model"
-DOWN, UP, SLOTS, ARRIVING, BELLS = "down", "up", "slots", "arriving", "bells"
-COUNT = 8
-"""How many bytes a bell's number has."""
+DOWN, UP, SLOTS, ARRIVING, COUNTERS = "down", "up", "slots", "arriving", "counters"
+COUNTER_SIZE = 8
+"""How many bytes a notification counter has."""
 _CAPABILITY, _SHA256 = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
 
 
-class ParcelError(ValueError):
+class ManifestError(ValueError):
     """What a message says of its weights is not of the form that it must have."""
 
 
@@ -42,7 +42,7 @@ class Part(NamedTuple):
     sha256: str
 
 
-Table = tuple[Part, ...]
+Parts = tuple[Part, ...]
 
 
 def step(size: int) -> int:
@@ -83,47 +83,47 @@ def is_capability(text: object) -> bool:
     return isinstance(text, str) and _CAPABILITY.fullmatch(text) is not None
 
 
-def write_table(table: Table) -> str:
-    """Return a table of parts as JSON."""
-    return json.dumps(table)
+def write_parts(parts: Parts) -> str:
+    """Return a list of parts as JSON."""
+    return json.dumps(parts)
 
 
-def read_table(text: str) -> Table:
-    """Return the table of parts that is written in JSON.
+def read_parts(text: str) -> Parts:
+    """Return the list of parts that is written in JSON.
 
     Raises:
-        ParcelError: if it is not one.
+        ManifestError: if it is not one.
     """
     try:
         return _checked(read_json(text, MOST_TEXT))
     except MALFORMED as error:
-        raise ParcelError(f"not a table of parts: {type(error).__name__}") from None
+        raise ManifestError(f"not a list of parts: {type(error).__name__}") from None
 
 
-def _checked(found: object) -> Table:
+def _checked(found: object) -> Parts:
     if not isinstance(found, list):
         raise ValueError
-    table = tuple(Part(size, hashed) for size, hashed in found)
-    if not 0 < len(table) <= _MOST:
+    parts = tuple(Part(size, hashed) for size, hashed in found)
+    if not 0 < len(parts) <= _MOST:
         raise ValueError
-    for part in table:
+    for part in parts:
         if type(part.size) is not int or not 0 < part.size <= STEPS[-1]:
             raise ValueError
         if not _SHA256.fullmatch(part.sha256):
             raise ValueError
-    lengths = [where.stop - where.start for where in cut(whole(table))]
-    if [part.size for part in table] != lengths:
+    lengths = [where.stop - where.start for where in cut(total_size(parts))]
+    if [part.size for part in parts] != lengths:
         raise ValueError
-    return table
+    return parts
 
 
-def whole(table: Table) -> int:
+def total_size(parts: Parts) -> int:
     """Return the bytes of all parts together."""
-    return sum(part.size for part in table)
+    return sum(part.size for part in parts)
 
 
-def is_known(number: int, part: Part, size: int, other: Table) -> bool:
-    """Tell whether somebody has a part of a file of this size who has the file of another table.
+def is_known(number: int, part: Part, size: int, other: Parts) -> bool:
+    """Tell whether somebody has a part of a file of this size who has the file of another list.
 
     Zeros everybody has; else the part must be at the same place of that file.
     """
@@ -133,41 +133,41 @@ def is_known(number: int, part: Part, size: int, other: Table) -> bool:
     return same_place and part in other[number : number + 1]
 
 
-def travelled(table: Table, other: Table) -> int:
+def travelled(parts: Parts, other: Parts) -> int:
     """Return the bytes of the parts that somebody does not have who has the other file."""
-    size = whole(table)
-    return sum(p.size for n, p in enumerate(table) if not is_known(n, p, size, other))
+    size = total_size(parts)
+    return sum(p.size for n, p in enumerate(parts) if not is_known(n, p, size, other))
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PartsManifest:
     """The weights that come with an instruction, and where those that it asks for go.
 
     Attributes:
         down: the capability under which the weights are read.
-        table: their parts.
+        parts: the parts of that file.
         up: the capability under which an update is written; empty if none is asked for.
     """
 
     down: str
-    table: Table
+    parts: Parts
     up: str = ""
 
     @property
     def size(self) -> int:
         """The bytes of all parts together."""
-        return whole(self.table)
+        return total_size(self.parts)
 
     def write(self) -> str:
-        """Return the parcel as JSON, which is signed: by the hashes, every bit of the weights."""
-        return json.dumps([self.down, self.up, self.table])
+        """Return the manifest as JSON, which is signed: by the hashes, every bit of the weights."""
+        return json.dumps([self.down, self.up, self.parts])
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Return the parcel that is written in JSON.
+        """Return the manifest that is written in JSON.
 
         Raises:
-            ParcelError: if it is not one.
+            ManifestError: if it is not one.
         """
         try:
             found = read_json(text, MOST_TEXT)
@@ -178,4 +178,4 @@ class Parcel:
                 raise ValueError
             return cls(down, _checked(table), up)
         except MALFORMED as error:
-            raise ParcelError(f"not a parcel: {type(error).__name__}") from None
+            raise ManifestError(f"not a manifest: {type(error).__name__}") from None

@@ -69,7 +69,7 @@ _declared: list[object] = []  # torch takes the operators back when the library 
 
 
 @contextmanager
-def telling(reason: str = "exception", part: str = "") -> Iterator[None]:
+def reporting_failures(reason: str = "exception", part: str = "") -> Iterator[None]:
     """Log the author's exceptions here, in full, and raise what may be told of them.
 
     Args:

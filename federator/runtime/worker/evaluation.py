@@ -9,7 +9,7 @@ from federator.runtime.protocol import metrics
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Scores
 from federator.runtime.protocol.targets import Labels
-from federator.runtime.worker.author_code import telling
+from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.loaders import batch_size, examples_given, gives_only
 from federator.runtime.worker.outputs import Prediction, predict_logits
 from federator.runtime.worker.predictions import (
@@ -63,7 +63,7 @@ class Evaluator:
             Failure: if the author's parts return something else than they must.
         """
         net.eval()
-        with telling(part="test"):
+        with reporting_failures(part="test"):
             result = self._module.test(net, loader)
         tested = read_test(result, self._declared, part, number)
         net.eval()
@@ -95,7 +95,7 @@ class Evaluator:
     ) -> Prediction:
         if not self.predicts:
             return predict_logits(net, loader, part, self.classes, number)
-        with telling(part="predict"):
+        with reporting_failures(part="predict"):
             result = self._module.predict(net, loader)
         return read_prediction(result, part, self.classes, number)
 

@@ -25,7 +25,7 @@ from federator.runtime.weights.format import (
     save,
     size,
 )
-from federator.runtime.worker.author_code import import_task, seed_all, telling
+from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 from federator.runtime.worker.pretrained import first_model
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import take
@@ -45,10 +45,10 @@ def build(folder: Path | None, seed: int) -> First:
         Failure: if the author's code fails.
     """
     workspace = Workspace(folder, None)
-    with telling("import"), workspace.entered():
+    with reporting_failures("import"), workspace.entered():
         module = import_task(folder)
     seed_all(seed)
-    with telling(part="Model"), workspace.entered():
+    with reporting_failures(part="Model"), workspace.entered():
         net = first_model(module.Model)
         if not hasattr(net, "state_dict"):
             raise Failure("contract", "Model")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.targets import form_of
-from federator.runtime.worker.author_code import LONE_EXAMPLE, telling
+from federator.runtime.worker.author_code import LONE_EXAMPLE, reporting_failures
 from federator.runtime.worker.loaders import no_batch, read_pair, require_tensor
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def predict_logits(
 
     truth, found = [], []
     last: str | None = None
-    with telling(part="Model"):
+    with reporting_failures(part="Model"):
         for batch in loader:  # type: ignore[attr-defined]
             inputs, labels = read_pair(batch, part, classes)
             moved = _moved(net, inputs, part)
@@ -91,7 +91,7 @@ def look_at_outputs(net: "torch.nn.Module", batch: object, part: str, classes: i
     inputs, labels = read_pair(batch, part, classes)
     few = _few(_moved(net, inputs, part))
     net.eval()
-    with telling(part="Model"), torch.no_grad():
+    with reporting_failures(part="Model"), torch.no_grad():
         outputs = net(few)
     read_outputs(outputs, min(len(labels), len(few)), classes)
 

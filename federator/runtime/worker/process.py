@@ -25,7 +25,7 @@ from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import Weights, WeightsError
-from federator.runtime.worker.author_code import telling
+from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.import_trace import ImportTrace
 from federator.runtime.worker.sandbox.isolation import has_network, is_read_only
 from federator.runtime.worker.sandbox.scratch import imported_from, settle
@@ -73,7 +73,7 @@ class Worker:
     ) -> tuple[dict[str, object], Weights | None]:
         """Return the answer to one packet: an outcome, or what may be told of a failure."""
         try:
-            with telling():
+            with reporting_failures():
                 task = self._warm(packet["run"], packet["overrides"])
                 instruction = Instruction.read(str(packet["instruction"]))
                 outcome, trained = task.follow(instruction, weights)
@@ -159,7 +159,7 @@ def client_app(module: str) -> "ClientApp":
         data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
         try:
             require_assets(imported_from())
-            with telling():
+            with reporting_failures():
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
                 task = Task(None, context.run_config, data, site)

@@ -15,7 +15,7 @@ from federator.runtime.protocol.targets import Labels
 from federator.runtime.protocol.train_settings import split_settings
 from federator.runtime.weights.encoding import model_form, read_model, write_update
 from federator.runtime.weights.format import Tensor, Weights, describe
-from federator.runtime.worker.author_code import import_task, seed_all, telling
+from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 from federator.runtime.worker.evaluation import Evaluator
 from federator.runtime.worker.loaders import (
     Drawn,
@@ -61,7 +61,7 @@ class Task:
             raise Failure("data-empty")
         choose(config)
         self._workspace = Workspace(folder, data)
-        with telling("import"), self._workspace.entered():
+        with reporting_failures("import"), self._workspace.entered():
             self._module = import_task(folder)
         declared = frozenset(declared_metrics(config))
         self._evaluator = Evaluator(self._module, Labels.of(config), declared)
@@ -71,7 +71,7 @@ class Task:
         self._examples: dict[str, int] = {}
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model
 
-    @telling()
+    @reporting_failures()
     def follow(
         self, instruction: Instruction, weights: Weights | None
     ) -> tuple[Outcome, Weights | None]:
@@ -122,7 +122,7 @@ class Task:
             log.warning("%s", notice)
         return Outcome(self._examples, evaluations, told)
 
-    @telling(part="load_data")
+    @reporting_failures(part="load_data")
     def label_counts(self) -> dict[str, Drawn]:
         """Read every set that has examples through, and return what it gave.
 
@@ -144,7 +144,7 @@ class Task:
 
         if self._net is None:
             seed_all(seed)
-            with telling(part="Model"):
+            with reporting_failures(part="Model"):
                 net = structure(self._module.Model)
             if not isinstance(net, torch.nn.Module):
                 raise Failure("contract", "Model")
@@ -177,7 +177,7 @@ class Task:
         parameters = list(inspect.signature(load_data).parameters.values())[:1]
         takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
         seed_all(0)
-        with telling(part="load_data"):
+        with reporting_failures(part="load_data"):
             found = load_data(str(self._data)) if takes_path else load_data()
         try:
             *loaders, examples = found
@@ -189,7 +189,7 @@ class Task:
             raise Failure("data-empty", set="train")
         if min(self._examples.values()) < 0:
             raise Failure("contract", "load_data")
-        with telling(part="load_data"):
+        with reporting_failures(part="load_data"):
             notices = self._check(loaders_by_set)
         self._loaders = loaders_by_set
         log.info("data loaded (%d): %s", self.loads, self._examples)
@@ -232,7 +232,7 @@ class Task:
 
     def _first(self, part: str) -> object:
         """Return the first batch of a set; None where there is none."""
-        with telling(part="load_data"):
+        with reporting_failures(part="load_data"):
             return next(iter(self._loaders[part]), None)  # type: ignore[call-overload]
 
     def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
@@ -248,7 +248,7 @@ class Task:
             extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        with telling(part="train"):
+        with reporting_failures(part="train"):
             self._module.train(
                 net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
             )

@@ -58,9 +58,9 @@ def test_the_doctor_asks_without_disturbing_a_link_that_is_connected(key):
         private = keys.read_private(key)
         with fleet(address, None, key, 0.0, insecure=True):
             with Client.connect(address, None, private, 0.0, True) as doctor:
-                doctor.knock(noted)
+                doctor.check_access(noted)
             assert [name for name in asked if name != "send-node-heartbeat"] == ["activate-node"]
         del asked[:]
         with Client.connect(address, None, private, 0.0, True) as doctor:
-            doctor.knock(noted)  # the link is gone: nobody is disturbed
+            doctor.check_access(noted)  # the link is gone: nobody is disturbed
         assert asked == ["activate-node", "deactivate-node"]

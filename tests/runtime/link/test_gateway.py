@@ -19,9 +19,9 @@ from federator.deploy import site_keys
 from federator.runtime import flower
 from federator.runtime.doctor import network
 from federator.runtime.link.admission import ConnectionRefused
-from federator.runtime.link.transfer import Carrier, Gateway
+from federator.runtime.link.transfer import Gateway, PartTransfer
 from federator.runtime.server.storage.store import Store
-from federator.runtime.weights.parts import Parcel
+from federator.runtime.weights.parts import PartsManifest
 
 
 @pytest.fixture(scope="module")
@@ -104,21 +104,21 @@ STEP = 2**20
 
 
 def gateway(deployment):
-    return Carrier(Gateway(deployment.address, deployment.ca))
+    return PartTransfer(Gateway(deployment.address, deployment.ca))
 
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
     file = store.keep(WEIGHTS)
     receiver = store.accept(file.size)
-    parcel = Parcel(*store.publish(file), receiver.capability)
-    fetched, _ = gateway(deployment).fetch(parcel, time.time() + 60)
+    manifest = PartsManifest(*store.publish(file), receiver.capability)
+    fetched, _ = gateway(deployment).fetch(manifest, time.time() + 60)
     assert np.array_equal(fetched.weights["a"], WEIGHTS["a"])
-    table = gateway(deployment).send(parcel, left(TRAINED), time.time() + 60)
+    table = gateway(deployment).send(manifest, left(TRAINED), time.time() + 60)
     assert np.array_equal(receiver.close(table).load()["a"], TRAINED["a"])
     said = deployment.wait_for("gateway", "/v1/weights/up/*/0002.1 201")
     assert "/v1/weights/down/*/model 206" in said
-    assert parcel.up not in said
-    assert parcel.down not in said
+    assert manifest.up not in said
+    assert manifest.down not in said
 
 
 def test_what_is_lent_is_not_more_than_that(deployment, store):
@@ -178,24 +178,24 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
     assert list((store.folder / "arriving").iterdir()) == []
 
 
-def test_a_bell_is_heard_by_who_knows_its_name(deployment, store):
-    bell, way = store.hang_bell(), Gateway(deployment.address, deployment.ca)
+def test_a_counter_is_heard_by_who_knows_its_name(deployment, store):
+    counter, way = store.new_counter(), Gateway(deployment.address, deployment.ca)
     for count in (0, 1, 2):
-        assert way.listen(bell) == count
-        store.ring(bell)
+        assert way.read_counter(counter) == count
+        store.increment(counter)
     store.withdraw()
-    assert way.listen(bell) == 3
+    assert way.read_counter(counter) == 3
     with pytest.raises(FileNotFoundError):
-        way.listen("0" * 32)
+        way.read_counter("0" * 32)
     with deployment.client() as client:
         for method in ("PUT", "POST", "DELETE", "HEAD"):
-            assert client.request(method, f"/v1/weights/bells/{bell}").status_code == 404
-        for path in ("", bell[:-1], f"{bell}/", f"{bell}/x"):
-            assert client.get(f"/v1/weights/bells/{path}").status_code == 404
+            assert client.request(method, f"/v1/weights/counters/{counter}").status_code == 404
+        for path in ("", counter[:-1], f"{counter}/", f"{counter}/x"):
+            assert client.get(f"/v1/weights/counters/{path}").status_code == 404
     deployment.wait_for("gateway", "/v1/weights/* 404")
     said = (deployment.processes.logs / "gateway.log").read_text()
-    assert bell not in said
-    assert " 206 in" not in said.partition("/v1/weights/bells")[2], "it is not worth a line"
+    assert counter not in said
+    assert " 206 in" not in said.partition("/v1/weights/counters")[2], "it is not worth a line"
 
 
 @pytest.mark.usefixtures("no_exceptions")
@@ -203,13 +203,13 @@ def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, m
     """Each connection through this proxy ends after so many bytes, in the midst of a part."""
     file = store.keep(WEIGHTS)
     receiver = store.accept(file.size)
-    parcel = Parcel(*store.publish(file), receiver.capability)
+    manifest = PartsManifest(*store.publish(file), receiver.capability)
     with proxy(most=STEP + STEP // 2) as (address, asked):
         monkeypatch.setenv("HTTPS_PROXY", address)
-        carrier = gateway(deployment)
+        transfer = gateway(deployment)
         for _ in range(2):  # the second time over lines that have carried a part already
-            carrier.fetch(parcel, time.time() + 60)
-            table = carrier.send(parcel, left(TRAINED), time.time() + 60)
+            transfer.fetch(manifest, time.time() + 60)
+            table = transfer.send(manifest, left(TRAINED), time.time() + 60)
     assert np.array_equal(receiver.close(table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
 

@@ -13,9 +13,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 from federator.errors import InputError
 from federator.runtime.flower import Run, Unreadable
-from federator.runtime.link.bell import Bell
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.link import Link, main, serve
+from federator.runtime.link.polling import NotificationCounter
 from federator.runtime.link.transfer import Folder
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
@@ -49,7 +49,7 @@ class Worker:
     def answer(self, _):
         return {"examples": SIZES, "evaluations": {}, "update": True}
 
-    def dismiss(self):
+    def disconnect(self):
         raise AssertionError("nothing is wrong with the worker")
 
 
@@ -197,14 +197,14 @@ def test_weights_of_any_form_are_not_taken_apart_before_their_signature_holds(
 @pytest.mark.parametrize(
     "further",
     [
-        {"parcel": "not json"},
-        {"parcel": "[" * 100_000},
-        {"parcel": json.dumps(["0" * 32, "", [[1, 5]]])},
-        {"parcel": json.dumps([[], "", [[1, "0" * 64]]])},
-        {"parcel": "1" * 2 * 2**20},
-        {"parcel": 5},
-        {"parcel": [1.5]},
-        {"parcel": b"bytes"},
+        {"manifest": "not json"},
+        {"manifest": "[" * 100_000},
+        {"manifest": json.dumps(["0" * 32, "", [[1, 5]]])},
+        {"manifest": json.dumps([[], "", [[1, "0" * 64]]])},
+        {"manifest": "1" * 2 * 2**20},
+        {"manifest": 5},
+        {"manifest": [1.5]},
+        {"manifest": b"bytes"},
         {"signature": b"x"},
         {"signature": "text"},
         {"instruction": b"bytes"},
@@ -255,7 +255,7 @@ def test_a_signed_text_that_is_no_instruction_is_refused(link, worker, text):
 def test_an_error_of_the_link_s_own_costs_one_answer(link, worker, monkeypatch):
     """Whatever it is: the next instruction is followed, by another worker."""
     dismissed = []
-    monkeypatch.setattr(worker, "dismiss", lambda: dismissed.append(True))
+    monkeypatch.setattr(worker, "disconnect", lambda: dismissed.append(True))
     with monkeypatch.context() as patch:
         patch.setattr(Link, "_report", lambda *_: 1 / 0)
         assert refusal(link, order())[1].reason == "unknown"
@@ -336,7 +336,7 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
             self.beaten += 1
 
     monkeypatch.setattr("federator.runtime.link.link._GAP", 0.2)
-    monkeypatch.setattr(link.pace, "asked_in_vain", lambda _: 0.01)
+    monkeypatch.setattr(link.pace, "found_nothing", lambda _: 0.01)
     fleet = Fleet()
     with pytest.raises(Away):
         serve(link, fleet)
@@ -375,7 +375,7 @@ class Poisoned:
 
 def test_what_cannot_be_received_is_counted_and_told_and_the_next_is_answered(link, monkeypatch):
     fleet = Poisoned()
-    monkeypatch.setattr(link.pace, "asked_in_vain", lambda _: 0.01)
+    monkeypatch.setattr(link.pace, "found_nothing", lambda _: 0.01)
     with pytest.raises(Away):
         serve(link, fleet)
     refused, done = fleet.replies
@@ -389,17 +389,17 @@ def test_the_coordinator_says_how_many_sites_there_are(link):
 
 
 class Told:
-    """A server with messages for a site, each of which rings its bell; none of them is good."""
+    """A server with messages for a site, each of which rings its counter; none of them is good."""
 
     node_id = NODE
 
     def __init__(self, store):
-        self.store, self.bell, self.waiting = store, store.hang_bell(), []
+        self.store, self.counter, self.waiting = store, store.new_counter(), []
         self.asked, self.answered, self.beaten = [], [], 0
 
     def send(self):
         self.waiting.append(Message(RecordDict(), NODE, "train"))
-        self.store.ring(self.bell)
+        self.store.increment(self.counter)
 
     def receive(self):
         self.asked.append(time.monotonic())
@@ -415,13 +415,15 @@ class Told:
         self.beaten += 1
 
 
-def test_where_there_is_a_bell_the_server_is_asked_when_that_has_rung(link, tmp_path, monkeypatch):
+def test_where_there_is_a_counter_the_server_is_asked_when_it_changes(link, tmp_path, monkeypatch):
     server, looks = Told(Store(tmp_path / "store")), []
-    link.bell = Bell(Folder(tmp_path / "store"))
-    link.bell.hang(server.bell)
+    link.notifications = NotificationCounter(Folder(tmp_path / "store"))
+    link.notifications.subscribe(server.counter)
     server.send()
     server.send()
-    scenes = iter([*[None] * 20, server.send, *[None] * 20, lambda: server.store.ring(server.bell)])
+    scenes = iter(
+        [*[None] * 20, server.send, *[None] * 20, lambda: server.store.increment(server.counter)]
+    )
 
     def wait(_):
         looks.append(len(server.asked))
@@ -436,13 +438,13 @@ def test_where_there_is_a_bell_the_server_is_asked_when_that_has_rung(link, tmp_
     assert len(server.answered) == 3
     assert looks[19] == 3, "both that were there at first, and once in vain"
     assert looks[40] == 4, "it knew that there was one"
-    assert looks[60] == 5, "it rang for nothing"
+    assert looks[60] == 5, "it changed for nothing"
 
 
-def test_a_bell_that_is_not_heard_is_none(link, tmp_path, monkeypatch):
+def test_a_counter_that_is_not_heard_is_none(link, tmp_path, monkeypatch):
     server = Told(Store(tmp_path / "store"))
-    link.bell = Bell(Folder(tmp_path / "store"))
-    link.bell.hang(server.bell)
+    link.notifications = NotificationCounter(Folder(tmp_path / "store"))
+    link.notifications.subscribe(server.counter)
     Store(tmp_path / "store")  # another run's
     looks = []
 

@@ -10,15 +10,15 @@ from flwr.app import Message, RecordDict
 
 from federator.runtime.flower import Run
 from federator.runtime.link.link import Link
-from federator.runtime.link.transfer import Carrier, Folder
+from federator.runtime.link.transfer import Folder, PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.handover import Channel, Counter, HandoverError, connect
+from federator.runtime.protocol.handover import Channel, HandoverError, WorkerListener, connect
 from federator.runtime.protocol.instructions import Instruction, sign
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import describe, file_size, head
-from federator.runtime.weights.parts import Parcel
+from federator.runtime.weights.parts import PartsManifest
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -38,9 +38,12 @@ class Site:
 
     def __init__(self, folder):
         self.store, self.key = Store(folder / "store"), Ed25519PrivateKey.generate()
-        carrier, counter = Carrier(Folder(self.store.folder)), Counter(folder / "socket")
+        transfer, listener = (
+            PartTransfer(Folder(self.store.folder)),
+            WorkerListener(folder / "socket"),
+        )
         policy, self.socket = Policy(2), folder / "socket"
-        self.link = Link("north", "h", self.key.public_key(), policy, True, counter, carrier)
+        self.link = Link("north", "h", self.key.public_key(), policy, True, listener, transfer)
         self.received, self.memories, self.write = [], [], lambda memory: memory.fill(TRAINED)
         self.said = {**ANSWER, "update": True}
         self.start_worker()
@@ -61,20 +64,20 @@ class Site:
         except HandoverError:
             pass
 
-    def order(self, parcel=None, weights=None, signed=None, **further):
+    def order(self, manifest=None, weights=None, signed=None, **further):
         """Return an instruction to train, as the server writes it."""
         text = Instruction("train", 1, **{"expires": time.time() + 30, **further}).write()
-        content, files = RecordDict(), parcel.write() if parcel else ""
+        content, files = RecordDict(), manifest.write() if manifest else ""
         if weights is not None:
             content["arrays"] = messages.to_record(weights)
         signature = sign(self.key, text, RUN, NODE, signed or digest(files, weights))
         content["config"] = messages.instruction_record(text, signature, files)
         return Message(content, NODE, "train")
 
-    def parcel(self):
+    def manifest(self):
         file = self.store.keep(MODEL)
         self.receiver = self.store.accept(file.size)
-        return Parcel(*self.store.publish(file), self.receiver.capability)
+        return PartsManifest(*self.store.publish(file), self.receiver.capability)
 
     def answer(self, message):
         return self.link.answer(message, Run(RUN, "h", {}), NODE)
@@ -96,11 +99,11 @@ def equal(left, right):
 
 
 def test_weights_travel_as_files_where_the_message_says_so(site):
-    parcel = site.parcel()
-    reply = site.answer(site.order(parcel))
+    manifest = site.manifest()
+    reply = site.answer(site.order(manifest))
     assert equal(site.received[0], MODEL)
     assert messages.weights_in(reply.content) is None
-    update = site.receiver.close(replies.table_in(reply.content))
+    update = site.receiver.close(replies.parts_in(reply.content))
     assert equal(update.load(), TRAINED)
     assert replies.takes_files(reply.content)
 
@@ -109,14 +112,14 @@ def test_weights_travel_in_messages_where_they_came_so(site):
     reply = site.answer(site.order(weights=MODEL))
     assert equal(site.received[0], MODEL)
     assert equal(messages.weights_in(reply.content), TRAINED)
-    assert replies.table_in(reply.content) is None
+    assert replies.parts_in(reply.content) is None
 
 
 def test_other_files_than_were_signed_are_not_fetched(site):
-    other = Parcel(
+    other = PartsManifest(
         *site.store.publish(site.store.keep(TRAINED)), site.store.accept(1000).capability
     )
-    reply = site.answer(site.order(other, signed=digest(site.parcel().write())))
+    reply = site.answer(site.order(other, signed=digest(site.manifest().write())))
     assert "the coordinator has not signed" in refusal(reply)
     in_message = site.answer(site.order(weights=TRAINED, signed=digest(weights=MODEL)))
     assert "the coordinator has not signed" in refusal(in_message)
@@ -124,21 +127,21 @@ def test_other_files_than_were_signed_are_not_fetched(site):
 
 
 def test_files_that_are_not_what_was_signed_are_refused_by_part(site):
-    parcel = site.parcel()
-    path = site.store.folder / "down" / parcel.down / "model"
+    manifest = site.manifest()
+    path = site.store.folder / "down" / manifest.down / "model"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     assert "part 0 of the model is not the coordinator's" in refusal(
-        site.answer(site.order(parcel))
+        site.answer(site.order(manifest))
     )
     assert site.received == []
 
 
-def test_a_parcel_or_weights_of_another_form_are_refused(site, monkeypatch):
+def test_a_manifest_or_weights_of_another_form_are_refused(site, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Parcel, "write", lambda _: '["../../etc", "", []]')
-        assert "not a parcel" in refusal(site.answer(site.order(site.parcel())))
+        patch.setattr(PartsManifest, "write", lambda _: '["../../etc", "", []]')
+        assert "not a manifest" in refusal(site.answer(site.order(site.manifest())))
     message = site.order(weights=MODEL)
     message.content["arrays"] = messages.ArrayRecord()
     assert "safetensors" in refusal(site.answer(message))
@@ -163,9 +166,9 @@ def test_nothing_rides_along_with_an_update_s_file(site, start):
         memory.buffer[: len(start)] = start
 
     site.write = write
-    parcel = site.parcel()
-    assert "may not leave the site (weights)" in refusal(site.answer(site.order(parcel)))
-    (slots,) = (site.store.folder / "up" / parcel.up).iterdir()
+    manifest = site.manifest()
+    assert "may not leave the site (weights)" in refusal(site.answer(site.order(manifest)))
+    (slots,) = (site.store.folder / "up" / manifest.up).iterdir()
     assert slots.name == "slots"
 
 
@@ -174,19 +177,19 @@ def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, mon
         site.memories[-1][0].buffer[:20] = b"Jane Doe, MRN 4711 ."
 
     monkeypatch.setattr(Link, "_report", report)
-    reply = site.answer(site.order(site.parcel()))
-    assert equal(site.receiver.close(replies.table_in(reply.content)).load(), TRAINED)
+    reply = site.answer(site.order(site.manifest()))
+    assert equal(site.receiver.close(replies.parts_in(reply.content)).load(), TRAINED)
     reply = site.answer(site.order(weights=MODEL))
     assert equal(messages.weights_in(reply.content), TRAINED)
 
 
 def test_the_model_is_not_sent_for_an_update_that_was_not_written(site):
     site.write, site.said = lambda _: None, {**ANSWER, "update": False}
-    assert "may not leave" in refusal(site.answer(site.order(site.parcel())))
+    assert "may not leave" in refusal(site.answer(site.order(site.manifest())))
 
 
 def test_an_update_is_written_over_the_model_and_a_rounded_one_beside_it(site):
-    site.answer(site.order(site.parcel()))
+    site.answer(site.order(site.manifest()))
     (model,) = site.memories[-1]
     assert equal(model.weights, TRAINED)
     rounded = {"w": np.zeros((2, 3), np.float16), "n": np.array(4)}
@@ -203,22 +206,22 @@ def test_what_a_worker_that_was_given_up_writes_is_not_the_next_one_s_model(site
         site.write = lambda _: time.sleep(0.6)
     else:
         site.write = lambda _: site.channel.close()
-    reply = site.answer(site.order(site.parcel(), expires=time.time() + 0.3))
+    reply = site.answer(site.order(site.manifest(), expires=time.time() + 0.3))
     assert {"late": "deadline", "dead": "the worker ended"}[how] in refusal(reply)
     (memory,) = site.memories[-1]
     site.write = lambda memory: memory.fill(TRAINED)
     site.start_worker()
     memory.buffer[:] = bytes(len(memory.buffer))
-    assert not site.answer(site.order(site.parcel())).has_error()
+    assert not site.answer(site.order(site.manifest())).has_error()
     assert equal(site.received[-1], MODEL)
 
 
 def test_a_worker_that_fails_costs_no_second_download(site):
     site.said = {"failure": {"reason": "exception", "type": "ValueError"}}
     site.write = lambda _: None
-    assert "ValueError" in refusal(site.answer(site.order(site.parcel())))
+    assert "ValueError" in refusal(site.answer(site.order(site.manifest())))
     site.said, site.write = {**ANSWER, "update": True}, lambda memory: memory.fill(TRAINED)
-    reply = site.answer(site.order(site.parcel()))
+    reply = site.answer(site.order(site.manifest()))
     assert replies.fetched_in(reply.content) == 0
     assert equal(site.received[-1], MODEL)
 
@@ -231,12 +234,12 @@ def test_an_update_whose_model_is_written_in_another_way_stands_beside_it(site):
     path.write_bytes(padded + b"".join(array.tobytes() for array in MODEL.values()))
     file = WeightFile(path)
     receiver = site.store.accept(file_size(describe(MODEL)))
-    reply = site.answer(site.order(Parcel(*site.store.publish(file), receiver.capability)))
-    assert equal(receiver.close(replies.table_in(reply.content)).load(), TRAINED)
+    reply = site.answer(site.order(PartsManifest(*site.store.publish(file), receiver.capability)))
+    assert equal(receiver.close(replies.parts_in(reply.content)).load(), TRAINED)
     assert equal(site.memories[-1][0].weights, MODEL)
 
 
 def test_an_order_is_followed_once(site):
-    order = site.order(site.parcel())
+    order = site.order(site.manifest())
     assert not site.answer(order).has_error()
     assert "followed before" in refusal(site.answer(order))

@@ -7,7 +7,7 @@ from federator.runtime.link.polling import Pace
 
 def settled(pace):
     """Return the pauses until they no longer grow."""
-    return [pace.asked_in_vain(0.01) for _ in range(20)]
+    return [pace.found_nothing(0.01) for _ in range(20)]
 
 
 @pytest.fixture
@@ -31,31 +31,31 @@ def test_who_has_heard_nothing_for_long_asks_seldom():
 
 
 def test_a_busy_server_is_asked_less_often(pace):
-    assert pace.asked_in_vain(0.3) == pytest.approx(2.0)
-    assert pace.asked_in_vain(60.0) == 5.0
-    assert pace.asked_in_vain(0.01) < 0.25, "it is not busy any more"
+    assert pace.found_nothing(0.3) == pytest.approx(2.0)
+    assert pace.found_nothing(60.0) == 5.0
+    assert pace.found_nothing(0.01) < 0.25, "it is not busy any more"
 
 
 def test_after_long_work_the_server_is_asked_less_often(pace):
     for worked, pause in ((10.0, 0.4), (3600.0, 1.0)):
         pace.answered(worked)
-        assert pace.asked_in_vain(0.01) == pytest.approx(pause)
+        assert pace.found_nothing(0.01) == pytest.approx(pause)
 
 
 @pytest.mark.parametrize("sites", [6, 10, 30, 100, 400])
 def test_many_sites_take_a_quarter_of_what_the_server_can_answer(pace, sites):
     pace.sites = sites
-    assert 0.012 * sites / pace.asked_in_vain(0.01) < 0.26
+    assert 0.012 * sites / pace.found_nothing(0.01) < 0.26
     assert 0.012 * sites / pace.patience < 0.26
     pace.sites = 10**9
-    assert pace.asked_in_vain(0.01) == pace.patience == 30.0
+    assert pace.found_nothing(0.01) == pace.patience == 30.0
 
 
-def test_a_bell_is_listened_to_more_often_than_the_server_is_asked(pace):
-    pauses = [pace.listened_in_vain() for _ in range(20)]
+def test_a_counter_is_listened_to_more_often_than_the_server_is_asked(pace):
+    pauses = [pace.unchanged() for _ in range(20)]
     assert pauses[-1] == 0.05
     pace.sites = 3000
-    assert pace.listened_in_vain() == 30.0
+    assert pace.unchanged() == 30.0
     pace.sites = 1
     pace.answered(3600.0)
-    assert pace.listened_in_vain() == 1.0
+    assert pace.unchanged() == 1.0

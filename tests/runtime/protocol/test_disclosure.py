@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from federator.runtime.protocol.disclosure import Policy, vet_failure, vet_outcome, vet_scores
+from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome, vet_scores
 from federator.runtime.protocol.outcomes import OF_LINKS, OF_SERVERS, Failure
 from federator.runtime.protocol.targets import COLUMNS
 
@@ -19,14 +19,14 @@ def answer(**changes):
 
 
 def test_counts_and_a_loss_leave():
-    outcome = vet_outcome(answer(), ("val",), POLICY)
+    outcome = filter_outcome(answer(), ("val",), POLICY)
     assert outcome.examples == EXAMPLES
     assert outcome.evaluations["val"].counts == [[2, 0], [1, 1]]
     assert outcome.evaluations["val"].loss == 0.5
 
 
 def test_declared_numbers_leave_and_others_do_not():
-    outcome = vet_outcome(answer(metrics={"dice": 0.7, "mrn": 123456.0}), ("val",), POLICY)
+    outcome = filter_outcome(answer(metrics={"dice": 0.7, "mrn": 123456.0}), ("val",), POLICY)
     assert outcome.evaluations["val"].metrics == {"dice": 0.7}
 
 
@@ -35,8 +35,8 @@ def test_what_is_added_to_an_answer_stays_behind():
     told["patients"] = ["Jane Doe"]
     told["evaluations"]["extra"] = GOOD
     told["examples"] = {**EXAMPLES, "names": "Jane Doe"}
-    assert "Jane" not in str(asdict(vet_outcome(told, ("val",), POLICY)))
-    assert set(vet_outcome(told, ("val",), POLICY).evaluations) == {"val"}
+    assert "Jane" not in str(asdict(filter_outcome(told, ("val",), POLICY)))
+    assert set(filter_outcome(told, ("val",), POLICY).evaluations) == {"val"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_added_to_an_answer_stays_behind():
 )
 def test_what_is_not_of_its_declared_form_is_withheld(changes):
     with pytest.raises(Failure) as caught:
-        vet_outcome(answer(**changes), ("val",), POLICY)
+        filter_outcome(answer(**changes), ("val",), POLICY)
     assert caught.value.reason == "withheld"
     assert "Jane" not in str(caught.value)
 
@@ -67,7 +67,7 @@ def test_what_is_not_of_its_declared_form_is_withheld(changes):
 @pytest.mark.parametrize("examples", [None, {}, {"trainset": "Jane"}, {**EXAMPLES, "valset": -1}])
 def test_set_sizes_are_counts(examples):
     with pytest.raises(Failure):
-        vet_outcome({"examples": examples, "evaluations": {}}, (), POLICY)
+        filter_outcome({"examples": examples, "evaluations": {}}, (), POLICY)
 
 
 COUNTS = [[6, 0], [0, 7]]
@@ -110,13 +110,13 @@ def test_scores_that_are_not_a_histogram_of_the_same_examples_do_not_leave(score
 
 def test_counts_of_more_examples_than_the_set_has_do_not_leave():
     """Else a hostile notebook could write in each cell what it likes."""
-    assert vet_outcome(answer(counts=[[2, 0], [1, 0]]), ("val",), POLICY)
+    assert filter_outcome(answer(counts=[[2, 0], [1, 0]]), ("val",), POLICY)
     with pytest.raises(Failure, match="more examples than the set has"):
-        vet_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
+        filter_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
 
 
 def test_an_evaluation_without_counts_is_one_of_the_whole_set():
-    found = vet_outcome(answer(counts=[[0, 0], [0, 0]]), ("val",), POLICY).evaluations["val"]
+    found = filter_outcome(answer(counts=[[0, 0], [0, 0]]), ("val",), POLICY).evaluations["val"]
     assert (found.counts, found.loss) == ([[0, 0], [0, 0]], 0.5)
     assert found.examples == EXAMPLES["valset"]
 
@@ -124,24 +124,24 @@ def test_an_evaluation_without_counts_is_one_of_the_whole_set():
 @pytest.mark.parametrize("reason", sorted([*OF_LINKS, *OF_SERVERS]))
 def test_a_worker_has_no_words_of_the_link_s_or_the_server_s(reason):
     told = {"reason": reason, "type": "KeyError", "file": "task.py", "line": 1}
-    assert vet_failure(told).reason == "unknown"
+    assert filter_failure(told).reason == "unknown"
 
 
 def test_of_a_failure_only_kind_type_file_and_line_leave():
     told = {"reason": "exception", "type": "KeyError", "file": "task.py", "line": 31,
             "message": "MRN 123", "traceback": "MRN 123"}  # fmt: skip
-    assert str(vet_failure(told)) == "KeyError in task.py, line 31"
+    assert str(filter_failure(told)) == "KeyError in task.py, line 31"
 
 
 def test_of_a_failure_the_form_of_what_was_found_leaves():
     told = {"reason": "targets", "type": COLUMNS, "set": "val", "dtype": "float32",
             "shape": [8, 3], "count": 2, "values": "MRN 123"}  # fmt: skip
-    said = str(vet_failure(told))
+    said = str(filter_failure(told))
     assert said.startswith("the labels of the validation set are float32 of shape (8, 3), several")
     assert "class numbers 0..1 of shape (N,)" in said
     assert "def predict(net, loader)" in said
     told = {"reason": "exception", "type": "ValueError", "file": "torch", "part": "train"}
-    assert str(vet_failure(told)) == (
+    assert str(filter_failure(told)) == (
         "ValueError in train, outside the notebook's own lines (within torch)"
     )
 
@@ -161,7 +161,7 @@ def test_of_a_failure_the_form_of_what_was_found_leaves():
     ],
 )
 def test_names_that_an_author_chose_do_not_leave(told):
-    failure = vet_failure(told)
+    failure = filter_failure(told)
     assert "Jane" not in failure.write()
     assert "1000000" not in failure.write() and "4711" not in failure.write()
     assert json.loads(failure.write())["type"] == "an exception of the author's own"

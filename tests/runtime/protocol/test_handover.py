@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federator.runtime.protocol.handover import Channel, Counter, HandoverError, connect
+from federator.runtime.protocol.handover import Channel, HandoverError, WorkerListener, connect
 from federator.runtime.protocol.shared_memory import Memory
 
 WEIGHTS = {"a": np.arange(1000, dtype=np.float32), "n": np.array(3)}
@@ -65,36 +65,36 @@ def test_no_descriptor_is_left_open(ends):
 
 
 def test_the_link_waits_for_a_worker_and_no_longer_than_told(tmp_path):
-    counter = Counter(tmp_path / "socket")
-    assert counter.worker(time.time() + 0.05) is None
+    listener = WorkerListener(tmp_path / "socket")
+    assert listener.worker(time.time() + 0.05) is None
     worker = connect(tmp_path / "socket", 1)
-    assert counter.worker(time.time() + 1) is not None
+    assert listener.worker(time.time() + 1) is not None
     worker.close()
-    assert counter.worker(time.time() + 0.05) is None
+    assert listener.worker(time.time() + 0.05) is None
 
 
 def test_a_worker_that_dies_is_noticed_before_the_deadline(tmp_path):
-    counter = Counter(tmp_path / "socket")
+    listener = WorkerListener(tmp_path / "socket")
     worker = connect(tmp_path / "socket", 1)
-    counter.worker(time.time() + 1).send({"instruction": "train"})
+    listener.worker(time.time() + 1).send({"instruction": "train"})
     threading.Timer(0.1, worker.close).start()
     with pytest.raises(HandoverError):
-        counter.answer(time.time() + 60)
+        listener.answer(time.time() + 60)
 
 
 def test_a_worker_that_takes_too_long_is_given_up(tmp_path):
-    counter = Counter(tmp_path / "socket")
+    listener = WorkerListener(tmp_path / "socket")
     worker = connect(tmp_path / "socket", 1)
-    assert counter.worker(time.time() + 1) is not None
-    assert counter.answer(time.time() + 0.05) is None
+    assert listener.worker(time.time() + 1) is not None
+    assert listener.answer(time.time() + 0.05) is None
     worker.close()
 
 
 def test_a_worker_that_reads_nothing_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr("federator.runtime.protocol.handover._UNREAD", 0.1)
-    counter = Counter(tmp_path / "socket")
+    listener = WorkerListener(tmp_path / "socket")
     worker = connect(tmp_path / "socket", 1)
-    link = counter.worker(time.time() + 1)
+    link = listener.worker(time.time() + 1)
     with pytest.raises(HandoverError, match="gone"):
         for _ in range(100):
             link.send({"instruction": "x" * 10_000})
@@ -102,11 +102,11 @@ def test_a_worker_that_reads_nothing_is_not_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_new_worker_takes_the_place_of_the_old_one(tmp_path):
-    counter = Counter(tmp_path / "socket")
+    listener = WorkerListener(tmp_path / "socket")
     old = connect(tmp_path / "socket", 1)
-    assert counter.worker(time.time() + 1) is not None
+    assert listener.worker(time.time() + 1) is not None
     new = connect(tmp_path / "socket", 1)
-    counter.worker(time.time() + 1).send({"for": "new"})
+    listener.worker(time.time() + 1).send({"for": "new"})
     assert new.receive()[0]["for"] == "new"
     with pytest.raises(HandoverError):
         old.receive()
@@ -118,27 +118,27 @@ def test_a_socket_that_a_worker_takes_away_is_made_again(tmp_path, how):
     path, other = tmp_path / "socket", tmp_path / "other"
     other.write_text("")
     other.chmod(0o600)
-    counter = Counter(path)
+    listener = WorkerListener(path)
     path.unlink()
     if how == "replaced":
         path.write_text("")
     elif how == "linked":
         path.symlink_to(other)
-    assert counter.worker(0) is None
+    assert listener.worker(0) is None
     worker = connect(path, 0)
-    assert counter.worker(time.time() + 60) is not None
+    assert listener.worker(time.time() + 60) is not None
     assert (path.stat().st_mode & 0o777, other.stat().st_mode & 0o777) == (0o660, 0o600)
     worker.close()
 
 
 def test_a_socket_that_cannot_be_made_again_ends_no_link(tmp_path):
     path = tmp_path / "socket"
-    counter = Counter(path)
+    listener = WorkerListener(path)
     path.unlink()
     path.mkdir()
-    assert counter.worker(0) is None
+    assert listener.worker(0) is None
     path.rmdir()
-    assert counter.worker(0) is None
+    assert listener.worker(0) is None
     connect(path, 0).close()
 
 

@@ -33,18 +33,18 @@ def test_messages_to_many_sites_go_out_a_few_at_a_time(tmp_path):
     assert [item.node for item in sent.values()] == [1, 2, 3, 4, 9, 10]
 
 
-def test_a_site_s_bell_rings_for_each_message_when_it_is_there(tmp_path):
+def test_a_site_s_counter_is_incremented_for_each_message_when_it_is_there(tmp_path):
     grid, store = Silent(), Store(tmp_path)
     grid.refused = frozenset({8})
-    exchange, ear, rang = Exchange(grid, 7, None, store, Policy(2)), Folder(tmp_path), []
+    exchange, reader, read = Exchange(grid, 7, None, store, Policy(2)), Folder(tmp_path), []
     for number in (1, 2):
         order = Order(Instruction("evaluate", number, time.time() + 60))
         exchange.send(dict.fromkeys(range(10), order), set(), time.time() + 60)
         told = {m.metadata.dst_node_id: messages.Received.of(m).instruction for m in grid.sent}
-        bells = {node: json.loads(text)["bell"] for node, text in told.items()}
-        assert len(set(bells.values())) == 10
-        rang.append([ear.listen(bells[node]) for node in range(10)])
-    assert rang == [[1] * 8 + [0, 0], [2] * 8 + [0, 0]]
+        counters = {node: json.loads(text)["counter"] for node, text in told.items()}
+        assert len(set(counters.values())) == 10
+        read.append([reader.read_counter(counters[node]) for node in range(10)])
+    assert read == [[1] * 8 + [0, 0], [2] * 8 + [0, 0]]
 
 
 @pytest.mark.parametrize(

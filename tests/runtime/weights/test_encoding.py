@@ -36,7 +36,7 @@ def steps(size):
             if a.dtype.kind == "f" else a + 1 for n, a in MODEL.items()}  # fmt: skip
 
 
-class Way:
+class StoreClient:
     """A server's store and a site, and what goes between them."""
 
     def __init__(self, folder, encoding):
@@ -60,7 +60,7 @@ class Way:
 
 @pytest.fixture(params=ENCODINGS)
 def way(request, tmp_path):
-    return Way(tmp_path, request.param)
+    return StoreClient(tmp_path, request.param)
 
 
 def test_a_model_arrives_rounded_in_half_of_the_bytes(way):
@@ -109,7 +109,7 @@ def test_steps_as_small_as_a_double_can_say_add_up(way):
 
 def test_what_rounding_left_over_is_sent_the_next_time(tmp_path):
     """Beside a step of 1, one of 0.001 is less than what int8 can say."""
-    way, step = Way(tmp_path, "int8"), np.full(4096, 0.001, np.float32)
+    way, step = StoreClient(tmp_path, "int8"), np.full(4096, 0.001, np.float32)
     step[0] = 1
     model = way.store.keep({"w": np.zeros(4096, np.float32)})
     for _ in range(100):
@@ -118,7 +118,7 @@ def test_what_rounding_left_over_is_sent_the_next_time(tmp_path):
 
 
 def test_bfloat16_is_rounded_as_torch_does(tmp_path):
-    way = Way(tmp_path, "bfloat16")
+    way = StoreClient(tmp_path, "bfloat16")
     numbers = (RNG.normal(size=10_000) * 10.0 ** RNG.integers(-30, 30, 10_000)).astype(np.float32)
     numbers[:3] = 0, -0.0, 1 + 2**-8
     carried = way.down(way.store.keep({"w": numbers})).load()["w"]
@@ -142,5 +142,5 @@ def test_an_update_that_is_not_finite_stays_so(way, wrong):
 def test_a_model_too_large_for_float16_is_told(tmp_path):
     large = Store(tmp_path / "one").keep({"w": np.array([[1.0, 70_000.0]], np.float32)})
     with pytest.raises(WeightsError, match="tensor w is too large for float16: use bfloat16"):
-        Way(tmp_path, "float16").down(large)
-    Way(tmp_path, "bfloat16").down(large)
+        StoreClient(tmp_path, "float16").down(large)
+    StoreClient(tmp_path, "bfloat16").down(large)

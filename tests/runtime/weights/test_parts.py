@@ -6,7 +6,14 @@ import json
 import pytest
 
 from federator.runtime.weights import parts
-from federator.runtime.weights.parts import STEPS, Parcel, ParcelError, Part, name, travelled
+from federator.runtime.weights.parts import (
+    STEPS,
+    ManifestError,
+    Part,
+    PartsManifest,
+    name,
+    travelled,
+)
 
 PART = STEPS[-1]
 HASH, DOWN, UP = "a" * 64, "0" * 32, "f" * 32
@@ -14,10 +21,10 @@ TABLE = (Part(2**20, HASH), Part(7, HASH))
 
 
 def test_what_is_written_is_read():
-    for parcel in (Parcel(DOWN, TABLE, UP), Parcel(DOWN, TABLE)):
-        assert Parcel.read(parcel.write()) == parcel
-    assert parts.read_table(parts.write_table(TABLE)) == TABLE
-    assert Parcel(DOWN, TABLE).size == 2**20 + 7
+    for manifest in (PartsManifest(DOWN, TABLE, UP), PartsManifest(DOWN, TABLE)):
+        assert PartsManifest.read(manifest.write()) == manifest
+    assert parts.read_parts(parts.write_parts(TABLE)) == TABLE
+    assert PartsManifest(DOWN, TABLE).size == 2**20 + 7
 
 
 def test_parts_cover_a_file_without_a_gap():
@@ -66,14 +73,15 @@ def test_what_is_the_same_at_another_place_travels():
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text):
-    with pytest.raises(ParcelError):
-        Parcel.read(text)
+    with pytest.raises(ManifestError):
+        PartsManifest.read(text)
 
 
 def test_what_is_signed_covers_every_part_and_both_capabilities():
     others = [
-        Parcel(UP, TABLE, UP), Parcel(DOWN, TABLE, DOWN), Parcel(DOWN, TABLE[:1], UP),
-        Parcel(DOWN, (TABLE[0], Part(8, HASH)), UP),
-        Parcel(DOWN, (TABLE[0], Part(7, "b" * 64)), UP),
+        PartsManifest(UP, TABLE, UP), PartsManifest(DOWN, TABLE, DOWN),
+        PartsManifest(DOWN, TABLE[:1], UP),
+        PartsManifest(DOWN, (TABLE[0], Part(8, HASH)), UP),
+        PartsManifest(DOWN, (TABLE[0], Part(7, "b" * 64)), UP),
     ]  # fmt: skip
-    assert len({parcel.write() for parcel in [Parcel(DOWN, TABLE, UP), *others]}) == 6
+    assert len({manifest.write() for manifest in [PartsManifest(DOWN, TABLE, UP), *others]}) == 6

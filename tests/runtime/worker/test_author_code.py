@@ -9,7 +9,7 @@ import torch
 
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker import author_code
-from federator.runtime.worker.author_code import import_task, seed_all, telling
+from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def test_each_folder_s_own_code_is_imported(tmp_path):
 
 def test_what_is_told_of_an_exception_is_where_and_not_what(tmp_path, caplog):
     (tmp_path / "task.py").write_text("def look(row):\n    return {}[row]\n")
-    with pytest.raises(Failure) as caught, telling():
+    with pytest.raises(Failure) as caught, reporting_failures():
         import_task(tmp_path).look("MRN 4711")
     assert str(caught.value) == "KeyError in task.py, line 2"
     assert "MRN 4711" not in caught.value.write()
     assert "MRN 4711" in caplog.text, "it stays in the site's own log"
-    with pytest.raises(Failure, match="deadline"), telling():
+    with pytest.raises(Failure, match="deadline"), reporting_failures():
         raise Failure("late")
 
 
@@ -47,18 +47,21 @@ def test_seeds_follow_from_all_that_they_are_made_of():
 
 
 def test_outside_the_authors_lines_the_part_and_the_library_are_told():
-    with pytest.raises(Failure) as caught, telling(part="train"):
+    with pytest.raises(Failure) as caught, reporting_failures(part="train"):
         torch.nn.Linear(2, 2)(torch.zeros(3))
     assert str(caught.value) == (
         "RuntimeError in train, outside the notebook's own lines (within torch)"
     )
-    with pytest.raises(Failure) as caught, telling(part="predict"):
+    with pytest.raises(Failure) as caught, reporting_failures(part="predict"):
         {}["MRN 4711"]
     assert str(caught.value) == "KeyError in predict, outside the notebook's own lines"
 
 
 def test_batchnorm_and_a_batch_of_one_are_told_with_what_to_do():
-    with pytest.raises(Failure, match=r"BatchNorm.*drop_last=True"), telling(part="train"):
+    with (
+        pytest.raises(Failure, match=r"BatchNorm.*drop_last=True"),
+        reporting_failures(part="train"),
+    ):
         torch.nn.BatchNorm1d(3).train()(torch.zeros(1, 3))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.weights.format import load
-from federator.runtime.worker.author_code import telling
+from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.pretrained import NotFetched, first_model, is_fetch, structure
 
 KEPT = {"fc.weight": torch.full((2, 3), 7.0), "fc.bias": torch.full((2,), 7.0)}
@@ -142,7 +142,10 @@ def test_more_than_weights_cannot_be_done_without(source):
 
     with pytest.raises(NotFetched, match=r"net\.pth"):
         structure(model)
-    with pytest.raises(Failure, match="Model take `pretrained`") as told, telling(part="Model"):
+    with (
+        pytest.raises(Failure, match="Model take `pretrained`") as told,
+        reporting_failures(part="Model"),
+    ):
         structure(model)
     assert told.value.reason == "fetch"
 

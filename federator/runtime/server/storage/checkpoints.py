@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from federator.runtime.weights.block_file import Draft, WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffers
 from federator.runtime.weights.format import Tensor, Weights, save, whole
-from federator.runtime.weights.parts import Table
+from federator.runtime.weights.parts import Parts
 
 _JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
 
@@ -75,7 +75,7 @@ class RunFolder:
         with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
             yield Draft(out, model), Draft(state_out, state)
 
-    def load(self, round_number: int, table: Table = ()) -> Checkpoint:
+    def load(self, round_number: int, table: Parts = ()) -> Checkpoint:
         """Return the checkpoint of a round, given the table of its parts if there is one.
 
         Raises:
@@ -84,7 +84,7 @@ class RunFolder:
         path = self._weights(round_number)
         state = path.with_suffix(".state.safetensors")
         found = WeightFile(state) if state.exists() else None
-        return Checkpoint(round_number, WeightFile(path, table=table), found)
+        return Checkpoint(round_number, WeightFile(path, parts=table), found)
 
     def buffers(self, tensors: Collection[str]) -> Buffers:
         """Return which of the model's tensors are no parameters.

@@ -7,7 +7,7 @@ can write. (If a part took the place of the empty file itself, ext4 would write 
 The gateway serves these folders; on one machine the links use them directly. What has arrived
 is moved to ``closed/``, out of everybody's reach, before it counts. What is on its way, of a
 part or of another request that is too long for the gateway's memory, is in ``arriving/``.
-``bells/CAPABILITY`` tells a site when to ask for messages.
+``counters/CAPABILITY`` tells a site when to ask for messages.
 """
 
 import secrets
@@ -24,13 +24,13 @@ from federator.runtime.weights.format import Tensor, Weights, save
 from federator.runtime.weights.hashing import Look, hash_file
 from federator.runtime.weights.parts import (
     ARRIVING,
-    BELLS,
-    COUNT,
+    COUNTER_SIZE,
+    COUNTERS,
     DOWN,
     MODEL,
     SLOTS,
     UP,
-    Table,
+    Parts,
     cut,
     name,
 )
@@ -49,19 +49,19 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in (DOWN, UP, _CLOSED, ARRIVING, BELLS):
+        for part in (DOWN, UP, _CLOSED, ARRIVING, COUNTERS):
             (folder / part).mkdir(parents=True, exist_ok=True)
             _empty(folder / part)
-        self._bells: list[Path] = []
-        weakref.finalize(self, _take_down, self._bells)
+        self._counters: list[Path] = []
+        weakref.finalize(self, _remove, self._counters)
 
-    def publish(self, file: WeightFile) -> tuple[str, Table]:
+    def publish(self, file: WeightFile) -> tuple[str, Parts]:
         """Let weights be read; return the capability for it, and the table of their parts."""
         capability = secrets.token_hex(16)
         path = self.folder / DOWN / capability / MODEL
         path.parent.mkdir()
         file.copy(path)
-        return capability, file.table or hash_file(path)
+        return capability, file.parts or hash_file(path)
 
     def accept(self, size: int, look: Look | None = None) -> UpdateReceiver:
         """Let the parts of a file of this size be written; return where they arrive."""
@@ -91,20 +91,25 @@ class Store:
         write(lease.folder / MODEL)
         return WeightFile(Piece.whole(lease.folder / MODEL, lease))
 
-    def hang_bell(self) -> str:
-        """Hang up a bell for a site (bell.py), until this object goes; return its capability."""
+    def new_counter(self) -> str:
+        """Make a site's notification counter, until this object goes; return its capability."""
         capability = secrets.token_hex(16)
-        self._bells.append(self.folder / BELLS / capability)
-        self._bells[-1].write_bytes(bytes(COUNT))
+        self._counters.append(self.folder / COUNTERS / capability)
+        self._counters[-1].write_bytes(bytes(COUNTER_SIZE))
         return capability
 
-    def ring(self, capability: str) -> None:
-        """Ring a bell once more. Who does not hear it asks after a while: a failure is no error."""
-        path = self.folder / BELLS / capability
-        with suppress(OSError), path.open("r+b", buffering=0) as bell:
-            rung = int.from_bytes(bell.read(), "big") + 1
-            bell.seek(0)
-            bell.write(rung.to_bytes(COUNT, "big"))  # not replaced: a link may be reading it
+    def increment(self, capability: str) -> None:
+        """Add 1 to a notification counter.
+
+        A failure is no error: a link that sees no change asks the server after a while.
+        """
+        path = self.folder / COUNTERS / capability
+        with suppress(OSError), path.open("r+b", buffering=0) as counter:
+            count = int.from_bytes(counter.read(), "big") + 1
+            counter.seek(0)
+            counter.write(
+                count.to_bytes(COUNTER_SIZE, "big")
+            )  # not replaced: a link may be reading it
 
     def withdraw(self) -> None:
         """Take all capabilities of weights back."""
@@ -112,10 +117,10 @@ class Store:
             _empty(self.folder / part)
 
 
-def _take_down(bells: list[Path]) -> None:
-    for bell in bells:
+def _remove(counters: list[Path]) -> None:
+    for counter in counters:
         with suppress(OSError):
-            bell.unlink()
+            counter.unlink()
 
 
 def _empty(folder: Path) -> None:

@@ -12,7 +12,16 @@ from federator.runtime.server.storage.disk import TemporaryFolder
 from federator.runtime.weights.block_file import Piece, WeightFile
 from federator.runtime.weights.format import WeightsError
 from federator.runtime.weights.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
-from federator.runtime.weights.parts import Part, Table, cut, is_known, name, step, whole, zeros
+from federator.runtime.weights.parts import (
+    Part,
+    Parts,
+    cut,
+    is_known,
+    name,
+    step,
+    total_size,
+    zeros,
+)
 
 _MOMENT = 0.2
 
@@ -64,7 +73,7 @@ class UpdateReceiver:
         before, self.complete = self.complete, full or rests
         return self.complete and not before
 
-    def close(self, table: Table, model: WeightFile | None = None, given: Table = ()) -> WeightFile:
+    def close(self, table: Parts, model: WeightFile | None = None, given: Parts = ()) -> WeightFile:
         """Take in what was written; it is on disk for as long as the returned object is held.
 
         Args:
@@ -79,7 +88,7 @@ class UpdateReceiver:
         self._folder.rename(lease.folder)
         if not table:
             raise WeightsError("there is no update")
-        size, found = whole(table), self._arrived()
+        size, found = total_size(table), self._arrived()
         pieces: list[Piece] = []
         for number, (part, where) in enumerate(zip(table, cut(size), strict=True)):
             path = lease.folder / name(number, size)

@@ -255,11 +255,11 @@ def fold_of_one(tmp_path):
 
 
 def test_the_next_model_comes_with_the_table_of_its_parts(fold_of_one, tmp_path):
-    assert fold_of_one().weights.table == hash_file(tmp_path / "run" / "round-001.safetensors")
+    assert fold_of_one().weights.parts == hash_file(tmp_path / "run" / "round-001.safetensors")
 
 
 def test_a_model_that_travels_otherwise_is_not_hashed(fold_of_one):
-    assert fold_of_one(hashed=False).weights.table == ()
+    assert fold_of_one(hashed=False).weights.parts == ()
 
 
 def test_a_disk_that_does_not_take_the_model_leaves_no_checkpoint(

@@ -49,23 +49,23 @@ def test_as_many_parts_are_accepted_as_there_are_to_be(store):
 def test_a_model_whose_parts_were_hashed_before_is_not_hashed_again(store, tmp_path):
     save(tmp_path / "weights", WEIGHTS)
     table = (Part(1, "0" * 64),)
-    assert store.publish(WeightFile(tmp_path / "weights", table=table))[1] == table
+    assert store.publish(WeightFile(tmp_path / "weights", parts=table))[1] == table
 
 
-def test_a_bell_says_how_often_it_has_rung_until_another_run_begins(store):
-    first, second = store.hang_bell(), store.hang_bell()
+def test_a_counter_has_the_number_of_messages_until_another_run_begins(store):
+    first, second = store.new_counter(), store.new_counter()
     for _ in range(300):
-        store.ring(first)
+        store.increment(first)
     store.withdraw()
-    counts = [(store.folder / "bells" / bell).read_bytes() for bell in (first, second)]
+    counts = [(store.folder / "counters" / counter).read_bytes() for counter in (first, second)]
     assert counts == [(300).to_bytes(8, "big"), bytes(8)]
     assert written(Store(store.folder)) == []
 
 
-def test_bells_are_taken_down_when_a_run_ends(tmp_path):
+def test_counters_are_removed_when_a_run_ends(tmp_path):
     store, another = Store(tmp_path / "store"), Store(tmp_path / "store")
-    store.hang_bell()
-    kept = another.hang_bell()
+    store.new_counter()
+    kept = another.new_counter()
     del store
     gc.collect()
     assert [path.name for path in written(another)] == [kept]
