@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from federator.errors import NotebookError, Problem, Where
 from federator.notebook.parameters import assigned
-from federator.notebook.slicing.closure import Component, Statement
+from federator.notebook.slicing.component import Component, Statement
 from federator.runtime.source_map import Span
 
 Value = bool | float | int | str

@@ -34,12 +34,13 @@ from federator.notebook.signatures import (
     takes,
     without_folder,
 )
-from federator.notebook.slicing.closure import (
+from federator.notebook.slicing.closure import Program
+from federator.notebook.slicing.component import (
     SHORT_NAMES,
     Component,
-    Program,
     Undefined,
     component,
+    undefined,
 )
 from federator.notebook.slicing.statements import Step, Unreadable
 
@@ -121,13 +122,13 @@ class Analysis:
         self.steps = [both[index] for index in sorted(both)]
         self.known = definitions(self.steps)
         self.findings = strategy.examine(program, self.aggregation)
-        self.undefined = [*program.undefined(self.task), *program.undefined(self.aggregation)]
+        self.undefined = [*undefined(self.task), *undefined(self.aggregation)]
         self.absent = [n for n in (*_NAMES, *_AGGREGATION) if not program.bindings(n)]
         self.hidden = dict(self._hidden())
 
     def supplied(self, steps: list[Step]) -> list[Undefined]:
         """Return the short names that a slice uses and that are imported for the author."""
-        return [m for m in self.program.undefined(steps) if is_supplied(self.program, m)]
+        return [m for m in undefined(steps) if is_supplied(self.program, m)]
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything that keeps the notebook from being converted."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from federator.errors import Problem
 from federator.notebook.slicing.definitions import Function
-from federator.notebook.slicing.statements import Step, own_nodes
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import Step
 
 
 @dataclass(frozen=True)

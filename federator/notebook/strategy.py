@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from federator.errors import Problem
 from federator.notebook.slicing.closure import Program
-from federator.notebook.slicing.statements import Step, own_nodes
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import Step
 
 MODULE = "flwr.serverapp.strategy"
 

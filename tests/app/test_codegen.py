@@ -10,7 +10,7 @@ import pytest
 from federator.app import codegen
 from federator.app.codegen import Value
 from federator.errors import NotebookError
-from federator.notebook.slicing.closure import Component, Statement
+from federator.notebook.slicing.component import Component, Statement
 
 
 def component(*sources: str) -> Component:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 
 from federator.errors import Problem
-from federator.notebook.slicing.closure import SHORT_NAMES, Program, Undefined, star_imports
-from federator.notebook.slicing.statements import BUILTINS, Step, own_nodes
+from federator.notebook.slicing.closure import Program
+from federator.notebook.slicing.component import SHORT_NAMES, Undefined
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import BUILTINS, Step, star_imports
 from federator.notebook.strategy import MODULE, STRATEGIES
 
 _JUPYTERS = frozenset({"display", "get_ipython", "In", "Out", "_", "__"})

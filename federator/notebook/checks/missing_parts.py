@@ -11,7 +11,8 @@ from federator.notebook.checks.missing_names import place
 from federator.notebook.reader import Cell
 from federator.notebook.signatures import SPELLING, definition
 from federator.notebook.slicing.closure import Program
-from federator.notebook.slicing.statements import Step, own_nodes
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import Step
 
 # What functions of the parts are often called.
 _USUAL = {

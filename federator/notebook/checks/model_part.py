@@ -17,7 +17,8 @@ from federator.notebook.signatures import (
 )
 from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.definitions import Function
-from federator.notebook.slicing.statements import Step, own_nodes
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import Step
 
 _HINT = f"Write: {SPELLING['Model']}"
 _MAKERS = ("from_pretrained", "create_model", "load", "load_model", "load_from_checkpoint")

@@ -9,9 +9,10 @@ from federator.errors import Problem, Where
 from federator.notebook.magics import INSTALLS
 from federator.notebook.signatures import definition
 from federator.notebook.slicing import imports
-from federator.notebook.slicing.closure import Program, star_imports
+from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.definitions import Function
-from federator.notebook.slicing.statements import Step, own_nodes
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import Step, star_imports
 
 _OWN_PATH = re.compile(
     r"(?:file://)?/(?:home|Users|content|kaggle|mnt|media|data\d*|scratch\w*|root|workspaces?|Volumes"

@@ -6,12 +6,19 @@ not leave the machine. In doubt nothing travels, and it is told.
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from federator.errors import Problem, Where
+from federator.notebook.dependencies.literal_paths import (
+    PATH_CLASSES,
+    LiteralPaths,
+    joined,
+    literal_path,
+    opens_to_write,
+)
 from federator.notebook.dependencies.notebook_folder import LocalFile, NotebookFolder, Unfit
 from federator.notebook.slicing.definitions import parameters
 from federator.notebook.slicing.imports import last_word
@@ -38,7 +45,6 @@ _OTHER_CALLS = (
 _READERS = ("from_", "fromfile", "genfromtxt", "imread", "load", "open", "parse", "read", "safe_")
 # What reads the path that it is a method of.
 _PATH_READERS = frozenset({"open", "read_bytes", "read_text"})
-_PATHS = frozenset({"Path", "PurePath", "PosixPath", "PurePosixPath"})
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,7 @@ class _Reader:
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = list(sources)
+        self._literal_paths = LiteralPaths(source.tree for source in self._sources)
 
     @cached_property
     def _load_data(self) -> ast.FunctionDef | None:
@@ -153,22 +160,11 @@ class _Reader:
     def _data_path(self) -> str | None:
         return next(iter(self._load_data_takes), None)
 
-    @cached_property
-    def _held(self) -> Mapping[str, list[str]]:
-        """Literal paths, by the names, attributes, keys and parameters that hold them."""
-        held: dict[str, list[str]] = {}
-        for source in self._sources:
-            for node in ast.walk(source.tree):
-                for name, value in _holders(node):
-                    if (path := _literal(value)) is not None:
-                        held.setdefault(name, []).append(path)
-        return held
-
     def reads(self) -> Iterator[_Read]:
         """Yield what is read, in order."""
         for source in self._sources:
             for node in source.tree.body:
-                parts = {id(part) for outer in ast.walk(node) for part in _joined(outer)}
+                parts = {id(part) for outer in ast.walk(node) for part in joined(outer)}
                 for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
                     if id(call) in parts:
                         continue
@@ -180,120 +176,25 @@ class _Reader:
     def _paths(self, call: ast.Call) -> Iterator[tuple[str, bool]]:
         """Yield the literal paths that a call is handed, and whether it may not read them there."""
         word = last_word(call.func)
-        whole = _literal(call)
+        whole = literal_path(call)
         if whole is not None:
             yield whole, False
             return
-        if word in _PATH_READERS:
-            owner = _owner(call.func)
-            literal = _literal(owner)
-            held = self._held.get(_held_by(owner), [])
-            yield from ((path, False) for path in ([literal] if literal is not None else held))
-        if word.startswith(_OTHER_CALLS) or word in _PATHS or _writes(call):
+        if word in _PATH_READERS and isinstance(call.func, ast.Attribute):
+            yield from ((path, False) for path in self._literal_paths.of(call.func.value))
+        if word.startswith(_OTHER_CALLS) or word in PATH_CLASSES or opens_to_write(call):
             return
         every = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if any(self._data_path in _names(argument) for argument in every):
+        names = {n.id for one in every for n in ast.walk(one) if isinstance(n, ast.Name)}
+        if self._data_path in names:
             return
-        reads = word.startswith(_READERS)
         for argument in every:
-            literal = _literal(argument)
-            held = self._held.get(_held_by(argument), [])
             others = [one for one in every if one is not argument]
             first = argument in call.args[:1] or argument not in call.args
-            clear = first and (reads or all(map(_is_plain, others)))
-            for path in [literal] if literal is not None else held:
-                yield path, not clear
-
-
-def _holders(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """Yield names with the values that a node gives them."""
-    match node:
-        case ast.Assign(targets=targets, value=value):
-            yield from ((_held_by(target), value) for target in targets)
-        case ast.AnnAssign(target=target, value=ast.expr() as value):
-            yield _held_by(target), value
-        case ast.Dict(keys=keys, values=values):
-            for key, value in zip(keys, values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    yield key.value, value
-        case ast.arguments():
-            positional = [*node.posonlyargs, *node.args]
-            if node.defaults:
-                defaulted = positional[-len(node.defaults) :]
-                yield from ((a.arg, v) for a, v in zip(defaulted, node.defaults, strict=True))
-            for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
-                if default is not None:
-                    yield one.arg, default
-        case ast.keyword(arg=str(name), value=value):
-            yield name, value
-
-
-def _held_by(node: ast.expr) -> str:
-    """Return the name, attribute or key that an expression looks up; nothing for any other."""
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case ast.Subscript(slice=ast.Constant(value=str(name))):
-            return name
-    return ""
-
-
-def _literal(node: ast.expr) -> str | None:
-    """Return a path that is spelled out: as a text, by ``Path``, ``join``, ``/`` or ``+``."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text if "\n" not in text and 0 < len(text) < 256 else None
-        case ast.BinOp(left=left, op=ast.Div() | ast.Add() as op, right=right):
-            first, second = _literal(left), _literal(right)
-            if first is None or second is None:
-                return None
-            return f"{first}/{second}" if isinstance(op, ast.Div) else first + second
-        case ast.Call(func=function, args=args, keywords=[]):
-            word = last_word(function)
-            if word in ("cwd", "getcwd") and not args:
-                return "."
-            if word not in _PATHS and not (
-                word == "join" and last_word(_owner(function)) == "path"
-            ):
-                return None
-            parts = [_literal(argument) for argument in args]
-            known = [part for part in parts if part is not None]
-            return "/".join(known) if known and len(known) == len(parts) else None
-    return None
-
-
-def _joined(node: ast.AST) -> list[ast.expr]:
-    """Return the parts of a path that is not spelled out in full."""
-    match node:
-        case ast.BinOp(left=left, right=right):
-            return [left, right]
-        case ast.Call(func=function, args=args):
-            word = last_word(function)
-            return args if word in _PATHS or word.startswith("join") else []
-        case ast.JoinedStr(values=values):
-            return [one.value for one in values if isinstance(one, ast.FormattedValue)]
-    return []
+            clear = first and (word.startswith(_READERS) or all(map(_is_plain, others)))
+            yield from ((path, not clear) for path in self._literal_paths.of(argument))
 
 
 def _is_plain(node: ast.expr) -> bool:
     """Whether an argument is a value that is written out: no folder can be in it."""
     return isinstance(node, ast.Constant) and not isinstance(node.value, str)
-
-
-def _writes(call: ast.Call) -> bool:
-    """Whether a call opens a file to write it."""
-    modes = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
-    return last_word(call.func) == "open" and any(
-        isinstance(mode, ast.Constant)
-        and isinstance(mode.value, str)
-        and set(mode.value) & {*"wax"}
-        for mode in modes
-    )
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-
-
-def _owner(function: ast.expr) -> ast.expr:
-    return function.value if isinstance(function, ast.Attribute) else function

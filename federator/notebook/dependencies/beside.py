@@ -10,7 +10,7 @@ from federator.notebook.dependencies.assets import Source
 from federator.notebook.dependencies.local_modules import Modules
 from federator.notebook.dependencies.notebook_folder import LocalFile, NotebookFolder, require_small
 from federator.notebook.reader import Notebook
-from federator.notebook.slicing.closure import Component
+from federator.notebook.slicing.component import Component
 
 
 @dataclass(frozen=True)

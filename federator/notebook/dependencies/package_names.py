@@ -1,5 +1,7 @@
 """Names of packages: what is known of them without asking an index."""
 
+from packaging.utils import canonicalize_name
+
 # For modules that are not installed here, and for those that several distributions share.
 DISTRIBUTIONS = {
     "Bio": "biopython",
@@ -67,3 +69,25 @@ HEADLESS = {
     "opencv-python": "opencv-python-headless",
     "opencv-contrib-python": "opencv-contrib-python-headless",
 }
+
+
+def usual_distribution(path: str) -> str:
+    """Return the canonical name of the distribution that usually provides a dotted name."""
+    names = [name for name in prefixes(path) if name in DISTRIBUTIONS]
+    return canonicalize_name(DISTRIBUTIONS[names[0]] if names else path.partition(".")[0])
+
+
+def is_known(distribution: str) -> bool:
+    """Whether a distribution stands in these lists, so that its name may be advised."""
+    return distribution in WELL_KNOWN or distribution in DISTRIBUTIONS.values()
+
+
+def environment(path: str) -> str | None:
+    """Return the service whose own notebooks have a module, if no other Python has it."""
+    return next((ENVIRONMENTS[name] for name in prefixes(path) if name in ENVIRONMENTS), None)
+
+
+def prefixes(path: str) -> list[str]:
+    """Return a dotted name and all that it starts with, the longest first."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]

@@ -15,12 +15,13 @@ from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from federator.errors import Problem, RequirementError, Where
+from federator.notebook.dependencies import unpinned
 from federator.notebook.dependencies.distributions import Distribution, Installed, described, here
 from federator.notebook.dependencies.package_names import (
-    DISTRIBUTIONS,
-    ENVIRONMENTS,
     HEADLESS,
-    WELL_KNOWN,
+    environment,
+    prefixes,
+    usual_distribution,
 )
 from federator.notebook.slicing.imports import Import
 
@@ -77,7 +78,7 @@ def pin(
         elif isinstance(found, Problem):
             problem = replace(found, where=one.where)
             if one.need == "typing" or search.is_optional(one):
-                warnings.setdefault(one.module, _left_out(one))
+                warnings.setdefault(one.module, unpinned.left_out(one))
             else:
                 problems.setdefault(problem.message, problem)
     if problems:
@@ -95,9 +96,7 @@ def missing(imports: Iterable[Import]) -> tuple[Problem, ...]:
 
 def key_of(path: str, chosen: Iterable[str]) -> str | None:
     """Return the key of the federation file's requirements that speaks of a dotted name."""
-    parts = path.split(".")
-    keys = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next((key for key in keys if key in chosen), None)
+    return next((key for key in prefixes(path) if key in chosen), None)
 
 
 def extra(requirement: str | None, module: str, where: Where) -> str | None:
@@ -108,7 +107,7 @@ def extra(requirement: str | None, module: str, where: Where) -> str | None:
     """
     if requirement is None or (line := _chosen(requirement)):
         return line if requirement else None
-    raise RequirementError(replace(_open(module, requirement), where=where))
+    raise RequirementError(replace(unpinned.version_open(module, requirement), where=where))
 
 
 class _Search:
@@ -124,12 +123,12 @@ class _Search:
             requirement = self._chosen[key]
             if requirement is None:
                 return None
-            return _chosen(requirement) or _open(key, requirement)
-        if place := _environment(path):
+            return _chosen(requirement) or unpinned.version_open(key, requirement)
+        if place := environment(path):
             hint = "take out what needs it, or tag its cell `local`"
             return Problem(f"`{one}` exists in {place} only", hint=hint)
         owners = self._installed.owners(path)
-        usual = _usual(path)
+        usual = usual_distribution(path)
         names = {HEADLESS.get(one.name, one.name): one for one in owners}
         if usual in names:
             owner = next((one for one in owners if one.name == usual), names[usual])
@@ -138,8 +137,10 @@ class _Search:
             ((name, owner),) = names.items()
             return _from_index(path, name, owner)
         if names:
-            return _several(path, sorted(names))
-        return _part(path) if self._installed.has_part_of(path) else _unknown(one.module)
+            return unpinned.several_distributions(path, sorted(names))
+        if self._installed.has_part_of(path):
+            return unpinned.other_part_installed(path)
+        return unpinned.not_installed(one.module)
 
     def is_optional(self, one: Import) -> bool:
         """Whether code goes on without a module that is not installed."""
@@ -152,30 +153,10 @@ class _Search:
         return own or isinstance(self.line(module, Import(module, Where(""))), str)
 
 
-def _environment(path: str) -> str | None:
-    """Return the service whose own notebooks have a module, if no other Python has it."""
-    known = (place for name, place in ENVIRONMENTS.items() if f"{path}.".startswith(f"{name}."))
-    return next(known, None)
-
-
-def _usual(path: str) -> str:
-    """Return the distribution that usually has a module, by its name."""
-    parts = path.split(".")
-    names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    known = next((DISTRIBUTIONS[name] for name in names if name in DISTRIBUTIONS), parts[0])
-    return canonicalize_name(known)
-
-
 def _from_index(path: str, name: str, owner: Distribution) -> str | Problem:
-    if not owner.origin:
-        return f"{name}=={owner.version}"
-    top = path.partition(".")[0]
-    return Problem(
-        f"`import {path}` has {owner.name} {owner.version} of {owner.origin}, which cannot be "
-        "pinned: it was not installed from an index",
-        hint=f"if {top} is your own, put it beside the notebook instead; or write where it can be "
-        f'had into federation.yaml:  requirements: {{{top}: "{owner.name} @ https://..."}}',
-    )
+    if owner.origin:
+        return unpinned.not_from_index(path, owner)
+    return f"{name}=={owner.version}"
 
 
 def together(*groups: Iterable[str]) -> tuple[str, ...]:
@@ -256,70 +237,3 @@ def _dependencies(distribution: str, extra: str) -> list[Requirement]:
         for requirement in map(Requirement, declared)
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra})
     ]
-
-
-def _open(module: str, requirement: str) -> Problem:
-    name = name_of(requirement)
-    return Problem(
-        f"`import {module}` needs {name}, but in which version is not known: its requirement "
-        "leaves that open",
-        hint=_advice(module, name),
-    )
-
-
-def _several(path: str, names: Iterable[str]) -> Problem:
-    listed = ", ".join(names)
-    return Problem(
-        f"`import {path}` needs one of several packages, but which one is not known: {listed}",
-        hint=f"write into federation.yaml:  requirements: "
-        f'{{{path.partition(".")[0]}: "PACKAGE==VERSION"}}',
-    )
-
-
-def _part(path: str) -> Problem:
-    """Return the error for a module in a folder that several packages share."""
-    top = path.partition(".")[0]
-    return Problem(
-        f"`import {path}` needs a package, but which one and in which version is not known: what "
-        f"is installed here has other parts of {top}",
-        hint="`pip install` the package here, or write into federation.yaml:  requirements: "
-        f'{{{path}: "PACKAGE==VERSION"}}',
-    )
-
-
-def _unknown(path: str) -> Problem:
-    """Return the error for a module that nothing provides; never a name that is only guessed."""
-    top = path.partition(".")[0]
-    usual = _usual(path)
-    if usual in WELL_KNOWN or usual in DISTRIBUTIONS.values():
-        return Problem(
-            f"`import {path}` needs {usual}, but in which version is not known: it is not "
-            "installed here",
-            hint=_advice(top, usual),
-        )
-    return Problem(
-        f"`import {path}` needs a package, but which one and in which version is not known: no "
-        f"installed package has it, and there is no {top}.py beside the notebook",
-        hint=f"if {top} is a module of your own, put it beside the notebook; if it is in a "
-        "package, `pip install` that here, or write into federation.yaml:  requirements: "
-        f'{{{top}: "PACKAGE==VERSION"}}',
-    )
-
-
-def _advice(module: str, name: str) -> str:
-    return (
-        f"`pip install {name}` here, or write into federation.yaml:  requirements: "
-        f'{{{module}: "{name}==VERSION"}}'
-    )
-
-
-def _left_out(one: Import) -> Problem:
-    if place := _environment(one.paths[0]):
-        return Problem(f"`{one}` exists in {place} only: no image has it", one.where)
-    why = "for type checkers only" if one.need == "typing" else "optional"
-    return Problem(
-        f"`{one}` is {why}, and not installed here: no image has it",
-        one.where,
-        "write into federation.yaml what is to be installed, or that nothing is:  "
-        f'requirements: {{{one.top}: ""}}',
-    )

@@ -19,72 +19,20 @@ A notebook is taken as what it does when it is run from top to bottom.
 import ast
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
 
-from pyflakes.checker import Checker
-from pyflakes.messages import UndefinedName
-
-from federator.errors import Where
 from federator.notebook.reader import Notebook
-from federator.notebook.slicing import imports, known_calls
+from federator.notebook.slicing.component import SHORT_NAMES
 from federator.notebook.slicing.definitions import Definitions
-from federator.notebook.slicing.effects import Effects, EffectsReader
-from federator.notebook.slicing.imports import Import
-from federator.notebook.slicing.statements import BUILTINS, Step, Unreadable, own_nodes, steps_of
-
-# The short names that everybody knows, and that published notebooks use without importing them.
-SHORT_NAMES = {
-    "fl": "import flwr as fl",
-    "np": "import numpy as np",
-    "pd": "import pandas as pd",
-    "torch": "import torch",
-    "nn": "import torch.nn as nn",
-    "F": "import torch.nn.functional as F",
-}
+from federator.notebook.slicing.effects import Effects
+from federator.notebook.slicing.effects_reader import EffectsReader
+from federator.notebook.slicing.fixed_values import FixedValues
+from federator.notebook.slicing.names import own_nodes
+from federator.notebook.slicing.statements import BUILTINS, Step, Unreadable, steps_of
 
 _FUNCTIONS = frozenset({"load_data", "train", "test", "predict"})
 _PARTS = _FUNCTIONS | {"Model", "strategy"}
 _COMPOUND = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.If, ast.Try)
-
-
-@dataclass(frozen=True)
-class Statement:
-    """Whole lines of a top-level statement, with its decorators and the comments directly above.
-
-    ``line`` is the first of them in the cell, from 1. A statement that the author did not write
-    (a short name that is imported for them) has the place where it is first used.
-    """
-
-    source: str
-    cell: int
-    line: int
-
-
-@dataclass(frozen=True)
-class Component:
-    """The statements of one generated module, in order.
-
-    ``imported`` is whatever they import anywhere, inside functions too.
-    """
-
-    statements: tuple[Statement, ...]
-    imported: tuple[Import, ...] = ()
-
-    @property
-    def imports(self) -> Mapping[str, Where]:
-        """The top-level modules among them, and where each is imported first."""
-        return {one.top: one.where for one in reversed(self.imported)}
-
-
-@dataclass(frozen=True)
-class Undefined:
-    """A name that a slice looks up and never binds, with the first place where it does."""
-
-    name: str
-    step: Step
-    where: Where
 
 
 class Program:
@@ -100,7 +48,7 @@ class Program:
         self.origins = {n: o for step in self.steps for n, o in step.origins.items()}
         self._bindings: dict[str, list[Step]] = {}
         self._events: dict[str, list[Step]] = {}
-        self._fixed: dict[str, bool] = {}
+        self._fixed = FixedValues(self.bindings, self.dotted)
         self._list_events()
         self.effects = self._read_effects()
         self.left_behind = dict(self._take_changes_in())
@@ -145,7 +93,7 @@ class Program:
             }
             if not more or (more <= step.changes and not isinstance(step.nodes[0], _COMPOUND)):
                 continue
-            if not is_definition(step) and self.trains_or_reads(step, more):
+            if not step.is_definition and self.trains_or_reads(step, more):
                 yield step.index, more
                 for name in more & step.changes:
                     self._events[name].remove(step)
@@ -163,39 +111,7 @@ class Program:
 
     def is_fixed(self, name: str) -> bool:
         """Whether all that a name is ever bound to are values that cannot be changed."""
-        if name not in self._fixed:
-            self._fixed[name] = False  # for names that are bound to themselves
-            bindings = self.bindings(name)
-            self._fixed[name] = bool(bindings) and all(
-                self._binds_value(step, name) for step in bindings
-            )
-        return self._fixed[name]
-
-    def _binds_value(self, step: Step, name: str) -> bool:
-        values = [
-            node.value
-            for node in step.nodes
-            if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value
-            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-            if isinstance(target, ast.Name) and target.id == name
-        ]
-        return bool(values) and all(map(self._is_value, values))
-
-    def _is_value(self, node: ast.expr) -> bool:
-        """Whether an expression gives a number, a text or another value that cannot change."""
-        if isinstance(node, ast.Constant | ast.JoinedStr | ast.Compare):
-            return True
-        if isinstance(node, ast.IfExp):
-            return self._is_value(node.body) and self._is_value(node.orelse)
-        if isinstance(node, ast.UnaryOp):
-            return self._is_value(node.operand)
-        if isinstance(node, ast.BinOp):
-            return self._is_value(node.left) and self._is_value(node.right)
-        if isinstance(node, ast.Tuple):
-            return all(map(self._is_value, node.elts))
-        if isinstance(node, ast.Call):
-            return known_calls.immutable(self.dotted(node.func) or "")
-        return isinstance(node, ast.Name) and self.is_fixed(node.id)
+        return self._fixed.holds(name)
 
     def trains_or_reads(self, step: Step, changed: Iterable[str] = ()) -> bool:
         """Whether a step needs the contract's functions, or data: the notebook's own run.
@@ -229,7 +145,7 @@ class Program:
         taken: dict[int, Step] = {}
         seen: set[tuple[str, int, bool]] = set()
         todo = [(name, end, False) for name in names]
-        for step in (*forced, *self._future()):
+        for step in (*forced, *(step for step in self.steps if step.is_future)):
             taken[step.index] = step
             todo += self._needs(step, end)
         while todo:
@@ -240,10 +156,7 @@ class Program:
             for step in self._found(*lookup):
                 taken[step.index] = step
                 todo += self._needs(step, lookup[1])
-        return sorted(taken.values(), key=lambda step: (not _is_future(step), step.index))
-
-    def _future(self) -> Iterator[Step]:
-        return (step for step in self.steps if _is_future(step))
+        return sorted(taken.values(), key=lambda step: (not step.is_future, step.index))
 
     def _needs(self, step: Step, at: int) -> Iterator[tuple[str, int, bool]]:
         """Yield what a step looks up, as (name, before which step, and at any time after it)."""
@@ -270,23 +183,6 @@ class Program:
             elif step.binds.get(name):
                 break
 
-    def undefined(self, steps: list[Step]) -> list[Undefined]:
-        """Return the names that nothing in a slice binds before they are looked up."""
-        starts = list(accumulate((step.source.count("\n") + 1 for step in steps), initial=1))
-        found: dict[str, Undefined] = {}
-        tree = ast.parse("\n".join(step.source for step in steps))
-        messages = (m for m in Checker(tree).messages if isinstance(m, UndefinedName))
-        for message in sorted(messages, key=lambda m: (m.lineno, m.col)):
-            name = str(message.message_args[0])
-            at = bisect_right(starts, message.lineno) - 1
-            step = steps[at]
-            # pyflakes also reads annotations in quotes, which nothing looks up.
-            if name in step.now | step.later and name not in found:
-                line = step.line + message.lineno - starts[at]
-                place = Where(step.file, step.cell.number, line)
-                found[name] = Undefined(name, step, place)
-        return list(found.values())
-
     def seems_to_define(self, name: str) -> Unreadable | None:
         """Return the unreadable cell whose text looks as if it bound a name."""
         pattern = re.compile(
@@ -295,44 +191,6 @@ class Program:
             re.MULTILINE,
         )
         return next((c for c in self.unreadable if pattern.search(c.cell.source)), None)
-
-
-def component(steps: list[Step], supplied: Iterable[Undefined] = ()) -> Component:
-    """Write steps down as a component, with the imports of short names that are missing."""
-    statements: list[Statement] = []
-    imported: list[Import] = []
-    for missing in sorted(supplied, key=lambda missing: list(SHORT_NAMES).index(missing.name)):
-        where = missing.where
-        line = SHORT_NAMES[missing.name]
-        statements.append(Statement(line, where.cell or 1, where.line or 1))
-        imported.append(Import(line.split()[1], where))
-    future = sum(_is_future(step) for step in steps)
-    written = [Statement(step.source, step.cell.number, step.line) for step in steps]
-    for step in steps:
-        imported += imports.found(step.nodes, step.where)
-    known = tuple(one for one in imported if one.module != "__future__")
-    return Component((*written[:future], *statements, *written[future:]), known)
-
-
-def star_imports(steps: Iterable[Step]) -> Iterator[tuple[Step, ast.ImportFrom]]:
-    """Yield every ``from … import *`` of the steps."""
-    for step in steps:
-        for node in own_nodes(step.nodes):
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                yield step, node
-
-
-def is_definition(step: Step) -> bool:
-    """Whether a step does nothing but define functions or classes."""
-    return all(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        for node in step.nodes
-    )
-
-
-def _is_future(step: Step) -> bool:
-    first = step.nodes[0]
-    return isinstance(first, ast.ImportFrom) and first.module == "__future__"
 
 
 def _same_import(name: str, known: Step, step: Step) -> bool:

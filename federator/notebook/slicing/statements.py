@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 from federator.errors import Problem, Where
 from federator.notebook.reader import Cell, Notebook
-from federator.notebook.slicing.known_calls import CHANGERS
-from federator.notebook.slicing.lookups import Lookups
+from federator.notebook.slicing.names import Names, own_nodes
 
 BUILTINS = frozenset(dir(builtins))
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-_CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _PLACEHOLDER = re.compile(r"=\s*#.*TODO", re.IGNORECASE)
 
 
@@ -49,6 +47,17 @@ class Step:
     def where(self, node: ast.AST | None = None) -> Where:
         """Return the place of a node of this step, or of its first statement."""
         return Where(self.file, self.cell.number, getattr(node or self.nodes[0], "lineno", None))
+
+    @property
+    def is_future(self) -> bool:
+        """Whether the step is an import from ``__future__``, which must stand first."""
+        first = self.nodes[0]
+        return isinstance(first, ast.ImportFrom) and first.module == "__future__"
+
+    @property
+    def is_definition(self) -> bool:
+        """Whether the step does nothing but define functions or classes."""
+        return all(isinstance(node, DEFINITIONS) for node in self.nodes)
 
     def walk(self) -> Iterator[ast.AST]:
         """Walk over all nodes of the step, those inside functions and classes included."""
@@ -94,16 +103,6 @@ def steps_of(notebook: Notebook) -> tuple[list[Step], list[Unreadable]]:
     return steps, unreadable
 
 
-def own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Walk over nodes, in order, without entering functions and classes."""
-    todo = list(nodes)[::-1]
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            todo += list(ast.iter_child_nodes(node))[::-1]
-
-
 def _syntax_problem(file: str, cell: Cell, error: Exception) -> Problem:
     line = error.lineno if isinstance(error, SyntaxError) else None
     lines = cell.source.split("\n")
@@ -142,29 +141,7 @@ def _pieces(source: str, tree: ast.Module) -> Iterator[tuple[tuple[ast.stmt, ...
 def _step(
     file: str, index: int, cell: Cell, nodes: tuple[ast.stmt, ...], line: int, source: str
 ) -> Step:
-    names = Lookups(source, nodes)
-    sure = not any(isinstance(node, _CONDITIONAL) for node in nodes)
-    origins: dict[str, str] = {}
-    submodules: set[str] = set()
-    unbound: set[str] = set()  # by `del x` and by `x: int`
-    own = list(own_nodes(nodes))
-    for node in own:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                root = alias.name.split(".")[0]
-                origins[alias.asname or root] = alias.name if alias.asname else root
-                if "." in alias.name and not alias.asname:
-                    submodules.add(root)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            origins |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
-        elif isinstance(node, ast.Delete):
-            unbound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            unbound |= {node.target.id} if node.value is None else set()
-        elif isinstance(node, ast.NamedExpr):
-            names.bound.add(node.target.id)
-    # What is bound under `if` may not be, and `import a.b` adds to what `import a.c` brought.
-    binds = {name: sure and name not in submodules for name in sorted(names.bound - unbound)}
+    names = Names(source, nodes)
     return Step(
         file=file,
         index=index,
@@ -172,24 +149,17 @@ def _step(
         nodes=nodes,
         line=line,
         source=source,
-        binds=dict.fromkeys(names.bound_by_functions, False) | binds,
-        changes=frozenset(_changed(own)),
+        binds=names.binds,
+        changes=names.changes,
         now=frozenset(names.now),
         later=frozenset(names.later),
-        origins=origins,
+        origins=names.origins,
     )
 
 
-def _changed(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    for node in nodes:
-        target: ast.expr | None = None
-        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            target = node.value
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            target = node.func.value if node.func.attr in CHANGERS else None
-        while isinstance(target, ast.Attribute | ast.Subscript):
-            target = target.value
-        if isinstance(target, ast.Name):
-            yield target.id
-        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            yield node.target.id
+def star_imports(steps: Iterable[Step]) -> Iterator[tuple[Step, ast.ImportFrom]]:
+    """Yield every ``from … import *`` of the steps."""
+    for step in steps:
+        for node in own_nodes(step.nodes):
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                yield step, node

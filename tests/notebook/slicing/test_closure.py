@@ -3,7 +3,7 @@ import random
 import pytest
 from fixtures.programs import program
 
-from federator.notebook.slicing.closure import component
+from federator.notebook.slicing.component import component, undefined
 
 
 def sliced(*cells, names=("f",)):
@@ -170,7 +170,7 @@ def test_imports_are_collected_from_functions_too():
 )
 def test_names_that_nothing_defines_are_found_with_their_place(cells, missing):
     written = program(*cells)
-    found = written.undefined(written.closure(["f"]))
+    found = undefined(written.closure(["f"]))
     assert {name.name: str(name.where) for name in found} == missing
 
 
@@ -183,7 +183,7 @@ def test_a_slice_computes_what_the_whole_notebook_computes(seed):
     exec("\n".join(sliced(*cells, names=["result"])), part)
     assert part["result"]() == whole["result"]()
     assert not written.left_behind
-    assert not written.undefined(written.closure(["result"]))
+    assert not undefined(written.closure(["result"]))
 
 
 def made_up(rng):

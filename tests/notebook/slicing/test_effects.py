@@ -4,7 +4,7 @@ import pytest
 from fixtures.filled import parts, warnings
 from fixtures.programs import program
 
-from federator.notebook.slicing.closure import component
+from federator.notebook.slicing.component import component
 
 NEEDS = "def predict(net, loader):\n    return NORM, 0"
 FILL = "def fill(values, at=0):\n    mine = values\n    mine[at] = 3.0"
