@@ -1,6 +1,7 @@
 """The command line: exit codes, messages, and nothing half-written."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,29 +186,72 @@ def test_a_file_without_a_fingerprint_is_named(tmp_path):
     assert "absent.yaml: cannot be read" in result.stderr
 
 
-def test_the_help_tells_everything_of_everything():
-    for command in ([], ["site"], ["init"], ["run"], ["bundle"], ["fingerprint"], ["dispatch"]):
-        said = call(*command, "--help").stdout
-        assert "\\" not in said, "as Rich would want it"
-        assert "..." not in said.replace("...\n", "\n").replace("FILE...", ""), "cut"
-    assert "[NAME]  the folder to make  [default: .]" in call("init", "--help").stdout
+COMMANDS = [
+    *([name] for name in ("init", "update", "check", "convert", "run", "report", "dispatch")),
+    *([name] for name in ("build", "compose", "fingerprint", "bundle", "provision", "site")),
+    *(["site", name] for name in ("add", "remove")),
+    *([name] for name in ("rounds", "publish", "pipeline")),
+    *(["pipeline", name] for name in ("plan", "login", "summary", "deliver")),
+]
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_no_help_is_cut_or_has_backslashes(command):
+    result = call(*command, "--help")
+    assert result.exit_code == 0
+    assert "\\" not in result.stdout, "as Rich would want it"
+    shown = result.stdout.replace("]...\n", "").replace("FILE...", "").replace("NOTEBOOK...", "")
+    assert "..." not in shown, "cut"
+
+
+def test_the_help_shows_each_argument_once_with_its_text():
+    assert "[NAME]  the folder to create  [default: .]" in call("init", "--help").stdout
     (path,) = [line for line in call("run", "--help").stdout.splitlines() if "  PATH  " in line]
     assert path == "  PATH  folder of the federation, or its federation.yaml  [required]"
 
 
-def test_commands_stand_with_who_types_them():
-    author, _, rest = call("--help").stdout.partition("For the coordinator:")
-    coordinator, _, inside = rest.partition("Called in the server's container:")
-    assert "  check " in author.partition("For the author:")[2]
-    assert "  bundle " in coordinator and "  site " in coordinator
-    assert "  rounds " in inside
-    assert "pipeline" not in author + rest
+def listed(title):
+    """Return the commands that the help lists below a title."""
+    _, found, after = call("--help").stdout.partition(f"{title}:\n")
+    section = after.partition("\n\n")[0]
+    return re.findall(r"^  (\w+)  ", section, re.MULTILINE) if found else []
+
+
+def test_the_help_lists_commands_by_person():
+    author = ["init", "update", "check", "convert", "run", "report", "dispatch"]
+    coordinator = ["build", "compose", "fingerprint", "bundle", "provision", "site"]
+    assert sorted(listed("For the author")) == sorted(author)
+    assert listed("For the coordinator") == coordinator
+    assert "pipeline" not in call("--help").stdout, "for workflows"
     assert call("pipeline", "--help").exit_code == 0
+    assert "site-operator.md" in call("--help").stdout
 
 
-def test_a_misspelt_command_is_told_once():
-    said = call("chek").stderr
-    assert said.count("Did you mean 'check'?") == 1
+def test_commands_of_the_servers_container_are_shown_there_alone(monkeypatch):
+    assert listed("In the server's container") == []
+    for command in ("rounds", "publish"):
+        result = call(command)
+        assert result.exit_code == 2
+        assert "exec server federator" in result.stderr
+    monkeypatch.setenv("FEDERATOR_FEDERATION", "{}")
+    assert listed("In the server's container") == ["rounds", "publish"]
+    assert listed("For the author") == listed("For the coordinator") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        (["chek"], "check"),
+        (["bundel"], "bundle"),
+        (["initt"], "init"),
+        (["site", "ad"], "add"),
+        (["run", "--ressume"], "--resume"),
+    ],
+)
+def test_a_misspelt_command_is_answered_once_with_the_nearest(typed, nearest):
+    result = call(*typed)
+    assert result.exit_code == 2
+    assert result.stderr.count(f"Did you mean '{nearest}'?") == 1
 
 
 def test_a_wrong_folder_is_told_where_the_federations_are(tmp_path):

@@ -84,7 +84,7 @@ def write(run: Path) -> Path:
     return partial.replace(run / FILE)
 
 
-def table2(journal: Journal) -> "Table":
+def comparison_table(journal: Journal) -> "Table":
     """Lay out the comparison of the models on test data for the terminal.
 
     First every model over all sites' test sets together; then, for each site's test set, the

@@ -37,7 +37,7 @@ def test_the_present_version_changes_nothing(repository):
     for command in ("init", "update"):
         result = call(command, repository)
         assert result.exit_code == 0
-        assert result.stdout == f"all is as version {__version__} makes it\n"
+        assert result.stdout == f"all files are those of version {__version__}\n"
     assert files(repository) == before
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_the_author_changed_stays_until_it_is_given_up(repository):
     assert "\n-/mine/\n" in result.stdout
     assert "federator update --take .gitignore" in result.stdout
     assert files(repository) == before | {".gitignore": b"/data/\n/mine/\n"}
-    assert "all is as" in call("update", repository).stdout, "it has been told"
+    assert "all files are those of" in call("update", repository).stdout, "it has been told"
     result = call("update", repository, "--take", ".gitignore", "--yes")
     assert ".gitignore stays" not in result.stdout
     assert files(repository) == before

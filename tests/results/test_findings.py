@@ -123,7 +123,7 @@ def test_a_matrix_of_other_labels_is_left_out_and_told(run, result):
     read = history.read(run)
     assert told(read) == ["Figures of birch were left out: they do not fit the 2 labels."]
     report.write(run)
-    report.table2(read)
+    report.comparison_table(read)
     publication.summary(publication.redacted(run, ServerSettings("made-up", "run")))
 
 
@@ -146,7 +146,7 @@ def test_a_number_that_is_none_is_a_dash_and_no_traceback(run, change):
     assert read.misfits == set()
     page = report.write(run).read_text().partition("<body>")[2]
     assert not re.search(r"\b(nan|None|inf)\b", page)
-    report.table2(read)
+    report.comparison_table(read)
     assert "| nan |" not in publication.summary(read)
 
 
@@ -155,7 +155,7 @@ def test_a_site_without_examples_in_a_set_has_no_figures_there(run):
         changed(run, lambda told: told["sites"].pop("birch", None), event=event)
     read = history.read(run)
     report.write(run)
-    report.table2(read)
+    report.comparison_table(read)
     assert all("birch" not in each.sites for each in read.curve("federation"))
 
 

@@ -22,7 +22,7 @@ def _page(run: Path, **options: object) -> Page:
 def _terminal(run: Path, width: int = 80, **options: object) -> str:
     run_journal.write(run, **options)
     out = io.StringIO()
-    Console(file=out, width=width).print(report.table2(history.read(run)))
+    Console(file=out, width=width).print(report.comparison_table(history.read(run)))
     return out.getvalue()
 
 
