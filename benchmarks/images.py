@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from federator.app.convert import convert
-from federator.deploy.local.local_run import free_port
+from federator.deploy.local.superlink import free_port
 from federator.federation import schema
 from federator.federation.schema import FILE, Federation
 from federator.images import engine

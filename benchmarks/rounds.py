@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.light import deployment, nvflare, openfl
 from benchmarks.light import stock as light
 from federator.app.convert import Components, convert
-from federator.deploy.local.local_run import Rehearsal
+from federator.deploy.local.local_run import LocalRun
 from federator.federation import schema
 from federator.federation.schema import Federation
 
@@ -35,7 +35,7 @@ _MEGABYTES = 4
 
 def ours(read: Federation, components: Components, rounds: int, scratch: Path) -> list[float]:
     """Return the seconds of each round after the first, in which everything warms up."""
-    run = Rehearsal(read, components, scratch / "run", rounds, baselines=False)
+    run = LocalRun(read, components, scratch / "run", rounds, baselines=False)
     run.folder.joinpath("logs").mkdir(parents=True)
     return deployment.between([event for event in run.events() if event["event"] == "round"])
 

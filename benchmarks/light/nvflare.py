@@ -4,8 +4,8 @@ from pathlib import Path
 
 from benchmarks.light import peer
 from benchmarks.light.memory import named
-from federator.deploy.local.local_run import environment
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import environment
 
 APP = Path(__file__).parents[1] / "nvflare_app"
 

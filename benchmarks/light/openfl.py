@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from benchmarks.light import peer
 from benchmarks.light.memory import families
-from federator.deploy.local.local_run import environment, free_port
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import environment, free_port
 
 APP = Path(__file__).parents[1] / "openfl_app"
 

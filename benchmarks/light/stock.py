@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.light.memory import Peak, families
-from federator.deploy.local.local_run import environment, free_port, wait_for
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import environment, free_port, wait_for
 
 
 def rounds(

@@ -21,6 +21,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 from federator.common.templates import FOLDER, Templates
 from federator.deploy import memory_limits
 from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
+from federator.federation import settings
 from federator.federation.schema import FILE, Federation, Site
 from federator.images import engine
 from federator.images.build import Images
@@ -140,17 +141,20 @@ class _Files:
             raise InputError(Problem(message, hint="run `federator build --push` again"))
         link["image"] = review["image"] = str(images.link)
         worker["image"] = str(client)
-        told = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
-        link["environment"] |= told | {
-            "FEDERATOR_SERVER": self.address,
-            "FEDERATOR_COORDINATOR_KEY": self._public("coordinator.pub").strip(),
-            "FEDERATOR_LABELS": str(len(federation.labels)),
-            "FEDERATOR_METRICS": " ".join(federation.metrics),
-            "FEDERATOR_MIN_CELL_COUNT": f"${{MIN_CELL_COUNT:-{site.min_cell_count}}}",
-            "FEDERATOR_BASELINES": f"${{BASELINES:-{str(site.baselines).lower()}}}",
-            "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
-        }
-        worker["environment"] |= told
+        values = settings.link(federation, site)
+        for name in ("MIN_CELL_COUNT", "BASELINES"):  # a site may set these in its .env
+            values[f"FEDERATOR_{name}"] = f"${{{name}:-{values[f'FEDERATOR_{name}']}}}"
+        app = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
+        link["environment"] |= (
+            app
+            | values
+            | {
+                "FEDERATOR_SERVER": self.address,
+                "FEDERATOR_COORDINATOR_KEY": self._public("coordinator.pub").strip(),
+                "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
+            }
+        )
+        worker["environment"] |= app
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
         worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
@@ -181,19 +185,7 @@ class _Files:
         parts["superlink"]["mem_limit"] = f"${{SUPERLINK_MEMORY:-{self.limits['superlink']}}}"
         parts["server"]["mem_limit"] = f"${{SERVER_MEMORY:-{self.limits['server']}}}"
         parts["init"]["mem_limit"] = self.limits["worker"]
-        settings = {
-            "federation": federation.name,
-            "sites": [site.name for site in federation.sites],
-            "quorum": federation.quorum,
-            "join_deadline": federation.deadlines.join,
-            "round_deadline": federation.deadlines.round,
-            "baselines": federation.baselines,
-            "encoding": federation.encoding,
-            "messages": [site.name for site in federation.sites if site.transport == "messages"],
-            "publish_model": federation.publish.model,
-            "publish_sites": federation.publish.sites,
-        }
-        text = json.dumps(settings, indent=2) + "\n"
+        text = json.dumps(settings.server(federation), indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
         first = f"/results/{federation.name}/initial.safetensors"
         command = ["initial", "--app=/app", f"--out={first}"]

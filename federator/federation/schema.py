@@ -1,4 +1,4 @@
-"""The federation file, ``compose/<name>/federation.yaml``: read it, check it, say what is wrong.
+"""The federation file, ``compose/<name>/federation.yaml``: read it, check it, report what is wrong.
 
 One definition has three readers. The library works with the pydantic models below; an editor
 completes and checks with the JSON Schema derived from them
@@ -7,157 +7,40 @@ completes and checks with the JSON Schema derived from them
 """
 
 import json
-import math
 import re
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator as After
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    PrivateAttr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 
 from federator.errors import FederationFileError, Problem, Where
 from federator.federation import yaml_file
-from federator.federation.requirement_line import requirement_line
+from federator.federation.fields import (
+    APP_NAME,
+    MESSAGES,
+    PERCENTAGE,
+    Duration,
+    File,
+    Folder,
+    ImageName,
+    Index,
+    Label,
+    Memory,
+    Name,
+    Namespace,
+    Notebook,
+    Parameter,
+    PipRequirement,
+    Positive,
+    Repetitions,
+    Server,
+    Variable,
+    distinct,
+)
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 
 FILE = "federation.yaml"
-
-_NAME = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_LONGEST_DURATION = 72 * 3600
-_APP_NAME = "^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"  # what Flower takes for an app's name
-_LABEL = r"^[^,\s]([^,\n]*[^,\s])?$"  # no commas: a run's configuration joins labels by them
-_VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
-_IMAGES = (
-    r"^(([a-z0-9-]+\.)+[a-z0-9-]+(:[0-9]+)?|[a-z0-9-]+:[0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"
-)
-_SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?$"
-_IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
-_INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
-_DURATION = "^[1-9][0-9]*[smh]$"
-_MEMORY = "^[1-9][0-9]*[mg]$"
-_PERCENTAGE = "^(100|[1-9][0-9]?)%$"
-
-# What to say after the key of a text that does not match.
-_PATTERNS = {
-    _NAME: "must be lower-case letters, digits and inner hyphens, at most 40, not {given}",
-    _APP_NAME: "must be a lower-case letter, then such letters, digits and inner hyphens, at most "
-    "32, not {given}",
-    _LABEL: "must be a text without commas and without spaces around it, not {given}",
-    _VARIABLE: "must be a name of letters, digits and underscores, not {given}",
-    _IMAGES: "must be registry/namespace in lower case, without https:// and tag, not {given}",
-    _SERVER: "must be a host name or address, without https:// and without path, not {given}",
-    _IMAGE: "must be the name of an image, not {given}",
-    # A password would stay in the image's history.
-    _INDEX: "must be an address such as https://host/simple, without user and password",
-    _MEMORY: "must be a size such as 512m or 8g, not {given}",
-}
-
-
-def _path(value: object, info: ValidationInfo) -> Path:
-    if not isinstance(value, str) or not value.strip():
-        raise wrong(f"must be a path, not {shown(value)}")
-    try:
-        return (Path(info.context or ".") / Path(value).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise wrong(f"must be a path, not {shown(value)}: {error}") from None
-
-
-def _file(value: object, info: ValidationInfo) -> Path:
-    path = _path(value, info)
-    with suppress(OSError):  # a folder that this user may not enter
-        if path.is_file():
-            return path
-    others = {other.name for other in path.parent.glob(f"*{path.suffix}")} - {path.name}
-    close = did_you_mean(path.name, others)
-    start = f"paths start at the folder of {FILE}; this one leads to {path}"
-    raise wrong(f"must be a file that exists, not {shown(value)}", close or start)
-
-
-def _notebook(value: object, info: ValidationInfo) -> Path:
-    if isinstance(value, str) and not value.endswith(".ipynb"):
-        raise wrong(f"must be a notebook, a file that ends in .ipynb, not {shown(value)}")
-    return _file(value, info)
-
-
-def _seconds(value: object) -> int:
-    seconds = 0
-    if type(value) is int:
-        seconds = value
-    elif isinstance(value, str) and re.fullmatch(_DURATION, value):
-        seconds = int(value[:-1]) * {"s": 1, "m": 60, "h": 3600}[value[-1]]
-    if seconds > _LONGEST_DURATION:  # both together hold for less than a site takes
-        raise wrong(f"must be at most 72h, not {shown(value)}")
-    if seconds > 0:
-        return seconds
-    raise wrong(f"must be a duration such as 90s, 30m or 2h, not {shown(value)}")
-
-
-def _address(value: str) -> str:
-    try:
-        port = urlsplit(f"//{value}").port
-    except ValueError as error:
-        raise wrong(f"must be a host name or address: {error}") from None
-    return value if port else f"{value}:443"
-
-
-def _scalar(value: object) -> object:
-    if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise wrong(f"must be a number, a text, true or false, not {shown(value)}")
-
-
-def _requirement(value: object) -> str | None:
-    if value is None or value == "":
-        return None
-    try:
-        return requirement_line(value)
-    except ValueError as error:
-        raise wrong(f"must be {error}, not {shown(value)}") from None
-
-
-def _distinct(names: list[str], inside: Sequence[str] = ()) -> list[str]:
-    again = [i for i, name in enumerate(names) if name in names[:i]]
-    if again:
-        which = ", ".join(dict.fromkeys(names[i] for i in again))
-        raise wrong(f"must all differ; more than once: {which}", at=(again[0], *inside))
-    return names
-
-
-Positive = Annotated[int, Field(ge=1)]
-Repetitions = Annotated[int, Field(ge=1, le=10_000)]
-Name = Annotated[str, Field(pattern=_NAME)]
-Label = Annotated[str, Field(pattern=_LABEL)]
-Variable = Annotated[str, Field(pattern=_VARIABLE)]
-Images = Annotated[str, Field(pattern=_IMAGES)]
-Image = Annotated[str, Field(pattern=_IMAGE)]
-Index = Annotated[str, Field(pattern=_INDEX)]
-Server = Annotated[str, Field(pattern=_SERVER), After(_address)]
-Memory = Annotated[str, Field(pattern=_MEMORY)]
-Folder = Annotated[Path, PlainValidator(_path, json_schema_input_type=str)]
-File = Annotated[Path, PlainValidator(_file, json_schema_input_type=str)]
-Notebook = Annotated[Path, PlainValidator(_notebook, json_schema_input_type=str)]
-Duration = Annotated[
-    int,
-    PlainValidator(
-        _seconds, json_schema_input_type=Positive | Annotated[str, Field(pattern=_DURATION)]
-    ),
-]
-Parameter = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
-PipRequirement = Annotated[
-    str | None, PlainValidator(_requirement, json_schema_input_type=str | None)
-]
 
 
 class _Part(BaseModel):
@@ -207,7 +90,7 @@ class Deadlines(_Part):
 class Build(_Part):
     """What images are made from; set it where mirrors stand between you and the Internet."""
 
-    base: Image = "python:3.11-slim-bookworm"
+    base: ImageName = "python:3.11-slim-bookworm"
     """The image that all others start from: a Debian with Python and pip."""
     index: Index | None = None
     """Package index that takes the place of PyPI; for one with a login see --pip-config."""
@@ -246,7 +129,7 @@ class Federation(_Part):
     """The notebook to convert, relative to this file, such as ../../notebooks/template.ipynb."""
     sites: list[Site] = Field(min_length=1)
     """The sites that take part: a list of entries such as "- name: north"."""
-    images: Images | None = None
+    images: Namespace | None = None
     """Registry namespace that images are pushed to, such as docker.io/acme; needed to build."""
     server: Server | None = None
     """Host of the server as the sites reach it, such as fl.example.org; :443 if without port."""
@@ -268,11 +151,11 @@ class Federation(_Part):
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     select: Literal["last", "best"] = "last"
     """Which round's model is the final one; best has the lowest validation loss."""
-    labels: Annotated[list[Label], Field(min_length=2), After(_distinct)] = ["negative", "positive"]
+    labels: Annotated[list[Label], Field(min_length=2), After(distinct)] = ["negative", "positive"]
     """Names of the classes, in the order of their numbers in the data, from 0."""
     positive: Label | None = Field(None, validate_default=True)
     """The class that sensitivity refers to (two classes only); if absent, the last one."""
-    metrics: Annotated[list[Variable], After(_distinct)] = []
+    metrics: Annotated[list[Variable], After(distinct)] = []
     """Names of further numbers that the notebook's test returns and that may leave a site."""
     parameters: dict[Variable, Parameter] = {}
     """Values that replace those of the notebook's cell tagged parameters."""
@@ -294,13 +177,13 @@ class Federation(_Part):
     @field_validator("sites")
     @classmethod
     def _sites_differ(cls, sites: list[Site]) -> list[Site]:
-        _distinct([site.name for site in sites], inside=["name"])
+        distinct([site.name for site in sites], inside=["name"])
         return sites
 
     @field_validator(
         "min_sites",
         mode="plain",
-        json_schema_input_type=Positive | Annotated[str, Field(pattern=_PERCENTAGE)],
+        json_schema_input_type=Positive | Annotated[str, Field(pattern=PERCENTAGE)],
     )
     @classmethod
     def _quorum_can_be_met(cls, value: object, info: ValidationInfo) -> int | str:
@@ -309,7 +192,7 @@ class Federation(_Part):
             raise wrong(f"must be at most {len(sites)}, the number of sites, not {value}")
         if type(value) is int and value > 0:
             return value
-        if isinstance(value, str) and re.fullmatch(_PERCENTAGE, value):
+        if isinstance(value, str) and re.fullmatch(PERCENTAGE, value):
             return value
         what = "a whole number from 1, or a percentage up to 100%"
         raise wrong(f"must be {what}, not {shown(value)}")
@@ -362,7 +245,7 @@ def read(path: Path) -> Federation:
     folder = path.resolve()
     folder = folder.parent if folder.name == FILE else folder
     try:
-        federation, problems = yaml_file.load(folder / FILE, Federation, _PATTERNS)
+        federation, problems = yaml_file.load(folder / FILE, Federation, MESSAGES)
     except OSError as error:
         others = [file.parent.name for file in folder.parent.glob(f"*/{FILE}")]
         hint = did_you_mean(folder.name, others) or _nearby(folder)
@@ -392,8 +275,8 @@ def _nearby(folder: Path) -> str:
 
 def misnamed(name: str) -> str | None:
     """Return what is wrong with the name of a federation, as in "must be …"."""
-    good = re.fullmatch(_APP_NAME, name)
-    return None if good else _PATTERNS[_APP_NAME].format(given=shown(name))
+    good = re.fullmatch(APP_NAME, name)
+    return None if good else MESSAGES[APP_NAME].format(given=shown(name))
 
 
 def schema() -> str:

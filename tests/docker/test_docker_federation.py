@@ -25,7 +25,7 @@ from fixtures.deployed import (
 from fixtures.rehearsals import events
 
 from federator.deploy.certificates import issue
-from federator.deploy.local.local_run import free_port
+from federator.deploy.local.superlink import free_port
 from federator.runtime.fingerprint import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.

@@ -15,7 +15,7 @@ from fixtures.hosted import Repository, Run, git, needs_act
 from fixtures.rehearsals import PLAIN_TRAIN, lay_out_site
 from fixtures.small_notebook import cells, write
 
-from federator.deploy.local.local_run import free_port
+from federator.deploy.local.superlink import free_port
 from federator.images.registry import Registry
 from federator.runtime.fingerprint import fingerprint
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from fixtures.rehearsals import events, lay_out, lay_out_site
 
 from federator.app.convert import convert
-from federator.deploy.local.local_run import environment, free_port, wait_for
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.runtime.weights.format import load
 
 BIN = Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""The whole federation as processes on this machine: the author's rehearsal, without Docker.
+"""The whole federation as processes on this machine: the author's local run, without Docker.
 
 A stock SuperLink, and for each site a link and a worker with the site's own data folder: the
 parts that run in containers elsewhere, with the same component folder.
@@ -7,16 +7,10 @@ parts that run in containers elsewhere, with the same component folder.
 import base64
 import json
 import os
-import secrets
 import shutil
-import socket
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -30,11 +24,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.app.convert import Components
-from federator.deploy.local import site_data, unlisted_imports, workers
+from federator.deploy.local import first_model, site_data, unlisted_imports, workers
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
-from federator.deploy.local.tracebacks import Exceptions, last_exception
-from federator.errors import FederatorError, InputError, Problem, RunError
+from federator.deploy.local.tracebacks import Exceptions
+from federator.errors import FederatorError, Problem, RunError
+from federator.federation import settings
 from federator.federation.schema import Federation, Site
 from federator.runtime.app_config import app_config
 from federator.runtime.control import control_api
@@ -48,14 +44,12 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
-from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
 from federator.runtime.worker.import_trace import Asked
 from federator.runtime.worker.sandbox import isolation
 
-_START_PATIENCE = 60.0
 # A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
 # temporary folder and those in which Python's multiprocessing has its sockets.
 _LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
@@ -63,7 +57,7 @@ _NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fai
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class LocalRun:
     """A federation to run here.
 
     Attributes:
@@ -161,7 +155,9 @@ class Rehearsal:
         public = self._write_settings(scratch, processes, env)  # while the SuperLink starts
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
-            processes.start(f"{site.name}.link", self._link(site, superlink, public, scratch), env)
+            command = self._link(site, superlink, public, scratch)
+            own = env | settings.link(self.federation, site)
+            processes.start(f"{site.name}.link", command, own)
             threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
             processes.start(
                 f"{site.name}.worker",
@@ -173,9 +169,9 @@ class Rehearsal:
                 ),
                 workers.environment(os.environ, scratch, threads, site),
             )
-        link, follower = Control(superlink, None), Follower(self.folder)
+        control, follower = Control(superlink, None), Follower(self.folder)
         parts = ServerParts(processes)
-        follower.run_id = link.start(self.components.app, {"rounds": self.rounds})
+        follower.run_id = control.start(self.components.app, {"rounds": self.rounds})
         exceptions = Exceptions(self.folder / "logs", [site.name for site in self.federation.sites])
         while not follower.ended:
             for event in follower.news():
@@ -183,7 +179,7 @@ class Rehearsal:
                 yield from exceptions.news()
             self._look_after(processes)
             parts.check()
-            follower.check(link)
+            follower.check(control)
 
     def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
         """Write what the server needs to know; return the coordinator's public key."""
@@ -194,62 +190,27 @@ class Rehearsal:
         (scratch / "coordinator.key").write_bytes(pem)
         first = None
         if RunFolder(self.folder).last() is None:
-            first = str(self._build_initial(scratch, processes, env))
-        ServerSettings(
-            federation=federation.name,
+            first = scratch / "initial.safetensors"
+            first_model.build(federation, self.components, first, processes, env)
+        server = ServerSettings(
+            **settings.server(federation),
             run=str(self.folder.resolve()),
-            sites=tuple(site.name for site in federation.sites),
-            quorum=federation.quorum,
-            join_deadline=federation.deadlines.join,
-            round_deadline=federation.deadlines.round,
-            baselines=self.baselines,
             signing_key=str(scratch / "coordinator.key"),
-            encoding=federation.encoding,
-            messages=[site.name for site in federation.sites if site.transport == "messages"],
             store=str(self._store),
-            initial_weights=first,
+            initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
-        ).write(scratch / "server.json")
+        )
+        replace(server, baselines=self.baselines).write(scratch / "server.json")
         return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
-    def _build_initial(self, scratch: Path, processes: Processes, env: dict[str, str]) -> Path:
-        """Make the first model in a process of its own: this one never runs the author's code."""
-        path = scratch / "initial.safetensors"
-        command = [
-            *(sys.executable, "-P", "-m", "federator.runtime.worker.initial_model"),
-            *("--app", str(self.components.app), "--out", str(path)),
-        ]
-        if self.federation.initial_weights is not None:
-            command += ["--from", str(self.federation.initial_weights)]
-        processes.start("initial", command, env)
-        while (status := processes.ended("initial")) is None:
-            time.sleep(0.05)
-        if status == 0:
-            return path
-        *above, said = processes.tail("initial", 1_000).splitlines() or [""]
-        if status == 2:
-            raise InputError(Problem(said, self.federation.where("initial_weights")))
-        if status == 1 and said.startswith("{"):
-            failure = Failure.read(said)
-            where = self.components.source_map.locate(failure.file, failure.line)
-            said = f"{failure} ({where})" if where else str(failure)
-        message = f"the first model could not be built: {said}"
-        raise RunError(Problem(message, hint=_in_full("\n".join(above), self._log("initial"))))
-
-    def _log(self, name: str) -> Path:
-        return self.folder / "logs" / f"{name}.log"
-
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
+        """Return the command of a site's link; the environment has what settings.link returns."""
         return [
             *(sys.executable, "-m", "federator.runtime.link.link", "--site", site.name),
             *("--server", superlink, "--insecure", "--coordinator-key", public),
-            *("--app-hash", app_hash(self.components.app)),
-            *("--store", str(self._store)),
-            *("--socket", str(scratch / site.name), "--labels", str(len(self.federation.labels))),
-            *("--min-cell-count", str(site.min_cell_count)),
+            *("--app-hash", app_hash(self.components.app), "--store", str(self._store)),
+            *("--socket", str(scratch / site.name)),
             *("--followed", str(scratch / f"{site.name}.followed")),
-            *("--metrics", *self.federation.metrics),
-            *(["--baselines"] if site.baselines else []),
         ]
 
     def _look_after(self, processes: Processes) -> None:
@@ -283,7 +244,7 @@ def prepare(
     rounds: int | None,
     resume: bool,
     baselines: bool | None,
-) -> Rehearsal:
+) -> LocalRun:
     """Return the run that the command line asks for.
 
     A resumed run finishes what it had planned, or, if it had, starts as many rounds again; it
@@ -300,7 +261,7 @@ def prepare(
     if rounds is None:
         rounds = rounds_to_go(folder, int(app_config(components.app)["rounds"]))
     wanted = federation.baselines or had_baselines(folder) if baselines is None else baselines
-    return Rehearsal(federation, components, folder, rounds, wanted)
+    return LocalRun(federation, components, folder, rounds, wanted)
 
 
 def last_folder(results: Path) -> Path:
@@ -312,47 +273,3 @@ def last_folder(results: Path) -> Path:
     if not (runs := folders(results)):
         raise RunError(f"no run to go on from in {results}: start one without --resume")
     return runs[-1]
-
-
-def _in_full(said: str, log: Path) -> str:
-    """Return the last exception in a log, with where all of it stands."""
-    return "\n    ".join([*(last_exception(said) or "").splitlines(), f"full text: {log}"])
-
-
-def environment(scratch: Path) -> dict[str, str]:
-    """Return an environment in which Flower writes to its own folder and calls nobody."""
-    env = control_api.environment(scratch, "127.0.0.1:0")
-    env.pop("PYTHONPATH", None)  # what lies there is in no image
-    return env
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on.
-
-    It is below those that the kernel gives to outgoing connections: such a one could take it in
-    the seconds until somebody listens there.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def wait_for(url: str, processes: Processes) -> None:
-    """Wait until the SuperLink answers.
-
-    Raises:
-        RunError: if it ends, or does not answer within a minute.
-    """
-    deadline = time.monotonic() + _START_PATIENCE
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while time.monotonic() < deadline:
-        if processes.ended("superlink") is not None:
-            break
-        try:
-            with opener.open(url, timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise RunError(f"the SuperLink did not start:\n{processes.tail('superlink')}")

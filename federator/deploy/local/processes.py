@@ -100,7 +100,7 @@ class Processes:
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start a process; its output is appended to its log."""
         self._started[name] = command, env
-        with (self.logs / f"{name}.log").open("ab") as log:
+        with self.log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -123,9 +123,13 @@ class Processes:
         """Return a process's exit status, None while it runs."""
         return self._running[name].poll()
 
+    def log(self, name: str) -> Path:
+        """Return a process's log."""
+        return self.logs / f"{name}.log"
+
     def tail(self, name: str, lines: int = 5) -> str:
         """Return the last lines of a process's log."""
-        text = (self.logs / f"{name}.log").read_text(errors="replace")
+        text = self.log(name).read_text(errors="replace")
         return "\n".join(text.strip().splitlines()[-lines:])
 
     def programs(self, name: str) -> set[str]:

@@ -15,7 +15,8 @@ from fixtures.small_notebook import LOAD_DATA
 from typer.testing import CliRunner
 
 from federator.cli import app
-from federator.deploy.local.local_run import Rehearsal, free_port, last_folder
+from federator.deploy.local.local_run import LocalRun, last_folder
+from federator.deploy.local.superlink import free_port
 from federator.errors import RunError
 from federator.runtime.weights.format import load, save
 
@@ -209,7 +210,7 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
 
 def test_ctrl_c_while_an_event_is_shown_is_in_the_journal_too(tmp_path, monkeypatch):
     begun = {"event": "start", "run": "1"}
-    monkeypatch.setattr(Rehearsal, "_run", lambda *_: iter([begun]))
+    monkeypatch.setattr(LocalRun, "_run", lambda *_: iter([begun]))
     run = rehearse(lay_out(tmp_path, {"north": lay_out_site(tmp_path / "north", 1)}))
     with closing(run.events()) as shown:
         assert next(shown) == begun

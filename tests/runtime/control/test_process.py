@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from federator.deploy.local.local_run import free_port, wait_for
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import free_port, wait_for
 from federator.runtime import keys
 from federator.runtime.control.control_api import Control, environment, program
 from federator.runtime.control.process import Register

@@ -14,8 +14,8 @@ import flwr
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from federator.deploy.local.local_run import free_port, wait_for
 from federator.deploy.local.processes import Processes
+from federator.deploy.local.superlink import free_port, wait_for
 from federator.errors import InputError
 from federator.runtime import keys
 from federator.runtime.control.control_api import Control, environment

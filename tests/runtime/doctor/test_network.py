@@ -5,7 +5,7 @@ import socket
 import pytest
 from fakes.server import answering, proxying
 
-from federator.deploy.local.local_run import free_port
+from federator.deploy.local.superlink import free_port
 from federator.runtime import __main__, keys
 from federator.runtime.doctor import network
 

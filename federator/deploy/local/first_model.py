@@ -1,0 +1,49 @@
+"""The first model of a run, made in a process of its own: this one never runs the author's code."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from federator.app.convert import Components
+from federator.deploy.local.processes import Processes
+from federator.deploy.local.tracebacks import last_exception
+from federator.errors import InputError, Problem, RunError
+from federator.federation.schema import Federation
+from federator.runtime.protocol.outcomes import Failure
+
+
+def build(
+    federation: Federation,
+    components: Components,
+    path: Path,
+    processes: Processes,
+    env: Mapping[str, str],
+) -> None:
+    """Write the first model's weights to a file in the safetensors format.
+
+    Raises:
+        InputError: if the weights to start from are not the model's.
+        RunError: if the model could not be built, with the exception of the author's code.
+    """
+    command = [
+        *(sys.executable, "-P", "-m", "federator.runtime.worker.initial_model"),
+        *("--app", str(components.app), "--out", str(path)),
+    ]
+    if federation.initial_weights is not None:
+        command += ["--from", str(federation.initial_weights)]
+    processes.start("initial", command, env)
+    while (status := processes.ended("initial")) is None:
+        time.sleep(0.05)
+    if status == 0:
+        return
+    *above, last = processes.tail("initial", 1_000).splitlines() or [""]
+    if status == 2:
+        raise InputError(Problem(last, federation.where("initial_weights")))
+    if status == 1 and last.startswith("{"):
+        failure = Failure.read(last)
+        where = components.source_map.locate(failure.file, failure.line)
+        last = f"{failure} ({where})" if where else str(failure)
+    exception = (last_exception("\n".join(above)) or "").splitlines()
+    hint = "\n    ".join([*exception, f"full text: {processes.log('initial')}"])
+    raise RunError(Problem(f"the first model could not be built: {last}", hint=hint))

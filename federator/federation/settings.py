@@ -1,0 +1,50 @@
+"""The settings of server and link that follow from the federation file.
+
+The run on one machine and the compose files of the hospitals both take them from here.
+"""
+
+from typing import TypedDict
+
+from federator.federation.schema import Federation, Site
+
+
+class ServerPart(TypedDict):
+    """What the federation file says of the server; runtime/server/settings.py explains each."""
+
+    federation: str
+    sites: tuple[str, ...]
+    quorum: int
+    join_deadline: float
+    round_deadline: float
+    baselines: bool
+    encoding: str
+    messages: list[str]
+    publish_model: bool
+    publish_sites: bool
+
+
+def server(federation: Federation) -> ServerPart:
+    """Return the fields of ServerSettings that follow from the federation file."""
+    return {
+        "federation": federation.name,
+        "sites": tuple(site.name for site in federation.sites),
+        "quorum": federation.quorum,
+        "join_deadline": federation.deadlines.join,
+        "round_deadline": federation.deadlines.round,
+        "baselines": federation.baselines,
+        "encoding": federation.encoding,
+        "messages": [site.name for site in federation.sites if site.transport == "messages"],
+        "publish_model": federation.publish.model,
+        "publish_sites": federation.publish.sites,
+    }
+
+
+def link(federation: Federation, site: Site) -> dict[str, str]:
+    """Return a link's settings that follow from the federation file, as environment variables."""
+    return {
+        "FEDERATOR_SITE": site.name,
+        "FEDERATOR_LABELS": str(len(federation.labels)),
+        "FEDERATOR_METRICS": " ".join(federation.metrics),
+        "FEDERATOR_MIN_CELL_COUNT": str(site.min_cell_count),
+        "FEDERATOR_BASELINES": str(site.baselines).lower(),
+    }
