@@ -1,8 +1,7 @@
-"""The images of a federation: built once for each content, and pushed.
+"""Build and push the images of a federation, once for each content.
 
-Where an image's tag, the hash of its content, exists in the registry or on this machine, nothing
-is built: what changes nothing in an image leaves its digest, and with it every site's file, as
-they are.
+An image's tag is a hash of its content. If that tag exists in the registry or on this machine,
+nothing is built. So the digest of an unchanged image stays, and with it every site's file.
 """
 
 import json
@@ -13,8 +12,8 @@ from pathlib import Path
 from federator.app.convert import Components
 from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation.schema import Federation
-from federator.images import engine, recipes
-from federator.images.recipes import BAKE_FILE, Recipe
+from federator.images import engine, image_spec
+from federator.images.image_spec import BAKE_FILE, ImageSpec
 from federator.images.reference import Reference
 from federator.images.registry import Registry
 
@@ -26,11 +25,11 @@ class Images:
     """The images of a federation; once pushed, each by its digest.
 
     Attributes:
-        link: a site's outward half; the same for every federation.
-        client: a site's inward half.
-        server: the server.
-        client_cuda: the client for sites with an NVIDIA GPU, if there is such a site.
-        warnings: what is doubtful.
+        link: the image of a site's link, the same for every federation.
+        client: the image of a site's worker.
+        server: the image of the server.
+        client_cuda: the worker's image for sites with an NVIDIA GPU, if there is such a site.
+        warnings: repositories that anybody can read.
     """
 
     link: Reference
@@ -49,7 +48,7 @@ class Images:
         """Return the images that were pushed from a ``build/<federation>``.
 
         Raises:
-            InputError: if none were.
+            InputError: if none was pushed.
         """
         try:
             written = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -68,27 +67,27 @@ def build(
     pip_config: Path | None = None,
     registry: Registry | None = None,
 ) -> Images:
-    """Build what is not there yet; with ``push``, in the registry, and note the digests.
+    """Build the images that do not exist yet; with ``push``, push them and record their digests.
 
     Args:
         federation: the federation file.
-        components: what the converter made of it.
+        components: the converted notebook.
         push: whether to push, and to write ``images.json`` with the digests.
-        pip_config: a ``pip.conf``, which may hold a login: known to pip alone while it installs.
-        registry: who is asked for digests.
+        pip_config: a ``pip.conf``, which may hold a login; it stays in no image.
+        registry: the client that reads digests.
 
     Raises:
-        FederationFileError: if the federation file does not say where images are to lie.
+        FederationFileError: if the federation file names no registry for the images.
         InputError: if ``pip_config`` cannot be read.
         EngineError: if Docker fails.
-        RegistryError: if the registry does.
+        RegistryError: if the registry fails.
     """
     try:
-        secret = {recipes.SECRET: pip_config.read_text() if pip_config else ""}
+        secret = {image_spec.SECRET: pip_config.read_text() if pip_config else ""}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(Problem(f"cannot be read: {error}", Where(str(pip_config)))) from None
     builder = _Builder(components.folder, (registry or Registry()) if push else None, secret)
-    made = {one.name: builder.whole(one) for one in recipes.write(federation, components)}
+    made = {one.name: builder.ensure_built(one) for one in image_spec.write(federation, components)}
     images = Images(
         made["link"],
         made["client"],
@@ -106,30 +105,30 @@ def build(
 
 @dataclass
 class _Builder:
-    """Builds and pushes what is missing. Without a registry, nothing is pushed."""
+    """Builds and pushes missing images; without a registry, it pushes nothing."""
 
     folder: Path
     registry: Registry | None
     secret: Mapping[str, str]
     warnings: list[Problem] = field(default_factory=list)
 
-    def whole(self, recipe: Recipe) -> Reference:
-        """Return a whole image, which is built if there is none."""
-        if found := self._find(recipe.image):
+    def ensure_built(self, spec: ImageSpec) -> Reference:
+        """Return an image, which is built if it does not exist."""
+        if found := self._find(spec.image):
             return found
-        below = {"DEPENDENCIES": str(self._dependencies(recipe))}
-        made = self._bake(recipe.name, recipe.image, below)
-        if recipe.name != "link" and self.registry and self.registry.is_public(str(made)):
-            message = f"anybody can pull {recipe.repository}, which holds the notebook's code"
-            hint = "make the repository private in the registry, if you do not mean it"
+        arguments = {"DEPENDENCIES": str(self._dependencies(spec))}
+        made = self._bake(spec.name, spec.image, arguments)
+        if spec.name != "link" and self.registry and self.registry.is_public(str(made)):
+            message = f"anybody can pull {spec.repository}, which holds the notebook's code"
+            hint = "make the repository private in the registry, if that is not intended"
             self.warnings.append(Problem(message, hint=hint))
         return made
 
-    def _dependencies(self, recipe: Recipe) -> Reference:
-        if found := self._find(recipe.dependencies):
+    def _dependencies(self, spec: ImageSpec) -> Reference:
+        if found := self._find(spec.dependencies):
             return found
-        below = {"LINK": str(self._dependencies(recipe.base))} if recipe.base else {}
-        return self._bake(f"{recipe.name}-dependencies", recipe.dependencies, below)
+        arguments = {"LINK": str(self._dependencies(spec.base))} if spec.base else {}
+        return self._bake(f"{spec.name}-dependencies", spec.dependencies, arguments)
 
     def _find(self, image: Reference) -> Reference | None:
         if self.registry and (digest := self.registry.digest(str(image))):
@@ -149,5 +148,5 @@ class _Builder:
         engine.show("push", str(image))
         digest = self.registry.digest(str(image))
         if digest is None:
-            raise FederatorError(f"{image.host} took {image}, and now has no such image")
+            raise FederatorError(f"{image.host} accepted {image}, but does not have it now")
         return image.at(digest)

@@ -1,8 +1,8 @@
-"""What the images of a federation are made of: Dockerfiles, build contexts and a bake file.
+"""The specifications of a federation's images: Dockerfiles, build contexts and a bake file.
 
-Each image has two parts with a tag of their own: below, what it installs from elsewhere; on top
-of that the runtime and, in client and server, the author's code. A tag is a hash of all that
-goes into its part, so a changed notebook is a new image of which a site has all but kilobytes.
+Each image has two parts, each with its own tag. The lower part installs packages from elsewhere;
+the upper part adds the runtime and, in client and server, the author's code. A tag is a hash of
+all files of its part. So after a change in the notebook a site downloads some kilobytes.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ _TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One image to be: its name, and all that goes into it.
+class ImageSpec:
+    """One image to build: its name, and all files that go into it.
 
     Attributes:
         name: link, client, client-cuda or server.
-        repository: where it is to lie.
-        version: what its tag starts with.
-        lower: the files that say what it installs from elsewhere.
+        repository: the repository in the registry.
+        version: the first part of its tag.
+        lower: the files that list what it installs from elsewhere.
         upper: the runtime and the author's code.
-        arguments: where pip gets packages from; of no influence on the tags.
-        labels: what the image says of its origin; likewise.
-        base: the recipe on whose lower part it is built, if on another's.
+        arguments: pip's package indexes; the tags do not depend on them.
+        labels: the image's origin; the tags do not depend on them.
+        base: the image whose lower part this one is built on, if there is one.
     """
 
     name: str
@@ -53,53 +53,53 @@ class Recipe:
     upper: Mapping[str, bytes]
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
-    base: "Recipe | None" = None
+    base: "ImageSpec | None" = None
 
     @property
     def image(self) -> Reference:
-        """The whole image, by its tag."""
-        whole = {**self._below, **self.upper}
-        return Reference.parse(f"{self.repository}:{self.version}{_hash(whole)}")
+        """The image of both parts, by its tag."""
+        files = {**self._lower_files, **self.upper}
+        return Reference.parse(f"{self.repository}:{self.version}{_hash(files)}")
 
     @property
     def dependencies(self) -> Reference:
         """Its lower part alone, by its tag."""
-        return Reference.parse(f"{self.repository}:dependencies-{_hash(self._below)}")
+        return Reference.parse(f"{self.repository}:dependencies-{_hash(self._lower_files)}")
 
     @property
-    def _below(self) -> dict[str, bytes]:
+    def _lower_files(self) -> dict[str, bytes]:
         base = self.base and self.base.dependencies.tag
         return {**self.lower, "FROM": (base or "").encode()}
 
 
-def write(federation: Federation, components: Components) -> list[Recipe]:
+def write(federation: Federation, components: Components) -> list[ImageSpec]:
     """Write ``images/`` and ``docker-bake.json`` into ``build/<federation>``.
 
     Returns:
-        The recipes of link, client, client-cuda (if a site has a GPU) and server.
+        The specifications of link, client, client-cuda (if a site has a GPU) and server.
 
     Raises:
-        FederationFileError: if the federation file does not say where images are to lie.
+        FederationFileError: if the federation file names no registry for the images.
         InputError: if the repository's own copy of a template is wrong.
     """
     if federation.images is None:
         hint = "write, for example:  images: docker.io/acme"
         raise FederationFileError(Problem("images is missing", Where(FILE), hint))
-    recipes = list(_recipes(federation, components, federation.images))
-    for recipe in recipes:
-        for name, data in {**recipe.lower, **recipe.upper}.items():
-            path = components.folder / FOLDER / recipe.name / name
+    specs = list(_specs(federation, components, federation.images))
+    for spec in specs:
+        for name, data in {**spec.lower, **spec.upper}.items():
+            path = components.folder / FOLDER / spec.name / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            path.chmod(0o644)  # whatever the umask: the user in the container is another
+            path.chmod(0o644)  # the container's user must read it, whatever the umask here
             for above in path.relative_to(components.folder / FOLDER).parents:
                 (components.folder / FOLDER / above).chmod(0o755)
-    bake = {"target": dict(_targets(recipes))}
+    bake = {"target": dict(_targets(specs))}
     (components.folder / BAKE_FILE).write_text(json.dumps(bake, indent=2) + "\n")
-    return recipes
+    return specs
 
 
-def _recipes(federation: Federation, components: Components, images: str) -> Iterator[Recipe]:
+def _specs(federation: Federation, components: Components, images: str) -> Iterator[ImageSpec]:
     settings, fill = federation.build, Templates(federation.root).fill
     indexes = {"PIP_INDEX_URL": settings.index, "PIP_EXTRA_INDEX_URL": settings.extra_index}
     arguments = {name: url for name, url in indexes.items() if url}
@@ -114,11 +114,11 @@ def _recipes(federation: Federation, components: Components, images: str) -> Ite
         if path.is_file() and "__pycache__" not in path.parts
     }
 
-    own = {"base": settings.base, "torch_index": settings.torch_index}
+    link_values = {"base": settings.base, "torch_index": settings.torch_index}
     repository, version = f"{images}/federator-link", f"{__version__}-"
     upper = {f"wheels/{for_site.name}": for_site.content}
-    lower = _lower(fill, "link", runtime, own)
-    link = Recipe("link", repository, version, lower, upper, arguments, origin)
+    lower = _lower(fill, "link", runtime, link_values)
+    link = ImageSpec("link", repository, version, lower, upper, arguments, origin)
     yield link
 
     report = requirements.installed(_REPORT)
@@ -134,7 +134,7 @@ def _recipes(federation: Federation, components: Components, images: str) -> Ite
         lower = _lower(fill, name.removesuffix("-cuda"), install, {"torch_index": torch_index})
         upper = app | {f"wheels/{ours.name}": ours.content}
         repository = f"{images}/{federation.name}-{name}"
-        yield Recipe(name, repository, "", lower, upper, arguments, labels, link)
+        yield ImageSpec(name, repository, "", lower, upper, arguments, labels, link)
 
 
 def _lower(
@@ -143,41 +143,41 @@ def _lower(
     install: tuple[str, ...],
     values: Mapping[str, str | None],
 ) -> dict[str, bytes]:
-    """Return the Dockerfile of an image, and what pip is to install."""
+    """Return an image's Dockerfile and the requirements that pip installs."""
     versions = requirements.versions(install)
     torch = [line for line in (*install, *versions) if requirements.name_of(line) in _TORCH]
-    # Never in the Dockerfile itself, where a shell would read a requirement in its own way.
+    # They stand in files, since a shell would interpret them in the Dockerfile.
     listed = {"install": install, "versions": versions, "torch": torch}
-    there = {name: bool(lines) for name, lines in listed.items()}
-    files = {"Dockerfile": fill(f"images/{component}.Dockerfile", **there, **values)}
+    present = {name: bool(lines) for name, lines in listed.items()}
+    files = {"Dockerfile": fill(f"images/{component}.Dockerfile", **present, **values)}
     for name, lines in listed.items():
         files[f"requirements/{name}.txt"] = "".join(f"{line}\n" for line in lines)
     return {name: text.encode() for name, text in files.items()}
 
 
-def _targets(recipes: Iterable[Recipe]) -> Iterator[tuple[str, object]]:
-    """Return the targets of the bake file, each after those that it is built on."""
-    for recipe in recipes:
-        link = {"LINK": str(recipe.base.dependencies)} if recipe.base else {}
+def _targets(specs: Iterable[ImageSpec]) -> Iterator[tuple[str, object]]:
+    """Yield the targets of the bake file, each after those that it is built on."""
+    for spec in specs:
+        link = {"LINK": str(spec.base.dependencies)} if spec.base else {}
         target = {
-            "context": f"{FOLDER}/{recipe.name}",
-            "args": link | dict(recipe.arguments),
-            "platforms": ["linux/amd64"],  # whatever the author's own machine is
+            "context": f"{FOLDER}/{spec.name}",
+            "args": link | dict(spec.arguments),
+            "platforms": ["linux/amd64"],  # the sites' machines, whatever the author's is
             "secret": [f"id=pip,env={SECRET}"],
         }
-        below = {"target": "dependencies", "tags": [str(recipe.dependencies)]}
-        yield f"{recipe.name}-dependencies", target | below
-        yield recipe.name, target | {"tags": [str(recipe.image)], "labels": dict(recipe.labels)}
+        lower = {"target": "dependencies", "tags": [str(spec.dependencies)]}
+        yield f"{spec.name}-dependencies", target | lower
+        yield spec.name, target | {"tags": [str(spec.image)], "labels": dict(spec.labels)}
 
 
 def _origin(federation: Federation) -> dict[str, str]:
-    """Return what an image says of its origin: that of its first build, if more would do."""
-    whole_hash = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
+    """Return an image's labels: version, commit and source at the time of its first build."""
+    full_hash = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
     source = urlsplit(git.ask(federation.root, "remote", "get-url", "origin"))
     without_login = source._replace(netloc=source.netloc.rpartition("@")[2]).geturl()
     labels = {
         "org.opencontainers.image.version": __version__,
-        "org.opencontainers.image.revision": git.ask(federation.root, "describe", *whole_hash),
+        "org.opencontainers.image.revision": git.ask(federation.root, "describe", *full_hash),
         "org.opencontainers.image.source": without_login,
         "org.opencontainers.image.base.name": federation.build.base,
         "federator.flwr.version": metadata.version("flwr"),
@@ -186,8 +186,8 @@ def _origin(federation: Federation) -> dict[str, str]:
 
 
 def _hash(files: Mapping[str, bytes]) -> str:
-    """Return 64 bits over names and contents."""
-    whole = hashlib.sha256()
+    """Return the first 64 bits (hex) of a SHA-256 over names and contents."""
+    digest = hashlib.sha256()
     for name, data in sorted(files.items()):
-        whole.update(f"{name}\0{len(data)}\0".encode() + data)
-    return whole.hexdigest()[:16]
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()[:16]

@@ -9,7 +9,7 @@ from fixtures.small_notebook import TRAIN, cells, federate
 
 from federator.app.convert import Components, convert
 from federator.federation.schema import Federation
-from federator.images import recipes
+from federator.images import image_spec
 from federator.images.build import Images, build
 from federator.images.engine import EngineError, has
 from federator.images.registry import LoginError, Registry
@@ -53,7 +53,7 @@ def published(registry, build_settings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pulled(engine, published):
     """The images' names: local copies are deleted, then each is pulled by its digest."""
-    made = recipes.write(*published.converted())
+    made = image_spec.write(*published.converted())
     for image in [str(name) for one in made for name in (one.image, one.dependencies)]:
         engine("rmi", "--force", image)
     images = {name: str(image) for name, image in published.images.by_name().items()}

@@ -8,16 +8,16 @@ from packaging.requirements import Requirement
 
 from federator.app.convert import convert
 from federator.errors import FederationFileError
-from federator.images import recipes, wheel
+from federator.images import image_spec, wheel
 
 IMAGES = "images: docker.io/acme\n"
 
 
 def written(root, settings=IMAGES, **changed):
-    """The recipes of the small notebook's federation, by name, and its build folder."""
+    """The specifications of the small notebook's images, by name, and its build folder."""
     federation = federate(root, settings, cells(**changed))
     components = convert(federation, federation.root / "build")
-    return {one.name: one for one in recipes.write(federation, components)}, components.folder
+    return {one.name: one for one in image_spec.write(federation, components)}, components.folder
 
 
 def tags(made):
@@ -89,10 +89,10 @@ def test_torch_comes_from_one_index_and_first(tmp_path):
     settings = f"{IMAGES}build: {{torch_index: 'https://mirror.org/cpu'}}\n"
     settings += "requirements: {torchvision: torchvision==0.28.0}\n"
     made, _ = written(tmp_path, settings)
-    recipe = made["client"].lower["Dockerfile"].decode()
-    assert "ARG TORCH_INDEX=https://mirror.org/cpu\n" in recipe
-    assert "--no-deps" in recipe
-    assert recipe.index("torch.txt") < recipe.index("install.txt")
+    dockerfile = made["client"].lower["Dockerfile"].decode()
+    assert "ARG TORCH_INDEX=https://mirror.org/cpu\n" in dockerfile
+    assert "--no-deps" in dockerfile
+    assert dockerfile.index("torch.txt") < dockerfile.index("install.txt")
     first = made["client"].lower["requirements/torch.txt"].decode().split()
     assert [line.partition("==")[0] for line in first] == ["torch", "torchvision"]
     for name in ("link", "server"):
@@ -137,7 +137,7 @@ def test_a_site_with_a_gpu_gets_an_image_of_its_own(tmp_path):
 
     file.write_text(text)
     read = schema.read(file)
-    made = recipes.write(read, convert(read, tmp_path / "build"))
+    made = image_spec.write(read, convert(read, tmp_path / "build"))
     assert [one.name for one in made] == ["link", "client", "client-cuda", "server"]
     cuda = made[2]
     assert cuda.repository == "docker.io/acme/tumours-client-cuda"
@@ -156,7 +156,7 @@ def test_the_bake_file(tmp_path):
     for name, target in targets.items():
         assert (folder / target["context"] / "Dockerfile").is_file()
         assert target["args"]["PIP_INDEX_URL"] == "https://mirror.org/simple"
-        assert target["secret"] == [f"id=pip,env={recipes.SECRET}"]
+        assert target["secret"] == [f"id=pip,env={image_spec.SECRET}"]
         if not name.startswith("link"):
             assert target["args"]["LINK"] == str(made["link"].dependencies)
     assert targets["client"]["tags"] == [str(made["client"].image)]

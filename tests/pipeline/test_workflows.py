@@ -11,7 +11,7 @@ from fixtures.small_notebook import federate
 from ruamel.yaml import YAML
 
 from federator.app.convert import convert
-from federator.images import recipes
+from federator.images import image_spec
 
 FILES = sorted(WORKFLOWS.glob("*.yml"))
 OURS = ("federate.yml", "rounds.yml")
@@ -50,7 +50,7 @@ def test_hadolint_is_content_with_what_is_generated(tmp_path):
     federation = federate(
         tmp_path, "images: docker.io/acme\nrequirements: {torch: torch==2.13.0}\n"
     )
-    recipes.write(federation, convert(federation, tmp_path / "build"))
+    image_spec.write(federation, convert(federation, tmp_path / "build"))
     files = sorted((tmp_path / "build/tumours/images").glob("*/Dockerfile"))
     assert [file.parent.name for file in files] == ["client", "link", "server"]
     assert linted("hadolint", *map(str, files)) == ""

@@ -15,7 +15,7 @@ from federator.app.convert import convert, converted
 from federator.app.exporter import FederatorExporter
 from federator.errors import InputError, NotebookError
 from federator.federation.schema import Federation
-from federator.images import recipes
+from federator.images import image_spec
 from federator.notebook import contract, preview, reader
 from federator.runtime.flower import app_hash
 from federator.runtime.review import SiteFile, compare
@@ -140,7 +140,7 @@ def test_a_site_file_writes_nowhere_else(tmp_path: Path, name: str) -> None:
 def test_they_are_in_the_images(tmp_path: Path) -> None:
     federation = repository(tmp_path)
     components = converted(federation, tmp_path / "build")
-    made = {one.name: one for one in recipes.write(federation, components)}
+    made = {one.name: one for one in image_spec.write(federation, components)}
     for name in ("client", "server"):
         assert {f"app/{file}" for file in (*MODULES, *ASSETS)} <= made[name].upper.keys()
     assert not any("helpers" in name for name in made["link"].upper)
