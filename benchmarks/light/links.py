@@ -12,9 +12,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from benchmarks.light import worker
-from federator.runtime import flower
-from federator.runtime.link.link import Link, serve
-from federator.runtime.link.transfer import Gateway, PartTransfer
+from federator.runtime.link import fleet as fleet_api
+from federator.runtime.link.gateway import Gateway
+from federator.runtime.link.link import Link
+from federator.runtime.link.process import serve
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.handover import WorkerListener
 
@@ -41,7 +43,7 @@ def main() -> None:
         number = int(name.rpartition("-")[2])
         threading.Thread(target=worker.serve, args=(socket, number), daemon=True).start()
         private = options.root / name / "site.key"
-        with flower.fleet(options.server, options.ca, private, None) as fleet:
+        with fleet_api.connect(options.server, options.ca, private, None) as fleet:
             serve(link, fleet)
 
     threads = [threading.Thread(target=take_part, args=(name,)) for name in options.names]

@@ -7,7 +7,7 @@ from federator.errors import FederatorError
 
 # Imported only when asked for: a link starts without what a worker or the server needs.
 _COMMANDS = {
-    "link": ("link.link", "a site's outward half"),
+    "link": ("link.process", "a site's outward half"),
     "worker": ("worker.process", "a site's inward half"),
     "keygen": ("keys", "make this site's key and print its public half"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),

@@ -138,7 +138,7 @@ def test_what_an_image_says_of_itself(engine, pulled):
 def test_each_image_has_what_it_runs_and_no_more(engine, pulled):
     look = (
         "from importlib.util import find_spec as find; from pathlib import Path\n"
-        "import flwr, federator.errors, federator.runtime.link.link\n"
+        "import flwr, federator.errors, federator.runtime.link.process\n"
         "print(*(find(n) is not None for n in ('torch', 'federator.cli')), Path('/app').exists())"
     )
     found = {name: run(engine, image, "python", "-c", look) for name, image in pulled.items()}

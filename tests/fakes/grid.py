@@ -5,7 +5,8 @@ import time
 from fakes.update import left
 from flwr.proto.node_pb2 import NodeInfo
 
-from federator.runtime.link.transfer import Folder, PartTransfer
+from federator.runtime.link.gateway import Folder
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.outcomes import Outcome

@@ -13,7 +13,7 @@ from pathlib import Path
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from federator.runtime import flower
+from federator.runtime.link import fleet as fleet_api
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.outcomes import Outcome
@@ -29,7 +29,7 @@ def packed() -> ArrayRecord:
     return ArrayRecord({"safetensors": Array("uint8", (len(HEAD),), "safetensors", HEAD)})
 
 
-def write_to_others(fleet: flower.Fleet, run_id: int) -> None:
+def write_to_others(fleet: fleet_api.Fleet, run_id: int) -> None:
     """Send every other site messages that nobody has signed, as if they were the server's."""
     text = Path(os.environ["HOSTILE_LOG"]).read_text()
     for name, value in (("_run_id", run_id), ("_task_id", 1), ("_node_id", SUPERLINK)):
@@ -61,7 +61,7 @@ def answer(message: Message, kind: str, number: int, site: str) -> Message:
 def main(arguments: list[str]) -> None:
     """Take part until the process is stopped."""
     server, site = (arguments[arguments.index(name) + 1] for name in ("--server", "--site"))
-    with flower.fleet(server, None, None, 60.0, insecure=True) as fleet:
+    with fleet_api.connect(server, None, None, 60.0, insecure=True) as fleet:
         while True:
             if (message := fleet.receive()) is None:
                 time.sleep(0.1)

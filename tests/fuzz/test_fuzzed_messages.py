@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import FUZZED, mutated, quick, values
 
-from federator.runtime.flower import Run
+from federator.runtime.link.fleet import Run
 from federator.runtime.link.link import Link
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome

@@ -206,7 +206,7 @@ class LocalRun:
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
         """Return the command of a site's link; the environment has what settings.link returns."""
         return [
-            *(sys.executable, "-m", "federator.runtime.link.link", "--site", site.name),
+            *(sys.executable, "-m", "federator.runtime.link.process", "--site", site.name),
             *("--server", superlink, "--insecure", "--coordinator-key", public),
             *("--app-hash", app_hash(self.components.app), "--store", str(self._store)),
             *("--socket", str(scratch / site.name)),

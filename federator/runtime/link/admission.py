@@ -1,6 +1,6 @@
 """How a site is let in by the server, and if not, why, in words.
 
-With flower.py, this touches Flower's internals: the client of the Fleet API, its retries.
+With fleet.py, this touches Flower's internals: the client of the Fleet API, its retries.
 """
 
 import fcntl
@@ -67,7 +67,7 @@ class Client(FleetHttpClient):
         patience: float | None,
         insecure: bool,
     ) -> Self:
-        """Return a client; nothing is sent yet. Its arguments are those of ``flower.fleet``.
+        """Return a client; nothing is sent yet. Its arguments are those of ``fleet.connect``.
 
         Raises:
             InputError: if HTTPS_PROXY is no address of a proxy.
@@ -101,7 +101,7 @@ class Client(FleetHttpClient):
         self._client.follow_redirects = False
         self._client.timeout = httpx.Timeout(self._client.timeout.read, connect=_CONNECTED)
 
-    def enter(self, noted: Path | None) -> int:
+    def activate(self, noted: Path | None) -> int:
         """Announce this site; return the number under which the server knows it.
 
         After a crash the server takes the site for connected, up to a minute, and refuses it:
@@ -142,9 +142,9 @@ class Client(FleetHttpClient):
         if _is_announced(noted):  # a heartbeat more is what no one notices
             self.SendNodeHeartbeat(_heartbeat(int(noted.read_text())))
             return
-        self.leave(self.enter(noted), registered_itself=False)
+        self.leave(self.activate(noted), registered_itself=False)
 
-    def beat(self, node_id: int) -> bool:
+    def heartbeat(self, node_id: int) -> bool:
         """Tell the server that this site is still there; False if it was not heard."""
         try:
             return bool(self.SendNodeHeartbeat(_heartbeat(node_id)).success)

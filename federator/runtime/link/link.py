@@ -6,27 +6,18 @@ weights. It has the worker do it, and passes on of the answer what may leave (di
 It never asks for the run's code.
 """
 
-import argparse
-import base64
 import logging
-import signal as signals
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import Message
 
-from federator.errors import InputError, Problem, Where
-from federator.runtime import flower
-from federator.runtime.link.admission import ConnectionRefused
+from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.polling import NotificationCounter, Pace
-from federator.runtime.link.transfer import Folder, Gateway, PartTransfer
-from federator.runtime.options import Parser, begin_log, file, trusted
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.handover import HandoverError, WorkerListener
@@ -46,9 +37,6 @@ from federator.runtime.weights.parts import ManifestError, Parts, PartsManifest
 
 log = logging.getLogger("federator")
 
-# Who was frozen or cut off for so many seconds may be taken for lost, until the server hears of it.
-_GAP = 10.0
-_HEARD = 5.0  # seconds after which a notification counter counts as unreadable
 _FORMLESS = "what came is no message of the coordinator's: it has no known form"
 OVERRIDES = frozenset({"rounds", "local-epochs"})
 
@@ -95,7 +83,7 @@ class Link:
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _sizes: tuple[int, Mapping[str, int]] | None = None  # a run, and the sets as it joined that
 
-    def answer(self, message: Message, run: flower.Run, node_id: int) -> Message:
+    def answer(self, message: Message, run: Run, node_id: int) -> Message:
         """Return the reply to a message, whatever comes: nothing that it holds ends the link."""
         try:
             request = self._accept(message, run, node_id)
@@ -120,40 +108,40 @@ class Link:
         failure = Failure("refused", _FORMLESS)
         return None if head is None else replies.failure_reply(failure, head, self.site)
 
-    def _accept(self, message: Message, run: flower.Run, node_id: int) -> _Request:
-        """Return what is to be done.
+    def _accept(self, message: Message, run: Run, node_id: int) -> _Request:
+        """Return the request that a message makes, after every guard below, in this order.
 
         Raises:
-            InstructionError: if it must not be done.
-            Failure: if the weights do not come.
+            InstructionError: if a guard refuses it.
+            ManifestError: if the list of the weights' parts has another form.
+            WeightsError: if the weights are none.
+            Failure: if the run is of another app, or the weights do not come.
+        """
+        self._require_app(run)
+        refuse_overrides(run.overrides, OVERRIDES)
+        received = self._require_signature(message, run, node_id)
+        instruction = Instruction.read(received.instruction)
+        self._require_first_time(received, instruction)
+        self._require_model_allowed(instruction)
+        self.pace.sites = instruction.sites
+        self.notifications.subscribe(instruction.counter)
+        log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
+        return self._with_weights(received, instruction)
+
+    def _require_app(self, run: Run) -> None:
+        """Guard 1: the run is of the app that the site took.
+
+        Raises:
+            Failure: ``outdated``, if it is not.
         """
         if run.app_hash != self.app_hash:
             what = f"{self.app_hash[:12]}; the run is of {run.app_hash[:12]}"
             raise Failure("outdated", what)
-        refuse_overrides(run.overrides, OVERRIDES)
-        received = self._signed(message, run, node_id)
-        instruction = Instruction.read(received.instruction)
-        if self.coordinator is not None:
-            self.followed.note(received.signature, instruction.expires)
-        self.pace.sites = instruction.sites
-        self.notifications.subscribe(instruction.counter)
-        if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
-            raise InstructionError("this site does not train another site's model")
-        if instruction.model != FEDERATION and not self.baselines:
-            raise InstructionError("this site takes no part in baselines")
-        log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        if (manifest := received.manifest) is not None:
-            if self.transfer is None:
-                raise InstructionError("this site takes no files")
-            return _Request(
-                instruction, *self.transfer.fetch(manifest, instruction.expires), manifest
-            )
-        if (weights := received.weights) is not None:
-            return _Request(instruction, Memory.of(weights), describe(weights))
-        return _Request(instruction)
 
-    def _signed(self, message: Message, run: flower.Run, node_id: int) -> messages.Received:
-        """Return what a message holds, not yet taken apart, but signed by the coordinator.
+    def _require_signature(self, message: Message, run: Run, node_id: int) -> messages.Received:
+        """Guard 3: the coordinator signed every byte, for this run and this node.
+
+        Nothing of the message is parsed before that. (Guard 2 is ``refuse_overrides``.)
 
         Raises:
             UnsignedInstruction: for any message that is not.
@@ -169,7 +157,45 @@ class Link:
             raise UnsignedInstruction(_FORMLESS) from None
         return received
 
-    def _perform(self, request: _Request, run: flower.Run) -> tuple[Outcome, Update | None]:
+    def _require_first_time(self, received: messages.Received, instruction: Instruction) -> None:
+        """Guard 4: this instruction was not followed before; it is noted before it is followed.
+
+        Raises:
+            InstructionError: if it was followed, holds for too long, or cannot be noted.
+        """
+        if self.coordinator is not None:
+            self.followed.note(received.signature, instruction.expires)
+
+    def _require_model_allowed(self, instruction: Instruction) -> None:
+        """Guard 5: the model is the federation's, or one that the site's file allows.
+
+        Raises:
+            InstructionError: if it is not.
+        """
+        if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
+            raise InstructionError("this site does not train another site's model")
+        if instruction.model != FEDERATION and not self.baselines:
+            raise InstructionError("this site takes no part in baselines")
+
+    def _with_weights(self, received: messages.Received, instruction: Instruction) -> _Request:
+        """Guard 6: the weights are those that were signed; fetch them if they travel as files.
+
+        Raises:
+            InstructionError: if a part is not the coordinator's, or the site takes no files.
+            ManifestError: if the list of the parts has another form.
+            WeightsError: if they are no weights.
+            Failure: ``late``, if they do not come in time.
+        """
+        if (manifest := received.manifest) is not None:
+            if self.transfer is None:
+                raise InstructionError("this site takes no files")
+            memory, tensors = self.transfer.fetch(manifest, instruction.expires)
+            return _Request(instruction, memory, tensors, manifest)
+        if (weights := received.weights) is not None:
+            return _Request(instruction, Memory.of(weights), describe(weights))
+        return _Request(instruction)
+
+    def _perform(self, request: _Request, run: Run) -> tuple[Outcome, Update | None]:
         """Hand an instruction to the worker and vet the answer.
 
         Raises:
@@ -207,7 +233,7 @@ class Link:
             raise Failure("withheld", "weights")
         return outcome, update
 
-    def _require_sizes(self, outcome: Outcome, instruction: Instruction, run: flower.Run) -> None:
+    def _require_sizes(self, outcome: Outcome, instruction: Instruction, run: Run) -> None:
         """Check that the sets are as large as the site said when it joined the run.
 
         Raises:
@@ -268,122 +294,3 @@ class Link:
             size(weights),
             ", ".join(f"{name} {value}" for name, value in replies.numbers(outcome).items()),
         )
-
-
-def serve(link: Link, fleet: flower.Fleet) -> None:
-    """Answer the server's messages, and ask for them when the notification counter says so."""
-    pace, notifications, due = link.pace, link.notifications, time.monotonic()
-    while True:
-        polls, began = notifications.should_poll(pace.patience), time.monotonic()
-        message, reply = None, None
-        try:
-            message = fleet.receive() if polls else None
-        except flower.Unreadable as error:
-            message, reply = error.head, link.refuse(error.head)
-        now = time.monotonic()
-        if polls:
-            notifications.polled(message is not None)
-        if now - due > _GAP:
-            fleet.beat()
-            began = now  # the server was not busy
-        if message is not None:
-            if reply is None and (run := fleet.run(message.metadata.run_id)) is not None:
-                reply = link.answer(message, run, fleet.node_id)
-            due = time.monotonic()
-            pace.answered(due - now)
-            if reply is not None:
-                fleet.reply(reply, due - now)
-        else:
-            pause = pace.unchanged() if notifications.readable else pace.found_nothing(now - began)
-            due = now + pause
-            time.sleep(pause)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a link until it is stopped; a lost connection is made again."""
-    options = _options(arguments)
-    begin_log()
-    signals.signal(signals.SIGTERM, _stop)
-    key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
-    transfer, notifications = None, NotificationCounter()
-    if options.store is not None:
-        folder = Folder(options.store)
-        transfer, notifications = PartTransfer(folder), NotificationCounter(folder)
-    elif not options.insecure:
-        transfer = PartTransfer(Gateway(options.server, authorities))
-        notifications = NotificationCounter(Gateway(options.server, authorities, silence=_HEARD))
-    link = Link(
-        options.site,
-        options.app_hash,
-        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
-        Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
-        options.baselines,
-        WorkerListener(options.socket),
-        transfer,
-        notifications,
-        _followed(options.followed or (options.key and options.key.with_suffix(".followed"))),
-    )
-    pause = 1.0
-    while True:
-        try:
-            with flower.fleet(
-                options.server, authorities, options.key, None, options.insecure
-            ) as fleet:
-                log.info("site %s is connected to %s", options.site, options.server)
-                notifications.subscribe("")  # it may be another node from now on
-                pause = 1.0
-                serve(link, fleet)
-        except InputError:
-            raise
-        except Exception as error:
-            log.error(
-                "%s: next try in %.0f s",
-                error,
-                pause,
-                exc_info=not isinstance(error, ConnectionRefused),
-            )
-            time.sleep(pause)
-            pause = min(2 * pause, 60.0)
-
-
-def _followed(file: Path | None) -> Followed:
-    """Return what remembers instructions in a file.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    try:
-        return Followed(file)
-    except OSError as error:
-        what = f"what was followed cannot be noted: {error.strerror}"
-        hint = "the folder of the site's key must be writable"
-        raise InputError(Problem(what, Where(str(file)), hint)) from None
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="federator-link", description=__doc__)
-    add = parser.add_argument
-    add("--server", required=True, help="host:port of the server")
-    add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
-    add("--extra-ca", type=Path, help="whom to trust as well (PEM), such as a proxy of the site's")
-    add("--insecure", action="store_true", help="no encryption, on one machine only")
-    add("--store", type=Path, help="the server's store of weights, on one machine only")
-    add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
-    add("--followed", type=Path, help="where to note what was followed; without: beside the key")
-    add("--site", required=True, help="the site's name")
-    add("--app-hash", required=True, help="SHA-256 of the app that this site took")
-    add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
-    add("--socket", type=Path, required=True, help="where the worker connects")
-    add("--labels", type=int, required=True, help="number of labels")
-    add("--metrics", nargs="*", default=[], help="further numbers that may leave")
-    add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
-    add("--baselines", action="store_true", help="take part in the comparison of single sites")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,6 +22,7 @@ from federator.runtime import source_map as sourcemap
 from federator.runtime.app_config import choose
 from federator.runtime.flower import prepare_grid
 from federator.runtime.options import begin_log
+from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.rounds import Plan, Server
@@ -52,7 +53,7 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
     def main(grid: Grid, context: Context) -> None:
         begin_log()
         gc.freeze()  # what was imported stays; looking it through again takes longer than a fold
-        prepare_grid()
+        prepare_grid(NO_MESSAGE)
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)
         folder = RunFolder(Path(settings.run))

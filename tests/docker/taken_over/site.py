@@ -23,13 +23,13 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import make_push_object
 from flwr.supercore.inflatable.inflatable_utils import push_objects
 from flwr.supercore.task_identity import TaskIdentity
 
-from federator.runtime import flower
+from federator.runtime.link import fleet as fleet_api
 from federator.runtime.protocol.instructions import Instruction
 
 key, run, victim = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 authority = key.with_suffix(".ca")
 authority.write_text(os.environ["FEDERATOR_CA"])
-with flower.fleet(os.environ["FEDERATOR_SERVER"], authority, key, 5.0) as fleet:
+with fleet_api.connect(os.environ["FEDERATOR_SERVER"], authority, key, 5.0) as fleet:
     TaskIdentity._run_id, TaskIdentity._task_id = run, 1
     TaskIdentity._node_id = SUPERLINK_NODE_ID  # so it pretends
     forged = Instruction("join", 0, time.time() + 60).write()

@@ -20,7 +20,7 @@ from federator.errors import InputError
 from federator.runtime import keys
 from federator.runtime.control.control_api import Control, environment
 from federator.runtime.control.superlink import take_over
-from federator.runtime.flower import fleet
+from federator.runtime.link.fleet import connect
 
 OLD = Path(__file__).with_name("state-flwr-1.41.0.sql").read_text()
 OLD_REVISION, OLD_NODE = "d90a2f91f23c", 2898942088028771645
@@ -61,7 +61,7 @@ def test_the_database_of_an_older_version_is_taken_over_with_the_sites_in_it(tmp
         control.close()
         assert admitted.keys() == {"north", "south"}
         assert admitted["north"].key == key.public_key()
-        with fleet(address, None, tmp_path / "north.key", 10.0, insecure=True) as entered:
+        with connect(address, None, tmp_path / "north.key", 10.0, insecure=True) as entered:
             assert entered.node_id == admitted["north"].node_id == OLD_NODE
     assert revision(database) != OLD_REVISION
     assert revision(tmp_path / f"state.db.before-{flwr.__version__}") == OLD_REVISION

@@ -4,8 +4,8 @@ import pytest
 from fakes.server import answering
 
 from federator.runtime import keys
-from federator.runtime.flower import fleet
 from federator.runtime.link.admission import Client, ConnectionRefused
+from federator.runtime.link.fleet import connect
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_an_answer_is_explained(key, status, ahead, words):
     with (
         answering(status, ahead=ahead) as address,
         pytest.raises(ConnectionRefused, match=words),
-        fleet(address, None, key, 0.0, insecure=True),
+        connect(address, None, key, 0.0, insecure=True),
     ):
         pass
 
@@ -39,7 +39,7 @@ def test_an_answer_is_explained(key, status, ahead, words):
 def test_a_server_that_is_starting_is_waited_for(key, caplog):
     with (
         answering(503, 502, 200) as address,
-        fleet(address, None, key, 30, insecure=True) as let_in,
+        connect(address, None, key, 30, insecure=True) as let_in,
     ):
         assert let_in.node_id == 0
     assert "503" in caplog.text
@@ -48,7 +48,7 @@ def test_a_server_that_is_starting_is_waited_for(key, caplog):
 def test_a_site_that_the_server_takes_for_connected_goes_on_under_its_number(key):
     key.with_suffix(".node").write_text("42")
     # Activation is refused until the site has gone.
-    with answering(412, 200) as address, fleet(address, None, key, 0.0, insecure=True) as let_in:
+    with answering(412, 200) as address, connect(address, None, key, 0.0, insecure=True) as let_in:
         assert let_in.node_id == 42
 
 
@@ -56,7 +56,7 @@ def test_the_doctor_asks_without_disturbing_a_link_that_is_connected(key):
     noted, asked = key.with_suffix(".node"), list[str]()
     with answering(200, asked=asked) as address:
         private = keys.read_private(key)
-        with fleet(address, None, key, 0.0, insecure=True):
+        with connect(address, None, key, 0.0, insecure=True):
             with Client.connect(address, None, private, 0.0, True) as doctor:
                 doctor.check_access(noted)
             assert [name for name in asked if name != "send-node-heartbeat"] == ["activate-node"]

@@ -16,10 +16,11 @@ from fakes.update import left
 from fixtures.deployment import deploy
 
 from federator.deploy import site_keys
-from federator.runtime import flower
 from federator.runtime.doctor import network
+from federator.runtime.link import fleet as fleet_api
 from federator.runtime.link.admission import ConnectionRefused
-from federator.runtime.link.transfer import Gateway, PartTransfer
+from federator.runtime.link.gateway import Gateway
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.parts import PartsManifest
 
@@ -218,7 +219,7 @@ def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, m
 
 
 def connect(deployment, key, ca=None):
-    return flower.fleet(deployment.address, ca or deployment.ca, key, patience=0.0)
+    return fleet_api.connect(deployment.address, ca or deployment.ca, key, patience=0.0)
 
 
 def test_a_key_that_is_not_registered_is_told_what_to_do(deployment):
@@ -243,10 +244,10 @@ def test_another_authority_s_certificate_is_not_trusted(deployment):
 def test_without_an_authority_the_system_s_certificates_count(deployment, monkeypatch):
     key = deployment.root / "north" / "site.key"
     arguments = deployment.address, None, key, 0.0
-    with pytest.raises(ConnectionRefused, match="is not trusted"), flower.fleet(*arguments):
+    with pytest.raises(ConnectionRefused, match="is not trusted"), fleet_api.connect(*arguments):
         pass
     monkeypatch.setenv("SSL_CERT_FILE", str(deployment.ca))
-    with flower.fleet(*arguments) as fleet:
+    with fleet_api.connect(*arguments) as fleet:
         assert fleet.receive() is None
 
 
@@ -322,7 +323,7 @@ def test_a_proxy_that_refuses_is_named(deployment, monkeypatch):
 def test_an_unencrypted_connection_does_not_leave_the_machine():
     with (
         pytest.raises(Exception, match="must be encrypted"),
-        flower.fleet("fl.example.org:443", None, None, 0.0, insecure=True),
+        fleet_api.connect("fl.example.org:443", None, None, 0.0, insecure=True),
     ):
         pass
 

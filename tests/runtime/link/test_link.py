@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from federator.errors import InputError
-from federator.runtime.flower import Run, Unreadable
+from federator.runtime.link.fleet import Run, Unreadable
 from federator.runtime.link.followed import Followed
-from federator.runtime.link.link import Link, main, serve
+from federator.runtime.link.gateway import Folder
+from federator.runtime.link.link import Link
 from federator.runtime.link.polling import NotificationCounter
-from federator.runtime.link.transfer import Folder
+from federator.runtime.link.process import main, serve
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import Instruction, sign
@@ -332,10 +333,10 @@ def test_who_was_out_of_touch_says_so_at_once(link, monkeypatch, silences, beats
                 raise Away
             time.sleep(silences.pop(0))
 
-        def beat(self):
+        def heartbeat(self):
             self.beaten += 1
 
-    monkeypatch.setattr("federator.runtime.link.link._GAP", 0.2)
+    monkeypatch.setattr("federator.runtime.link.process._GAP", 0.2)
     monkeypatch.setattr(link.pace, "found_nothing", lambda _: 0.01)
     fleet = Fleet()
     with pytest.raises(Away):
@@ -411,7 +412,7 @@ class Told:
     def reply(self, reply, _):
         self.answered.append(reply)
 
-    def beat(self):
+    def heartbeat(self):
         self.beaten += 1
 
 
@@ -432,7 +433,7 @@ def test_where_there_is_a_counter_the_server_is_asked_when_it_changes(link, tmp_
         elif len(looks) > 60:
             raise Away
 
-    monkeypatch.setattr("federator.runtime.link.link.time.sleep", wait)
+    monkeypatch.setattr("federator.runtime.link.process.time.sleep", wait)
     with pytest.raises(Away):
         serve(link, server)
     assert len(server.answered) == 3
@@ -453,7 +454,7 @@ def test_a_counter_that_is_not_heard_is_none(link, tmp_path, monkeypatch):
         if len(looks) > 5:
             raise Away
 
-    monkeypatch.setattr("federator.runtime.link.link.time.sleep", wait)
+    monkeypatch.setattr("federator.runtime.link.process.time.sleep", wait)
     with pytest.raises(Away):
         serve(link, server)
     assert looks == [1, 2, 3, 4, 5, 6]

@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Message, RecordDict
 
-from federator.runtime.flower import Run
+from federator.runtime.link.fleet import Run
+from federator.runtime.link.gateway import Folder
 from federator.runtime.link.link import Link
-from federator.runtime.link.transfer import Folder, PartTransfer
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.handover import Channel, HandoverError, WorkerListener, connect

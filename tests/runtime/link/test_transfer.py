@@ -11,7 +11,8 @@ import pytest
 from fakes.update import left
 
 from federator.runtime.link import transfer as parts_transfer
-from federator.runtime.link.transfer import Folder, Gateway, PartTransfer
+from federator.runtime.link.gateway import Folder, Gateway
+from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol.instructions import InstructionError
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Update

@@ -9,7 +9,7 @@ from fakes.grid import Silent, Trained
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from federator.errors import RunError
-from federator.runtime.link.transfer import Folder
+from federator.runtime.link.gateway import Folder
 from federator.runtime.protocol import messages
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import Instruction

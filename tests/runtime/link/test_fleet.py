@@ -18,12 +18,13 @@ from flwr.supercore.inflatable.inflatable_object import (
 from flwr.supercore.run import RunNotRunningException
 from google.protobuf.message import DecodeError
 
-from federator.runtime import flower
+from federator.runtime.flower import FLWR_VERSION
+from federator.runtime.link import fleet as fleet_api
 from federator.runtime.link.admission import ConnectionRefused
 
 
 def test_the_installed_flower_is_the_one_whose_internals_are_known():
-    assert version("flwr") == flower.FLWR_VERSION
+    assert version("flwr") == FLWR_VERSION
 
 
 def test_another_version_of_flower_is_refused_at_import():
@@ -36,7 +37,7 @@ def test_another_version_of_flower_is_refused_at_import():
 def test_a_superlink_out_of_reach_is_an_error_not_the_end_of_the_process():
     with (
         pytest.raises(ConnectionRefused),
-        flower.fleet("127.0.0.1:9", None, None, patience=0.1),
+        fleet_api.connect("127.0.0.1:9", None, None, patience=0.1),
     ):
         pass
 
@@ -90,8 +91,8 @@ def question(ttl=600.0):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    monkeypatch.setattr(flower, "_PAUSES", (0.01, 0.02))
-    return flower._PAUSES
+    monkeypatch.setattr(fleet_api, "_PAUSES", (0.01, 0.02))
+    return fleet_api._PAUSES
 
 
 @pytest.mark.usefixtures("in_a_run", "pauses")
@@ -99,7 +100,7 @@ def pauses(monkeypatch):
 def test_a_reply_that_is_lost_is_sent_again(loss):
     server = Server(loss, loss)
     reply = Message(RecordDict({"site": ConfigRecord({"b": 2})}), reply_to=question())
-    flower.Fleet(server, 42).reply(reply, 0.1)
+    fleet_api.Fleet(server, 42).reply(reply, 0.1)
     assert server.sessions in (2, 3), "an answer may be lost twice in one session"
     whole = [one.object_id for one in iterate_object_tree(get_object_tree(reply))]
     assert set(whole) <= server.stored.keys()
@@ -109,7 +110,7 @@ def test_a_reply_that_is_lost_is_sent_again(loss):
 def test_a_reply_that_is_lost_again_and_again_costs_that_reply(pauses, caplog):
     server = Server(*[None] * 50)
     reply = Message(RecordDict({"site": ConfigRecord({"b": 2})}), reply_to=question())
-    flower.Fleet(server, 42).reply(reply, 0.1)
+    fleet_api.Fleet(server, 42).reply(reply, 0.1)
     assert server.sessions == 1 + len(pauses)
     assert "a reply was lost (ObjectPushError): the server takes this site for late" in caplog.text
 
@@ -118,7 +119,7 @@ def test_a_reply_that_is_lost_again_and_again_costs_that_reply(pauses, caplog):
 def test_a_reply_for_which_nobody_waits_any_more_is_not_sent_again():
     server = Server(*[None] * 50)
     reply = Message(RecordDict({"site": ConfigRecord({"b": 2})}), reply_to=question(ttl=0.005))
-    flower.Fleet(server, 42).reply(reply, 0.1)
+    fleet_api.Fleet(server, 42).reply(reply, 0.1)
     assert server.sessions == 1
 
 
@@ -129,16 +130,16 @@ def test_only_a_server_out_of_reach_is_told_to_who_sends(error):
     reply = Message(RecordDict({"site": ConfigRecord({"b": 2})}), reply_to=question())
     if isinstance(error, ConnectionRefused):
         with pytest.raises(ConnectionRefused):
-            flower.Fleet(server, 42).reply(reply, 0.1)
+            fleet_api.Fleet(server, 42).reply(reply, 0.1)
     else:
-        flower.Fleet(server, 42).reply(reply, 0.1)
+        fleet_api.Fleet(server, 42).reply(reply, 0.1)
     assert server.sessions == 1
 
 
 @pytest.mark.usefixtures("in_a_run")
 def test_a_message_is_received_with_what_it_carries():
     server = Server(message=question())
-    fleet = flower.Fleet(server, 42)
+    fleet = fleet_api.Fleet(server, 42)
     assert fleet.receive().content["config"]["a"] == 1
     assert server.confirmed
     assert fleet.receive() is None
@@ -164,8 +165,8 @@ def test_a_message_is_received_with_what_it_carries():
 def test_what_is_no_message_is_unreadable_and_has_a_head_to_answer(change):
     server = Server(message=question())
     change(server)
-    with pytest.raises(flower.Unreadable) as caught:
-        flower.Fleet(server, 42).receive()
+    with pytest.raises(fleet_api.Unreadable) as caught:
+        fleet_api.Fleet(server, 42).receive()
     reply = Message(Error(2023, "refused"), reply_to=caught.value.head)
     assert reply.metadata.dst_node_id == 1
 

@@ -1,0 +1,149 @@
+"""The process of a site's link: its options, and the connection, which is made again when lost."""
+
+import argparse
+import base64
+import logging
+import signal as signals
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from federator.errors import InputError, Problem, Where
+from federator.runtime.link.admission import ConnectionRefused
+from federator.runtime.link.fleet import Fleet, Unreadable, connect
+from federator.runtime.link.followed import Followed
+from federator.runtime.link.gateway import Folder, Gateway
+from federator.runtime.link.link import Link
+from federator.runtime.link.polling import NotificationCounter
+from federator.runtime.link.transfer import PartTransfer
+from federator.runtime.options import Parser, begin_log, file, trusted
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.handover import WorkerListener
+
+log = logging.getLogger("federator")
+
+# A site that was suspended or cut off for so many seconds may count as lost at the server, until
+# that hears of it.
+_GAP = 10.0
+_HEARD = 5.0  # seconds after which a notification counter counts as unreadable
+
+
+def serve(link: Link, fleet: Fleet) -> None:
+    """Answer the server's messages, and ask for them when the notification counter says so."""
+    pace, notifications, due = link.pace, link.notifications, time.monotonic()
+    while True:
+        polls, began = notifications.should_poll(pace.patience), time.monotonic()
+        message, reply = None, None
+        try:
+            message = fleet.receive() if polls else None
+        except Unreadable as error:
+            message, reply = error.head, link.refuse(error.head)
+        now = time.monotonic()
+        if polls:
+            notifications.polled(message is not None)
+        if now - due > _GAP:
+            fleet.heartbeat()
+            began = now  # the server was not busy
+        if message is not None:
+            if reply is None and (run := fleet.run(message.metadata.run_id)) is not None:
+                reply = link.answer(message, run, fleet.node_id)
+            due = time.monotonic()
+            pace.answered(due - now)
+            if reply is not None:
+                fleet.reply(reply, due - now)
+        else:
+            pause = pace.unchanged() if notifications.readable else pace.found_nothing(now - began)
+            due = now + pause
+            time.sleep(pause)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a link until it is stopped; a lost connection is made again."""
+    options = _options(arguments)
+    begin_log()
+    signals.signal(signals.SIGTERM, _stop)
+    key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
+    transfer, notifications = None, NotificationCounter()
+    if options.store is not None:
+        folder = Folder(options.store)
+        transfer, notifications = PartTransfer(folder), NotificationCounter(folder)
+    elif not options.insecure:
+        transfer = PartTransfer(Gateway(options.server, authorities))
+        notifications = NotificationCounter(Gateway(options.server, authorities, silence=_HEARD))
+    noted = options.followed or (options.key and options.key.with_suffix(".followed"))
+    link = Link(
+        site=options.site,
+        app_hash=options.app_hash,
+        coordinator=Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
+        policy=Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
+        baselines=options.baselines,
+        listener=WorkerListener(options.socket),
+        transfer=transfer,
+        notifications=notifications,
+        followed=_followed(noted),
+    )
+    pause = 1.0
+    while True:
+        try:
+            with connect(options.server, authorities, options.key, None, options.insecure) as fleet:
+                log.info("site %s is connected to %s", options.site, options.server)
+                notifications.subscribe("")  # it may be another node from now on
+                pause = 1.0
+                serve(link, fleet)
+        except InputError:
+            raise
+        except Exception as error:
+            log.error(
+                "%s: next try in %.0f s",
+                error,
+                pause,
+                exc_info=not isinstance(error, ConnectionRefused),
+            )
+            time.sleep(pause)
+            pause = min(2 * pause, 60.0)
+
+
+def _followed(file: Path | None) -> Followed:
+    """Return what remembers instructions in a file.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    try:
+        return Followed(file)
+    except OSError as error:
+        what = f"what was followed cannot be noted: {error.strerror}"
+        hint = "the folder of the site's key must be writable"
+        raise InputError(Problem(what, Where(str(file)), hint)) from None
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="federator-link", description=__doc__)
+    add = parser.add_argument
+    add("--server", required=True, help="host:port of the server")
+    add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
+    add("--extra-ca", type=Path, help="whom to trust as well (PEM), such as a proxy of the site's")
+    add("--insecure", action="store_true", help="no encryption, on one machine only")
+    add("--store", type=Path, help="the server's store of weights, on one machine only")
+    add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
+    add("--followed", type=Path, help="where to note what was followed; without: beside the key")
+    add("--site", required=True, help="the site's name")
+    add("--app-hash", required=True, help="SHA-256 of the app that this site took")
+    add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
+    add("--socket", type=Path, required=True, help="where the worker connects")
+    add("--labels", type=int, required=True, help="number of labels")
+    add("--metrics", nargs="*", default=[], help="further numbers that may leave")
+    add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
+    add("--baselines", action="store_true", help="take part in the comparison of single sites")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
