@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz lint clean
+.PHONY: demo test fuzz lint wheel clean
 
 demo: $(READY)  ## the main job on real data, without Docker: three hospitals train one model
 	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
@@ -22,6 +22,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+wheel: $(READY)  ## the package as a wheel, in dist/
+	$(BIN)/python -m build --wheel
 
 # torch first and alone: what comes after it then keeps the build that is there.
 $(READY): setup.cfg constraints.txt

@@ -6,10 +6,12 @@ generated, so that one which the author has changed since is known.
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -150,12 +152,26 @@ def generated(name: str) -> dict[str, bytes]:
         "README.md": templates.fill("repository/README.md", federation=name),
         "compose/federation.schema.json": federation.schema(),
         "requirements.txt": templates.fill(
-            "repository/requirements.txt", version=federator.__version__
+            "repository/requirements.txt", requirement=_requirement()
         ),
     }
     workflows = shipped(_WORKFLOWS)
     copies = {f"{_WORKFLOWS}/{file}": (workflows / file).read_bytes() for file in _COPIED}
     return copies | {path: text.encode() for path, text in texts.items()}
+
+
+def _requirement() -> str:
+    """Return what pip needs to install this version elsewhere: its commit, or its number.
+
+    pip records where a package came from:
+    https://packaging.python.org/en/latest/specifications/direct-url/
+    """
+    name = "notebook-federator[author]"
+    installed = metadata.distribution("notebook-federator")
+    recorded = json.loads(installed.read_text("direct_url.json") or "{}")
+    if commit := recorded.get("vcs_info", {}).get("commit_id"):
+        return f"{name} @ git+{recorded['url']}@{commit}"
+    return f"{name}=={federator.__version__}"
 
 
 def sha256(content: bytes | None) -> str | None:

@@ -22,6 +22,8 @@ from fixtures.rehearsals import PLAIN_TRAIN, lay_out_site
 from fixtures.small_notebook import cells, write
 from nbformat.v4 import new_output
 
+from federator import __version__
+
 MODULES = (ROOT / "federator").rglob("*.py")
 TEMPLATES = [path for path in (ROOT / "component_templates").rglob("*") if path.is_file()]
 LEFT_OUT = (".git", ".venv", ".*_cache", "build", "data", "dist", "results", "*.egg-info")
@@ -153,7 +155,8 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
     folder, environment = author
     (model,) = (folder / "hospitals" / "results" / "tumours").glob("*/model.safetensors")
     assert model.stat().st_size > 0
-    assert (folder / "said").read_text().endswith("makes it\n")
+    said = (folder / "said").read_text()
+    assert said.endswith(f"all files are those of version {__version__}\n")
     listed = run("git ls-tree -r --name-only main", folder / "acme/hospitals.git", environment)
     assert set(listed.stdout.split()) == {
         ".federator.json",

@@ -1,6 +1,9 @@
 """A repository of one's own: what is in it, and that it is made whole or not at all."""
 
+import json
 import subprocess
+from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 from fixtures.command_line import call
@@ -9,6 +12,7 @@ from fixtures.repository_files import PLACES, files
 
 from federator import __version__
 from federator.federation import schema
+from federator.repository import init
 from federator.repository.init import RECORD
 
 
@@ -30,6 +34,14 @@ def test_a_new_repository_has_what_this_project_has(repository):
         ["git", "status", "--short", "--branch"], cwd=repository, capture_output=True
     )
     assert git.stdout.startswith(b"## No commits yet on main")
+
+
+def test_a_version_installed_from_git_is_pinned_to_its_commit(monkeypatch):
+    record = {"url": "https://git.example/x.git", "vcs_info": {"vcs": "git", "commit_id": "0a1b"}}
+    installed = SimpleNamespace(read_text=lambda _: json.dumps(record))
+    monkeypatch.setattr(metadata, "distribution", lambda _: installed)
+    pinned = init.generated("tumours")["requirements.txt"].decode().splitlines()
+    assert pinned[-1] == "notebook-federator[author] @ git+https://git.example/x.git@0a1b"
 
 
 def test_the_notebook_has_as_many_classes_as_there_are_labels(tmp_path):
