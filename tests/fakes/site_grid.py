@@ -8,7 +8,8 @@ from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.exchange import Exchange
-from federator.runtime.server.rounds import Plan, Server
+from federator.runtime.server.rounds import Rounds
+from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.store import Store
@@ -61,7 +62,7 @@ class SiteGrid:
         return replies.outcome_reply(message, replies.site_record(site), outcome, weights)
 
 
-def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **settings) -> Server:
+def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **settings) -> Rounds:
     """Return a server of these sites, whose run is then to be started."""
     told = ServerSettings(
         "tumours", str(folder.path), **{"sites": tuple(sorted(grid.follow)), **settings}
@@ -70,4 +71,4 @@ def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **sett
     plan = Plan(rounds, 1, 0, ("benign", "malignant"), "malignant", select)
     exchange = Exchange(grid, 7, None, store, plan.policy)
     sites = Sites(grid, exchange, True, lambda _: False)
-    return Server(sites, told, plan, strategy, folder, frozenset(buffers))
+    return Rounds(Session(sites, told, plan, strategy, folder, frozenset(buffers)))

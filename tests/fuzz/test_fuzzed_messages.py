@@ -22,7 +22,8 @@ from federator.runtime.protocol.disclosure import Policy, filter_failure, filter
 from federator.runtime.protocol.handover import Channel, HandoverError
 from federator.runtime.protocol.instructions import Instruction, sign
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
-from federator.runtime.server.exchange import Exchange, Order
+from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.packing import Order
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import WeightsError, read_from
 from federator.runtime.weights.parts import (

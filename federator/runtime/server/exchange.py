@@ -9,20 +9,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from federator.errors import RunError
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.instructions import MOST_TEXT, Instruction, sign
+from federator.runtime.protocol.instructions import MOST_TEXT, sign
 from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
-from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
-from federator.runtime.weights.encoding import EXACT, model_form, restore, update_form, write_model
-from federator.runtime.weights.format import WeightsError, file_size, require_same
-from federator.runtime.weights.parts import Parts, PartsManifest, sha256, travelled
+from federator.runtime.weights.encoding import EXACT, restore, update_form
+from federator.runtime.weights.format import WeightsError, require_same
+from federator.runtime.weights.parts import PartsManifest, travelled
 
 log = logging.getLogger("federator")
 
@@ -31,14 +31,6 @@ log = logging.getLogger("federator")
 _TOGETHER = 4
 _GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
 _TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
-
-
-@dataclass(frozen=True)
-class Order:
-    """An instruction to a site, and the weights it comes with."""
-
-    instruction: Instruction
-    weights: WeightFile | None = None
 
 
 @dataclass(frozen=True)
@@ -66,25 +58,20 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Sent:
-    """An order on its way, and how its weights travel.
-
-    Attributes:
-        node: to which node.
-        at: since when (``monotonic``).
-        carried: the model as it travels.
-        manifest: what the message says of that where it travels as files.
-        receiver: where the update is to arrive as files.
-        watch: looks at it meanwhile.
-    """
+class Pending:
+    """An order on its way: to which node, since when (``monotonic``), and its weights."""
 
     node: int
     order: Order
     at: float
-    carried: WeightFile | None = None
-    manifest: PartsManifest | None = None
-    receiver: UpdateReceiver | None = None
-    watch: Watch | None = None
+    packed: Packed
+
+
+def updates_in(answers: Mapping[str, Answer]) -> tuple[list[WeightFile], list[int]]:
+    """Return the updates among answers, and the number of training examples of each."""
+    done = [answer for answer in answers.values() if answer.weights is not None]
+    weights = [answer.weights for answer in done if answer.weights is not None]
+    return weights, [a.outcome.examples["trainset"] for a in done if a.outcome is not None]
 
 
 class Exchange:
@@ -112,7 +99,7 @@ class Exchange:
 
     def send(
         self, orders: Mapping[int, Order], by_files: Collection[int], deadline: float
-    ) -> dict[str, Sent]:
+    ) -> dict[str, Pending]:
         """Send orders to nodes; return what was sent by message id.
 
         Args:
@@ -124,55 +111,49 @@ class Exchange:
             RunError: if the model cannot travel in the encoding that is asked for, or an
                 instruction is longer than a site takes.
         """
-        if not orders:
-            return {}
-        carried: dict[int, WeightFile] = {}
-        published: dict[int, tuple[str, Parts]] = {}
-        packed: dict[int, tuple[ArrayRecord, str]] = {}
-        outgoing, sent = [], []
-        for node, order in orders.items():
-            content, hashed, manifest, file = RecordDict(), "", None, None
-            receiver, watch = None, None
-            if order.weights is not None:
-                key = id(order.weights)
-                file = carried.get(key) or self._encoded(order.weights, order.instruction.encoding)
-                carried[key] = file
-            if file is not None and node in by_files:
-                if id(file) not in published:
-                    published[id(file)] = self.store.publish(file)
-                if order.instruction.kind == "train":
-                    form = update_form(file.tensors, order.instruction.encoding)
-                    watch = Watch(form)
-                    exact = order.instruction.encoding == EXACT  # else it is not what counts
-                    receiver = self.store.accept(file_size(form), watch.look if exact else None)
-                manifest = PartsManifest(
-                    *published[id(file)], receiver.capability if receiver else ""
-                )
-            elif file is not None:
-                if id(file) not in packed:
-                    record = messages.to_record(file.load())
-                    packed[id(file)] = record, sha256(messages.packed_in(record))
-                content["arrays"], hashed = packed[id(file)]
-            if node not in self._counters:
-                self._counters[node] = self.store.new_counter()
-            text = replace(order.instruction, counter=self._counters[node]).write()
-            content["config"] = self._signed(node, text, manifest, hashed)
-            kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
-            ttl = max(1.0, deadline - time.time()) + _GRACE
-            outgoing.append(Message(content, node, kind, ttl=ttl, group_id=group))
-            sent.append((file, manifest, receiver, watch))
-        began, ids = time.monotonic(), list[str]()
-        together = len(outgoing) if packed else _TOGETHER
-        for first in range(0, len(outgoing), together):
-            few = outgoing[first : first + together]
-            pushed = list(self._grid.push_messages(few))  # none: they are too large
-            ids += pushed or [""] * len(few)
-            for message in few if pushed else ():
-                self.store.increment(self._counters[message.metadata.dst_node_id])
+        packing = Packing(self.store, by_files)
+        packed = {node: packing.pack(node, order) for node, order in orders.items()}
+        outgoing = [
+            self._message(node, order, packed[node], deadline) for node, order in orders.items()
+        ]
+        began = time.monotonic()
+        ids = self._push(outgoing, len(outgoing) if packing.has_arrays else _TOGETHER)
         return {
-            message_id or f"unsent-{node}": Sent(node, order, began, *how)
-            for message_id, (node, order), how in zip(ids, orders.items(), sent, strict=True)
+            message_id or f"unsent-{node}": Pending(node, order, began, packed[node])
+            for message_id, (node, order) in zip(ids, orders.items(), strict=True)
         }
+
+    def _message(self, node: int, order: Order, packed: Packed, deadline: float) -> Message:
+        """Return an order as a message: the signed instruction, and weights that travel in it.
+
+        Raises:
+            RunError: if the instruction is longer than a site takes.
+        """
+        if node not in self._counters:
+            self._counters[node] = self.store.new_counter()
+        text = replace(order.instruction, counter=self._counters[node]).write()
+        content = RecordDict()
+        if packed.arrays is not None:
+            content["arrays"] = packed.arrays
+        content["config"] = self._signed(node, text, packed.manifest, packed.hashed)
+        kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
+        ttl = max(1.0, deadline - time.time()) + _GRACE
+        return Message(content, node, kind, ttl=ttl, group_id=group)
+
+    def _push(self, outgoing: list[Message], together: int) -> list[str]:
+        """Push messages, so many at a time, and notify their sites; return an id for each.
+
+        It is empty for a message that Flower did not take, because those of its batch are too
+        large.
+        """
+        ids: list[str] = []
+        for first in range(0, len(outgoing), together):
+            batch = outgoing[first : first + together]
+            pushed = list(self._grid.push_messages(batch))
+            ids += pushed or [""] * len(batch)
+            for message in batch if pushed else ():
+                self.store.increment(self._counters[message.metadata.dst_node_id])
+        return ids
 
     def _signed(
         self, node: int, text: str, manifest: PartsManifest | None, arrays: str
@@ -190,21 +171,7 @@ class Exchange:
             signature = sign(self._key, text, self._run_id, node, hashed)
         return messages.instruction_record(text, signature, files)
 
-    def _encoded(self, file: WeightFile, encoding: str) -> WeightFile:
-        """Return weights as they travel.
-
-        Raises:
-            RunError: if they cannot.
-        """
-        if encoding == EXACT:
-            return file
-        tensors = model_form(file.tensors, encoding)
-        try:
-            return self.store.make(tensors, lambda out: write_model(file, encoding, out))
-        except WeightsError as error:
-            raise RunError(f"the model cannot travel as {encoding}: {error}") from None
-
-    def poll(self, sent: dict[str, Sent]) -> Iterator[tuple[int, Answer]]:
+    def poll(self, sent: dict[str, Pending]) -> Iterator[tuple[int, Answer]]:
         """Yield the answers that have come, and take them off the list."""
         for key in [key for key in sent if key.startswith("unsent-")]:
             yield sent.pop(key).node, Answer("", 0.0, failure=Failure("lost"))
@@ -214,7 +181,7 @@ class Exchange:
             if (item := sent.pop(reply.metadata.reply_to_message_id, None)) is not None:
                 yield item.node, self._read(reply, item)
 
-    def _read(self, reply: Message, item: Sent) -> Answer:
+    def _read(self, reply: Message, item: Pending) -> Answer:
         """Return what a reply says; whatever it holds, it costs at most that site's part."""
         seconds = time.monotonic() - item.at
         try:
@@ -223,20 +190,20 @@ class Exchange:
             log.error("a reply cannot be read: %s", type(error).__name__)
             return Answer("", seconds, failure=Failure("rejected", "it is not of the form of one"))
 
-    def _answer(self, reply: Message, item: Sent, seconds: float) -> Answer:
+    def _answer(self, reply: Message, item: Pending, seconds: float) -> Answer:
         """Return what a reply says; an update that is not the model's, or not finite, is a failure.
 
         Where weights travelled as files, the reply has come after them.
         """
-        down = whole = 0 if item.carried is None else item.carried.size
+        down = whole = 0 if item.packed.file is None else item.packed.file.size
         if reply.has_error():
             site, failure = replies.read_failure(reply.error)
-            carried = 0 if item.manifest else whole  # of files it does not say how much came
+            carried = 0 if item.packed.manifest else whole  # of files it does not say how much came
             return Answer(site, seconds, failure=failure, bytes_down=carried)
         content = reply.content
         site, files = replies.site_name(content), replies.takes_files(content)
         forged = replies.forged_in(content)
-        if item.manifest is not None:
+        if item.packed.manifest is not None:
             down = min(whole, replies.fetched_in(content))
         try:
             outcome = replies.outcome_in(content, item.order.instruction.sets, self._policy)
@@ -250,7 +217,7 @@ class Exchange:
         known = whole - down + size - up
         return Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
 
-    def _update(self, content: RecordDict, item: Sent) -> tuple[WeightFile, int, int]:
+    def _update(self, content: RecordDict, item: Pending) -> tuple[WeightFile, int, int]:
         """Return the update of a reply, the bytes of it as it travels, and those that had to.
 
         It has the model's tensors, and only finite numbers.
@@ -258,14 +225,18 @@ class Exchange:
         Raises:
             WeightsError: if there is none such.
         """
-        model, given, encoding = item.order.weights, item.carried, item.order.instruction.encoding
+        model, given, encoding = (
+            item.order.weights,
+            item.packed.file,
+            item.order.instruction.encoding,
+        )
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
-        watch = item.watch or Watch(form)
-        if item.manifest is not None and item.receiver is not None:
-            table = replies.parts_in(content) or ()
-            update = item.receiver.close(table, given, item.manifest.parts)
-            size, up = update.size, travelled(table, item.manifest.parts)
+        watch = item.packed.watch or Watch(form)
+        if item.packed.manifest is not None and item.packed.receiver is not None:
+            parts = replies.parts_in(content) or ()
+            update = item.packed.receiver.close(parts, given, item.packed.manifest.parts)
+            size, up = update.size, travelled(parts, item.packed.manifest.parts)
         else:
             update = self.store.keep(messages.weights_in(content) or {})
             size = up = update.size

@@ -25,7 +25,8 @@ from federator.runtime.options import begin_log
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
-from federator.runtime.server.rounds import Plan, Server
+from federator.runtime.server.rounds import Rounds
+from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
@@ -132,7 +133,7 @@ def _run(
             "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
         ),
     )
-    chosen = Server(sites, settings, plan, strategy, folder, buffers).run(start)
+    chosen = Rounds(Session(sites, settings, plan, strategy, folder, buffers)).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
 

@@ -11,13 +11,12 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.server.exchange import Answer, Exchange, Order, Sent
-from federator.runtime.server.waiting import Tell, WaitingNotice
+from federator.runtime.server.exchange import Answer, Exchange, Pending
+from federator.runtime.server.packing import Order
+from federator.runtime.server.storage.update_receiver import UpdateReceiver
+from federator.runtime.server.waiting import QUICK, SLOW, Pause, Tell, WaitingNotice
 
-# Each question costs the SuperLink some 12 ms of computing.
-_QUICK, _SLOW, _SELDOM, _SLOWEST = 0.02, 0.2, 1.0, 2.0
-_ROLL_CALL = 2.0
-_CROWD = 4  # of more sites, some will have answered meanwhile
+_ROLL_CALL = 2.0  # seconds between looks at which nodes are connected
 _PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over these by itself
 
 Hear = Callable[[Answer], None]
@@ -47,7 +46,7 @@ class Sites:
         self.store = exchange.store
         self._may_take_files = by_files
         self._by_files: set[int] = set()
-        self._joining: dict[str, Sent] = {}
+        self._joining: dict[str, Pending] = {}
         self._greeting: Order | None = None
         self._lasting = 0.0  # seconds that a site has for the answer to a greeting
         self._expected: frozenset[str] = frozenset()
@@ -68,9 +67,9 @@ class Sites:
         """
         answered: set[str] = set(self.nodes)
         self._begin(order, expected)
-        awaiting = WaitingNotice(self._tell, deadline)
+        notice = WaitingNotice(self._tell, deadline)
         while True:
-            awaiting.look(expected - answered)
+            notice.look(expected - answered)
             self._greet(order, list(self._grid.get_nodes()))
             for answer in self._admitted():
                 answered.add(answer.site)
@@ -78,7 +77,7 @@ class Sites:
             complete = expected <= answered if expected else len(self.nodes) >= enough
             if complete or time.time() > deadline:
                 return
-            time.sleep(_SLOW)
+            time.sleep(SLOW)
 
     def welcome(self, order: Order, expected: frozenset[str], patience: float) -> Iterator[Answer]:
         """Greet the nodes that have appeared meanwhile, and yield who speaks up.
@@ -96,7 +95,7 @@ class Sites:
             yield from self._admitted()
             if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
                 return
-            time.sleep(_QUICK)
+            time.sleep(QUICK)
 
     def _begin(self, order: Order, expected: frozenset[str]) -> None:
         """Note whom to greet from now on, and with what."""
@@ -151,41 +150,40 @@ class Sites:
         """
         names = {self.nodes[site]: site for site in orders}
         to_nodes = {self.nodes[site]: order for site, order in orders.items()}
-        sent = self._exchange.send(to_nodes, self._by_files, deadline)
+        pending = self._exchange.send(to_nodes, self._by_files, deadline)
         answers: dict[str, Answer] = {}
-        # Who has an update to send is waited for by looking for that, which costs less.
-        pause = _SLOW if all(item.receiver for item in sent.values()) else _QUICK
-        roll_call, crowd = time.monotonic() + _ROLL_CALL, 1.0
-        awaiting = WaitingNotice(self._tell, deadline, orders)
-        while sent:
-            awaiting.look([names[item.node] for item in sent.values()])
-            came = self._wait(sent, min(pause, deadline - time.time()), _QUICK * crowd)
-            before, began = len(sent), time.monotonic()
-            answers |= {names[node]: answer for node, answer in self._exchange.poll(sent)}
+        pause, roll_call = Pause(_receivers(pending)), time.monotonic() + _ROLL_CALL
+        notice = WaitingNotice(self._tell, deadline, orders)
+        while pending:
+            notice.look([names[item.node] for item in pending.values()])
+            came = pause.wait(_receivers(pending), deadline)
+            before, began = len(pending), time.monotonic()
+            answers |= {names[node]: answer for node, answer in self._exchange.poll(pending)}
             if time.time() > deadline:
-                answers |= self._give_up(sent, names, "late")
+                answers |= self._give_up(pending, names, "late")
             elif time.monotonic() > roll_call:
                 present = list(self._grid.get_nodes())
-                since = _activations(present)
-                gone = {
-                    key: item
-                    for key, item in sent.items()
-                    if since.get(item.node) != self._since.get(item.node)
-                }
-                sent = {key: item for key, item in sent.items() if key not in gone}
-                answers |= self._give_up(gone, names, "lost")
+                answers |= self._give_up(self._take_lost(pending, present), names, "lost")
                 self._meet(present, hear)
                 roll_call = time.monotonic() + _ROLL_CALL
-            crowd, taken = max(1.0, len(sent) / _CROWD), time.monotonic() - began
-            if len(sent) < before or came:
-                pause = _QUICK * crowd
-            else:
-                # Who has yet to send an update has seldom answered.
-                seldom = all(item.receiver and not item.receiver.complete for item in sent.values())
-                most = _SELDOM if seldom else _SLOW
-                pause = max(min(pause * 1.5, most), min(taken * crowd, _SLOWEST))
+            came = came or len(pending) < before
+            pause.adapt(_receivers(pending), came, time.monotonic() - began)
         self.store.withdraw()
         return {site: self._known_sizes(site, answers[site]) for site in sorted(orders)}
+
+    def _take_lost(
+        self, pending: dict[str, Pending], present: Sequence[NodeInfo]
+    ) -> dict[str, Pending]:
+        """Take out the orders of nodes that are away or have connected anew, and return them."""
+        since = _activations(present)
+        lost = {
+            key: item
+            for key, item in pending.items()
+            if since.get(item.node) != self._since.get(item.node)
+        }
+        for key in lost:
+            del pending[key]
+        return lost
 
     def _known_sizes(self, site: str, answer: Answer) -> Answer:
         """Return a site's answer, or its failure if its sets have another size than it joined with.
@@ -200,17 +198,8 @@ class Sites:
             self.forget(site)
         return answer
 
-    def _wait(self, sent: Mapping[str, Sent], pause: float, tick: float) -> bool:
-        """Wait; hash meanwhile what has come of the updates. Return at once, and True, for one."""
-        until, receivers = time.monotonic() + pause, [item.receiver for item in sent.values()]
-        while sent and (left := until - time.monotonic()) > 0:
-            if sum(receiver.hash_arrived(until) for receiver in receivers if receiver is not None):
-                return True
-            time.sleep(min(tick, left))
-        return False
-
     def _give_up(
-        self, sent: dict[str, Sent], names: Mapping[int, str], reason: str
+        self, sent: dict[str, Pending], names: Mapping[int, str], reason: str
     ) -> dict[str, Answer]:
         failed = {}
         for item in sent.values():
@@ -235,6 +224,10 @@ class Sites:
             if answer.files and self._may_take_files(site):
                 self._by_files.add(node)
         return Answer(site, answer.seconds, answer.outcome, failure=failure)
+
+
+def _receivers(pending: Mapping[str, Pending]) -> list[UpdateReceiver | None]:
+    return [item.packed.receiver for item in pending.values()]
 
 
 def _activations(present: Sequence[NodeInfo]) -> dict[int, str]:

@@ -1,10 +1,23 @@
-"""Tells for which sites the server waits, once nothing has come for a while."""
+"""How the server waits for sites: how often it asks for answers, and when it says that it waits.
+
+A site decides in the same way how often it asks for messages (link/polling.py).
+"""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
+from federator.runtime.server.storage.update_receiver import UpdateReceiver
+
 Tell = Callable[[Collection[str], datetime], None]
+
+# Pauses between two questions for answers, in seconds. A question costs the SuperLink some 12 ms of
+# computing, so the server asks quickly only when an answer is likely.
+QUICK, SLOW = 0.02, 0.2
+_SELDOM = 1.0  # while every update is still on its way: few answers come without one
+_SLOWEST = 2.0  # however long the last question took
+_GROWTH = 1.5  # of the pause, each time that nothing has come
+_CROWD = 4  # sites; where more are pending, a question brings in several answers at once
 
 # Seconds without a word from a site, after which that is told: of some, and of all that were asked.
 _QUIET, _ALL_QUIET = 15.0, 60.0
@@ -36,3 +49,43 @@ class WaitingNotice:
         if awaited != self._told and now - self._since >= patience:
             self._told = awaited
             self._tell(sorted(awaited), self._until)
+
+
+class Pause:
+    """The time between two questions for answers: it grows while nothing comes.
+
+    A site with an update to send is waited for by looking for its parts, which costs less.
+
+    Args:
+        receivers: where the updates arrive, of the sites whose answers are pending; None for a
+            site whose weights do not travel as files.
+    """
+
+    def __init__(self, receivers: Sequence[UpdateReceiver | None]) -> None:
+        self._crowd = 1.0
+        self._seconds = SLOW if all(receivers) else QUICK
+
+    def wait(self, receivers: Sequence[UpdateReceiver | None], deadline: float) -> bool:
+        """Wait until it is time to ask, or ``deadline`` (epoch seconds); hash what arrives.
+
+        Returns:
+            True, at once, when an update is complete.
+        """
+        seconds, tick = min(self._seconds, deadline - time.time()), QUICK * self._crowd
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if sum(one.hash_arrived(until) for one in receivers if one is not None):
+                return True
+            time.sleep(min(tick, left))
+        return False
+
+    def adapt(self, receivers: Sequence[UpdateReceiver | None], came: bool, asking: float) -> None:
+        """Set the next pause, after a question that took ``asking`` seconds."""
+        self._crowd = max(1.0, len(receivers) / _CROWD)
+        if came:
+            self._seconds = QUICK * self._crowd
+            return
+        on_the_way = all(one is not None and not one.complete for one in receivers)
+        longest = _SELDOM if on_the_way else SLOW
+        grown = min(self._seconds * _GROWTH, longest)
+        self._seconds = max(grown, min(asking * self._crowd, _SLOWEST))

@@ -136,14 +136,14 @@ class WeightFile:
                 os.link(own, path)
                 return
         with path.open("wb") as out:
-            self.pour(out)
+            self.write_to(out)
 
-    def pour(self, out: BinaryIO) -> None:
+    def write_to(self, out: BinaryIO) -> None:
         """Write the whole file to a stream."""
         for first in range(0, self.size, _POURED):
             out.write(self._read(first, min(first + _POURED, self.size)))
 
-    def leave_memory(self) -> None:
+    def drop_page_cache(self) -> None:
         """Give back the memory that the file is kept in; who reads it again reads the disk."""
         for piece in self._pieces:
             with suppress(OSError), piece.path.open("rb") as source:

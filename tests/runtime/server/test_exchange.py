@@ -13,7 +13,8 @@ from federator.runtime.link.gateway import Folder
 from federator.runtime.protocol import messages
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import Instruction
-from federator.runtime.server.exchange import Exchange, Order
+from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.packing import Order
 from federator.runtime.server.storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("in_a_run")

@@ -12,7 +12,9 @@ from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server import sites as sites_module
-from federator.runtime.server.exchange import Exchange, Order
+from federator.runtime.server import waiting
+from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.packing import Order
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage import update_receiver
 from federator.runtime.server.storage.store import Store
@@ -48,7 +50,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    for module in (sites_module, update_receiver):
+    for module in (sites_module, update_receiver, waiting):
         monkeypatch.setattr(module, "time", made)
     return made
 

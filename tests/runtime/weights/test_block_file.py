@@ -122,7 +122,7 @@ def test_a_file_that_is_done_with_leaves_memory_and_can_still_be_read(tmp_path):
     if in_memory(tmp_path / "other"):
         pytest.skip(f"{tmp_path} is not on a disk (tmpfs?): its files cannot leave memory")
     assert in_memory(tmp_path / "weights")
-    file.leave_memory()
+    file.drop_page_cache()
     assert not in_memory(tmp_path / "weights")
     for name, expected in WEIGHTS.items():
         np.testing.assert_array_equal(file.load()[name], expected)

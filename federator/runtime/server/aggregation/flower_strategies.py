@@ -8,12 +8,11 @@ themselves: a resumed run starts it anew. The log says so.
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
 from flwr.supercore.run import Run
 
 from federator.errors import RunError
@@ -21,18 +20,17 @@ from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.protocol.train_settings import with_settings
 from federator.runtime.server.aggregation.split_model import SplitModel
-from federator.runtime.server.exchange import Answer, Order
+from federator.runtime.server.exchange import Answer, updates_in
+from federator.runtime.server.packing import Order
+from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import Weights, WeightsError
 
-if TYPE_CHECKING:
-    from federator.runtime.server.rounds import Server
-
 log = logging.getLogger("federator")
 
 
-def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Checkpoint:
+def run_strategy(session: Session, start: Checkpoint) -> Checkpoint:
     """Run the planned rounds with any strategy; checkpoint each.
 
     Raises:
@@ -41,28 +39,28 @@ def run_strategy(server: "Server", strategy: Strategy, start: Checkpoint) -> Che
     log.warning(
         "%s runs by Flower's own Strategy.start: every update (%d bytes each) is held in memory, "
         "and its server state is not kept in checkpoints",
-        type(strategy).__name__,
+        type(session.strategy).__name__,
         start.weights.numbers,
     )
-    grid = StrategyGrid(server, start)
-    strategy.start(
+    grid = StrategyGrid(session, start)
+    session.strategy.start(
         grid,
         grid.model.parameters(start.weights),
-        server.plan.rounds,
-        timeout=server.settings.round_deadline,
+        session.plan.rounds,
+        timeout=session.settings.round_deadline,
         evaluate_fn=grid.keep,
     )
-    return server.folder.load(start.round + server.plan.rounds)
+    return session.folder.load(start.round + session.plan.rounds)
 
 
 class StrategyGrid(Grid):
     """The grid that a strategy sees: the sites that joined, with this server's deadlines."""
 
-    def __init__(self, server: "Server", start: Checkpoint) -> None:
-        self._server, self._start = server, start
+    def __init__(self, session: Session, start: Checkpoint) -> None:
+        self._session, self._start = session, start
         self._round = start.round + 1  # the one that is going on
         self._validated, self._told = set[int](), set[str]()
-        self.model = SplitModel(start.weights, server.buffers)
+        self.model = SplitModel(start.weights, session.buffers)
 
     def keep(self, number: int, arrays: ArrayRecord) -> None:
         """Keep the model of a round, and have all sites validate it if they have not.
@@ -74,12 +72,12 @@ class StrategyGrid(Grid):
         Raises:
             RunError: if they are not the model's.
         """
-        checkpoint, last = self._start, number == self._server.plan.rounds
+        checkpoint, last = self._start, number == self._session.plan.rounds
         if number > 0:
             weights = self._whole(arrays)
-            checkpoint = self._server.folder.save(self._start.round + number, weights)
+            checkpoint = self._session.folder.save(self._start.round + number, weights)
         if not (last or checkpoint.round in self._validated):  # the last is tested by the server
-            self._server.test(FEDERATION, checkpoint, ("val",))
+            self._session.test(FEDERATION, checkpoint, ("val",))
         self._round = checkpoint.round + 1
 
     def set_run(self, run: Run) -> None:
@@ -107,14 +105,14 @@ class StrategyGrid(Grid):
         Raises:
             RunError: if there are fewer than the strategy waits for: it would wait for ever.
         """
-        self._server.welcome()
-        nodes = sorted(self._server.sites.nodes.values())
-        strategy = self._server.strategy
+        self._session.welcome()
+        nodes = sorted(self._session.sites.nodes.values())
+        strategy = self._session.strategy
         wanted = max(
             int(getattr(strategy, name, 0))
             for name in ("min_available_nodes", "min_train_nodes", "min_evaluate_nodes")
         )
-        if len(nodes) < max(wanted, self._server.settings.quorum):
+        if len(nodes) < max(wanted, self._session.settings.quorum):
             raise RunError(f"the strategy needs {wanted} sites, {len(nodes)} are connected")
         return nodes
 
@@ -139,7 +137,7 @@ class StrategyGrid(Grid):
             RunError: if fewer sites than the quorum deliver an update.
         """
         del timeout  # the server's own deadline holds
-        sites = {node: site for site, node in self._server.sites.nodes.items()}
+        sites = {node: site for site, node in self._session.sites.nodes.items()}
         by_site = {sites[message.metadata.dst_node_id]: message for message in messages}
         if not by_site:
             return []
@@ -159,39 +157,37 @@ class StrategyGrid(Grid):
     def _train(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
         """Have sites train, and average their buffers."""
         started = time.monotonic()
-        answers = self._server.deliver(self._round, self._orders("train", by_site))
-        self._server.record.write_round(
+        answers = self._session.deliver(self._round, self._orders("train", by_site))
+        self._session.record.write_round(
             FEDERATION, self._round, answers, time.monotonic() - started
         )
-        done = [answer for answer in answers.values() if answer.weights is not None]
-        self.model.average(
-            [answer.weights for answer in done if answer.weights is not None],
-            [a.outcome.examples["trainset"] for a in done if a.outcome is not None],
-        )
+        self.model.average(*updates_in(answers))
         return answers
 
     def _validate(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
         """Have sites validate a model: where it is one for all, those that were not asked, too."""
         orders = self._orders("evaluate", by_site)
         if len({id(order.weights) for order in orders.values()}) == 1:
-            orders = dict.fromkeys(self._server.sites.nodes, next(iter(orders.values())))
-        answers = self._server.ask(orders)
-        self._server.record.write_evaluation("validation", FEDERATION, self._round, answers, "val")
+            orders = dict.fromkeys(self._session.sites.nodes, next(iter(orders.values())))
+        answers = self._session.ask(orders)
+        self._session.record.write_evaluation("validation", FEDERATION, self._round, answers, "val")
         self._validated.add(self._round)
         return answers
 
-    def _orders(self, kind: str, by_site: Mapping[str, Message]) -> dict[str, Order]:
+    def _orders(
+        self, kind: Literal["train", "evaluate"], by_site: Mapping[str, Message]
+    ) -> dict[str, Order]:
         """Return the orders that say what a strategy's messages do."""
-        deadline = time.time() + self._server.settings.round_deadline
+        deadline = time.time() + self._session.settings.round_deadline
         sets = ("val",) if kind == "evaluate" else ()
         # Tested as it is then trained, so that it travels once.
-        encoding, orders = self._server.settings.encoding, dict[str, Order]()
+        encoding, orders = self._session.settings.encoding, dict[str, Order]()
         kept: dict[int, WeightFile] = {}
         for site, message in by_site.items():
             arrays = next(iter(message.content.array_records.values()))
             if id(arrays) not in kept:
-                kept[id(arrays)] = self._server.sites.store.keep(self._whole(arrays))
-            instruction = self._server.instruction(
+                kept[id(arrays)] = self._session.sites.store.keep(self._whole(arrays))
+            instruction = self._session.instruction(
                 kind, self._round, deadline, FEDERATION, sets, encoding
             )
             if kind == "train":
@@ -211,7 +207,7 @@ class StrategyGrid(Grid):
         try:
             return self.model.whole(arrays)
         except WeightsError as error:
-            who = type(self._server.strategy).__name__
+            who = type(self._session.strategy).__name__
             raise RunError(f"{who} made something else than the model: {error}") from None
 
     def _trained(self, answer: Answer) -> RecordDict | None:

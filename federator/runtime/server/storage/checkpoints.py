@@ -59,7 +59,7 @@ class RunFolder:
         """Keep the first model, and which of its tensors are no parameters."""
         write_buffers(self._weights(0), buffers)
         with whole(self._weights(0)) as out:
-            first.pour(out)
+            first.write_to(out)
         return self.load(0)
 
     @contextmanager
@@ -103,7 +103,7 @@ class RunFolder:
     def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
         """Write the final model and the manifest with the hash of every file of weights."""
         with whole(self.path / _MODEL) as out:
-            chosen.weights.pour(out)
+            chosen.weights.write_to(out)
         files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
         partial = self.path / ".manifest.json.part"

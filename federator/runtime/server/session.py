@@ -1,0 +1,223 @@
+"""What a run can ask of the sites: to join, to train, to test. The loop over rounds: rounds.py."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
+
+from federator.errors import RunError
+from federator.runtime.app_config import Setting, declared_metrics
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.instructions import FEDERATION, Instruction
+from federator.runtime.protocol.targets import Labels
+from federator.runtime.server.aggregation.blockwise import moments
+from federator.runtime.server.exchange import Answer, updates_in
+from federator.runtime.server.packing import Order
+from federator.runtime.server.recorder import Recorder
+from federator.runtime.server.settings import ServerSettings
+from federator.runtime.server.sites import Sites
+from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
+from federator.runtime.server.storage.disk import require_space
+from federator.runtime.weights.buffers import Buffers
+from federator.runtime.weights.encoding import EXACT
+
+_RETURNING = 2.0  # seconds that a round waits for a site that has just come back
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the app's configuration asks for, in this run."""
+
+    rounds: int
+    epochs: int
+    seed: int
+    labels: tuple[str, ...]
+    positive: str | None
+    select: str
+    metrics: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(config: Mapping[str, Setting]) -> "Plan":
+        """Return the plan in a run's configuration."""
+        labels = Labels.of(config)
+        return Plan(
+            rounds=int(config["rounds"]),
+            epochs=int(config["local-epochs"]),
+            seed=int(config["seed"]),
+            labels=labels.names,
+            positive=None if labels.positive is None else labels.names[labels.positive],
+            select=str(config["select"]),
+            metrics=declared_metrics(config),
+        )
+
+    @property
+    def policy(self) -> Policy:
+        """What sites may say; how small a count may be is for each of them to decide."""
+        return Policy(len(self.labels), frozenset(self.metrics), min_cell_count=0)
+
+
+class Session:
+    """One run of a federation: its sites, its settings, and where its results go.
+
+    Args:
+        sites: the federation's, as they are connected.
+        settings: the server's own.
+        plan: the run's.
+        strategy: the author's.
+        folder: where results go.
+        buffers: names of the model's tensors that are no parameters.
+    """
+
+    def __init__(
+        self,
+        sites: Sites,
+        settings: ServerSettings,
+        plan: Plan,
+        strategy: Strategy,
+        folder: RunFolder,
+        buffers: Buffers,
+    ) -> None:
+        self.sites, self.settings, self.plan = sites, settings, plan
+        self.strategy, self.folder, self.buffers = strategy, folder, buffers
+        self.record = Recorder(folder, settings.source_map)
+
+    # -- joining ----------------------------------------------------------------------------
+
+    def join(self) -> None:
+        """Wait for the sites of the federation, and write down which joined.
+
+        Raises:
+            RunError: if there are fewer than the quorum.
+        """
+        expected = frozenset(self.settings.sites)
+        enough = self.settings.quorum
+        if not expected and isinstance(self.strategy, FedAvg):
+            enough = self.strategy.min_available_nodes
+        deadline = time.time() + self.settings.join_deadline
+        order = Order(self.instruction("join", 0, deadline + self.settings.round_deadline))
+        spoke = set()
+        for answer in self.sites.join(order, expected, enough, deadline):
+            spoke.add(answer.site)
+            self.record.write_site(answer)
+        for site in sorted(expected - spoke):
+            self.folder.record("site", site=site, state="missing", reason="it did not connect")
+        if len(self.sites.nodes) < enough:
+            joined = ", ".join(sorted(self.sites.nodes)) or "none"
+            raise RunError(
+                f"{len(self.sites.nodes)} of {len(expected) or enough} sites joined "
+                f"({joined}), {enough} needed: {self._why_not(expected)}"
+            )
+
+    def _why_not(self, expected: frozenset[str]) -> str:
+        said = {str(event["site"]): str(event["reason"]) for event in self.folder.events("site")}
+        missing = sorted((expected or said.keys()) - self.sites.nodes.keys())
+        return "; ".join(f"{site}: {said.get(site, 'it did not connect')}" for site in missing)
+
+    def welcome(self) -> None:
+        """Let sites that have come meanwhile take part from now on."""
+        order = Order(self.instruction("join", 0, time.time() + self.settings.round_deadline))
+        expected = frozenset(self.settings.sites)
+        for answer in self.sites.welcome(order, expected, _RETURNING):
+            self.record.write_site(answer)
+
+    # -- training and testing ---------------------------------------------------------------
+
+    def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
+        """Give sites their orders; write down what they warn of, and return their answers."""
+        deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
+        answers = self.sites.ask(orders, deadline, self.record.write_site)
+        self.record.warn(answers)
+        return answers
+
+    def deliver(self, number: int, orders: Mapping[str, Order]) -> dict[str, Answer]:
+        """Have sites train, or only validate; return all answers if enough updates came.
+
+        Raises:
+            RunError: if fewer than the quorum did, with each site's reason, or none has an example.
+        """
+        self.require_space_for(orders)
+        answers = self.ask(orders)
+        trained = {
+            site: answer
+            for site, answer in answers.items()
+            if orders[site].instruction.kind == "train"
+        }
+        try:
+            self._require_updates(number, trained)
+        except RunError:
+            self.record.write_round(FEDERATION, number, trained, 0.0)
+            raise
+        return answers
+
+    def _require_updates(self, number: int, trained: Mapping[str, Answer]) -> None:
+        delivered = sum(answer.failure is None for answer in trained.values())
+        needed = max(1, min(self.settings.quorum, len(trained)))
+        if delivered < needed:
+            reasons = "; ".join(
+                f"{site}: {self.record.explain(answer.failure)}"
+                for site, answer in trained.items()
+                if answer.failure is not None
+            )
+            raise RunError(
+                f"round {number}: {delivered} of {len(trained)} sites delivered an update, "
+                f"{needed} needed ({reasons})"
+            )
+        if not sum(updates_in(trained)[1]):
+            raise RunError(f"round {number}: no site has an example in its training set")
+
+    def test(self, model: str, checkpoint: Checkpoint, sets: tuple[str, ...]) -> None:
+        """Evaluate a model on the sites' validation or test sets."""
+        deadline = time.time() + self.settings.round_deadline
+        instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
+        order = Order(instruction, checkpoint.weights)
+        answers = self.ask(dict.fromkeys(self.sites.nodes, order))
+        if "val" in sets:
+            own = answers if model == FEDERATION else {model: answers[model]}
+            self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
+        if "test" in sets:
+            self.record.write_evaluation("test", model, checkpoint.round, answers, "test")
+
+    # -- what is sent -----------------------------------------------------------------------
+
+    def instruction(
+        self,
+        kind: Literal["join", "train", "evaluate"],
+        number: int,
+        expires: float,
+        model: str = FEDERATION,
+        sets: tuple[str, ...] = (),
+        encoding: str = EXACT,
+    ) -> Instruction:
+        """Return an instruction of this run; what trains travels in the run's encoding anyway."""
+        if kind == "train" and isinstance(self.strategy, QFedAvg):
+            sets = (*sets, "train")  # it weighs the sites by this loss
+        proximal = model == FEDERATION  # a baseline has no common model to stay close to
+        return Instruction(
+            kind=kind,
+            round=number,
+            expires=expires,
+            model=model,
+            epochs=self.plan.epochs if kind == "train" else 0,
+            seed=self.plan.seed,
+            sets=sets,
+            proximal_mu=float(getattr(self.strategy, "proximal_mu", 0.0)) if proximal else 0.0,
+            encoding=self.settings.encoding if kind == "train" else encoding,
+            sites=max(1, len(self.sites.nodes or self.settings.sites)),
+        )
+
+    def require_space_for(self, orders: Mapping[str, Order]) -> None:
+        """Check that what a round sends, receives and keeps fits on disk.
+
+        Raises:
+            RunError: if it does not.
+        """
+        files = [order.weights for order in orders.values() if order.weights is not None]
+        sent = sum({file: file.size for file in files}.values())
+        trained = [order for order in orders.values() if order.instruction.kind == "train"]
+        received = sum(order.weights.size for order in trained if order.weights is not None)
+        if self.settings.encoding != EXACT:
+            received *= 2  # the updates as they come, and again in the model's own types
+        kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
+        require_space({self.sites.store.folder: sent + received, self.folder.path: kept})
