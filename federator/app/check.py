@@ -1,4 +1,4 @@
-"""What can be told of a federation before anything is written: its notebook against its file."""
+"""The check of a federation: its notebook against its federation file. Nothing is written."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ def is_federation(path: Path) -> bool:
 
 
 def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
-    """Return the preview of a federation's notebook, and all that is doubtful; write nothing.
+    """Return the preview of a federation's notebook, and the warnings about both. Write nothing.
 
     Raises:
         InputError: as :func:`convert.convert`.
@@ -56,7 +56,7 @@ def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:
 
 
 def _folders(read: Federation) -> Iterator[Problem]:
-    """Yield the data folders of the rehearsal that are not there."""
+    """Yield a warning for each data folder of the local run that does not exist."""
     for site in read.sites:
         if site.data is not None and not site.data.is_dir():
             message = f"the data folder of site {site.name} is not there: {site.data}"

@@ -1,7 +1,7 @@
 """A Python module, written from the author's statements as they stand in the notebook.
 
-Nothing is rewritten but the parameters, and the space between two statements depends on those
-two alone: what lay between them in the notebook and was left behind leaves no trace.
+Only the parameters are rewritten. The number of blank lines between two statements depends on
+these two statements alone: a statement that stays behind leaves no gap.
 """
 
 import ast
@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from federator.errors import NotebookError, Problem, Where
-from federator.notebook.parameters import assigned
+from federator.notebook.parameters import Value, assigned
 from federator.notebook.slicing.component import Component, Statement
 from federator.runtime.source_map import Span
-
-Value = bool | float | int | str
 
 _IMPORT = "from federator.runtime.app import parameter"
 

@@ -1,6 +1,6 @@
 """From a federation file and its notebook to ``build/<federation>``.
 
-The folder appears whole or not at all: it is written beside its place and moved there.
+The folder is written under a temporary name and then renamed: it is complete, or it is not there.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ class Components:
     Attributes:
         folder: ``build/<federation>``.
         app: the Flower App inside it.
-        source_map: leads from the app's lines to the notebook's.
+        source_map: the notebook's line for each of the app's lines.
         client_requirements: pip requirement lines of the client image.
         server_requirements: pip requirement lines of the server image.
         warnings: what is doubtful in the notebook, or not in the images.
@@ -143,7 +143,7 @@ def _require_no_data(parts: Parts, federation: Federation) -> None:
             Where(federation.notebook.name),
             "read it from data_path",
         )
-        for file in (*parts.beside.modules, *parts.beside.assets)
+        for file in (*parts.local_files.modules, *parts.local_files.assets)
         for site in federation.sites
         if site.data
         and (federation.notebook.parent / file.path).resolve().is_relative_to(site.data)

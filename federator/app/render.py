@@ -1,9 +1,9 @@
 """The Flower App of a federation: five short files, written from the parts of a notebook.
 
-Beside them stand, to the letter, the modules and small files beside the notebook that it needs.
+The modules and small files beside the notebook that it needs are copied into the app unchanged.
 
-What does not change the model does not change the app. It holds no cell number, no version of
-what is installed, and nothing about the sites.
+A change that does not affect the model leaves the app's bytes, and so its hash, as they are: the
+app holds no cell number, no version of an installed package, and nothing about the sites.
 """
 
 import warnings
@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from federator.app import codegen
-from federator.app.codegen import Module, Value
+from federator.app.codegen import Module
 from federator.common.templates import Templates, place
 from federator.errors import FederationFileError, InputError, NotebookError, Problem, Where
 from federator.federation.schema import Federation
 from federator.federation.yaml_file import did_you_mean, shown
 from federator.notebook.contract import Parts
 from federator.notebook.data_layout import Layout
+from federator.notebook.parameters import Value
 from federator.runtime import app_files
 from federator.runtime.described import LAYOUT
 from federator.runtime.source_map import SourceMap, Span
@@ -79,11 +80,11 @@ def render_app(
             notebook=notebook,
             config=_config(federation, parts),
             parameters=_parameters(federation, defaults),
-            assets={file.path: app_files.digest(file.text) for file in parts.beside.assets},
+            assets={file.path: app_files.digest(file.text) for file in parts.local_files.assets},
         )
-    files |= {file.path: file.text for file in parts.beside.modules}
-    files |= {f"{app_files.ASSETS}/{file.path}": file.text for file in parts.beside.assets}
-    _require_bundled([file.path for file in parts.beside.modules], notebook)
+    files |= {file.path: file.text for file in parts.local_files.modules}
+    files |= {f"{app_files.ASSETS}/{file.path}": file.text for file in parts.local_files.assets}
+    _require_bundled([file.path for file in parts.local_files.modules], notebook)
     if layout is not None:
         files[LAYOUT] = layout.text
     return App(files, source_map)

@@ -1,7 +1,7 @@
-"""What a filled notebook must define, found by name, checked, and taken apart.
+"""The contract: which functions a notebook must define, and what goes where.
 
-``load_data``, ``Model``, ``train``, ``test`` and the optional ``predict`` with all they need go
-to the sites; the optional ``strategy`` and ``config`` with all they need go to the server.
+The sites get ``load_data``, ``Model``, ``train``, ``test``, the optional ``predict`` and all that
+they need. The server gets the optional ``strategy`` and ``config`` and all that they need.
 """
 
 import ast
@@ -22,9 +22,9 @@ from federator.notebook.checks.missing_names import (
     calls_left_behind,
     explain,
     is_supplied,
-    rebound,
+    rebound_names,
 )
-from federator.notebook.dependencies.beside import Beside, gather
+from federator.notebook.dependencies.local_files import LocalFiles, find_local_files
 from federator.notebook.reader import Notebook
 from federator.notebook.signatures import (
     PARTS,
@@ -46,66 +46,67 @@ from federator.notebook.slicing.statements import Step, Unreadable
 
 _NAMES = tuple(part.name for part in PARTS)
 _AGGREGATION = ("strategy", "config")
+# Packages that add hundreds of megabytes to an image, by themselves or by what they bring along.
 _HEAVY = frozenset({"torch", "torchvision", "tensorflow", "keras", "jax", "monai", "timm"})
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A notebook, taken apart.
+    """The components of a notebook.
 
     Attributes:
-        task: what the sites run: load_data, Model, train, test, predict and what they need.
-        aggregation: what the server runs: strategy, config and what they need; no statements if
-            the notebook has neither.
-        parameters: literals of cells tagged ``parameters`` that go in, by name.
+        task: the sites run this: load_data, Model, train, test, predict and what they need.
+        aggregation: the server runs this: strategy, config and what they need. It has no
+            statements if the notebook has neither.
+        parameters: name → literal, of the cells tagged ``parameters`` that a component needs.
         rounds: ``config["num_rounds"]`` if the notebook gives it as a number.
         strategy: class name of the strategy, FedAvg if the notebook has none.
-        warnings: what a person should know; nothing of it stops the conversion.
-        cells: what becomes of each code cell.
-        beside: files beside the notebook that travel with the app.
+        warnings: what a person should know. A warning does not stop the conversion.
+        cells: a report on each code cell.
+        local_files: files beside the notebook that travel with the app.
     """
 
     task: Component
     aggregation: Component
-    parameters: Mapping[str, bool | int | float | str]
+    parameters: Mapping[str, parameters.Value]
     rounds: int | None
     strategy: str
     warnings: tuple[Problem, ...]
     cells: tuple[CellReport, ...]
-    beside: Beside
+    local_files: LocalFiles
 
 
 def take_apart(notebook: Notebook) -> Parts:
-    """Find the parts of a filled notebook and everything they need.
+    """Split a notebook into its components: the parts and everything that they need.
 
     Raises:
-        NotebookError: with everything that keeps the notebook from being converted.
+        NotebookError: if the notebook cannot be converted. It lists every reason.
     """
     analysis = Analysis(notebook)
     problems = sorted(dict.fromkeys(analysis.problems()), key=_place_of)
     if problems:
         raise NotebookError(*problems)
     values = dict(parameters.read(analysis.steps))
-    beside, task, aggregation = gather(
+    local_files, task, aggregation = find_local_files(
         notebook,
         component(analysis.task, analysis.supplied(analysis.task)),
         component(analysis.aggregation, analysis.supplied(analysis.aggregation)),
     )
-    warnings = [*analysis.warnings(beside), *beside.warnings]
+    warnings = [*analysis.warnings(local_files), *local_files.warnings]
     return Parts(
         task=task,
         aggregation=aggregation,
         parameters=values,
-        rounds=analysis.findings.rounds,
-        strategy=analysis.findings.name,
+        rounds=analysis.strategy.rounds,
+        strategy=analysis.strategy.name,
         warnings=tuple(sorted(dict.fromkeys(warnings), key=_place_of)),
         cells=tuple(cell_reports(analysis.program, analysis.task, analysis.aggregation, values)),
-        beside=beside,
+        local_files=local_files,
     )
 
 
 class Analysis:
-    """A notebook with its two slices, and all that is wrong or doubtful about them."""
+    """A notebook with its two slices, and the problems and warnings that concern them."""
 
     def __init__(self, notebook: Notebook) -> None:
         self.translation = template_2022.translate(Program(notebook))
@@ -121,7 +122,7 @@ class Analysis:
         both = {step.index: step for step in (*self.task, *self.aggregation)}
         self.steps = [both[index] for index in sorted(both)]
         self.known = definitions(self.steps)
-        self.findings = strategy.examine(program, self.aggregation)
+        self.strategy = strategy.examine(program, self.aggregation)
         self.undefined = [*undefined(self.task), *undefined(self.aggregation)]
         self.absent = [n for n in (*_NAMES, *_AGGREGATION) if not program.bindings(n)]
         self.hidden = dict(self._hidden())
@@ -154,24 +155,24 @@ class Analysis:
         yield from template_2022.leftovers(self.program, self.aggregation)
         yield from module_settings.secrets(self.program, self.steps)
         yield from portability.problems(self.program, self.steps)
-        yield from self.findings.problems
+        yield from self.strategy.problems
         train = self.program.bindings("train")
-        if self.findings.proximal and train and not takes("train", "proximal_mu", train[-1]):
-            message = f"`train` takes no `proximal_mu`, so {self.findings.name} would be FedAvg"
+        if self.strategy.proximal and train and not takes("train", "proximal_mu", train[-1]):
+            message = f"`train` takes no `proximal_mu`, so {self.strategy.name} would be FedAvg"
             hint = "Write: def train(net, trainloader, valloader, epochs, proximal_mu=0.0): ..."
             yield Problem(message, train[-1].where(), hint)
 
-    def warnings(self, beside: Beside) -> Iterator[Problem]:
+    def warnings(self, local_files: LocalFiles) -> Iterator[Problem]:
         """Yield what a person should know about a notebook that can be converted."""
         yield from self.program.notebook.warnings
         yield from self.translation.warnings
-        yield from self.findings.warnings
+        yield from self.strategy.warnings
         train = self.program.bindings("train")
-        yield from strategy.unheard(
-            self.findings, lambda name: bool(train) and takes("train", name, train[-1])
+        yield from strategy.ignored_settings(
+            self.strategy, lambda name: bool(train) and takes("train", name, train[-1])
         )
         for cell in self.program.unreadable:
-            if cell.cell.number in beside.cells:
+            if cell.cell.number in local_files.cells:
                 continue
             message = f"the cell is left out: {cell.problem.message}"
             yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
@@ -190,12 +191,12 @@ class Analysis:
             yield Problem(message, load_data[-1].where(), hint)
         yield from parameters.warnings(self.steps)
         yield from portability.warnings(
-            self.program, self.steps, {asset.path for asset in beside.assets}
+            self.program, self.steps, {asset.path for asset in local_files.assets}
         )
         yield from module_settings.left_behind(self.program, self.steps)
-        yield from rebound(self.program, self.steps)
+        yield from rebound_names(self.program, self.steps)
         yield from calls_left_behind(self.program, self.steps)
-        yield from downloads.doubtful(self.program, self.task)
+        yield from downloads.warnings(self.program, self.task)
         imports = component(self.aggregation).imports
         for module in [module for module in imports if module in _HEAVY][:1]:
             hint = "Leave the strategy free of the model if that is not meant."

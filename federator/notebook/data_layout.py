@@ -1,6 +1,6 @@
-"""How a site's data must be laid out, as the author says it in a Markdown cell tagged ``data``.
+"""The layout of a site's data, which the author describes in a Markdown cell tagged ``data``.
 
-The text goes to the sites with the app, as ``data.md``: it is read by people, and run nowhere.
+The text goes to the sites with the app, as ``data.md``. People read it; no program runs it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from federator.errors import NotebookError, Problem, Where
 
 TAG = "data"
-_MOST = 8192
+_MOST = 8192  # bytes, about four pages of text
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ INJECTED = "injected-parameters"  # papermill's own, which it writes below the a
 
 
 def assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """Yield each name that a statement assigns to, with the expression that it gets alone."""
+    """Yield each name that a statement assigns, with the expression of its value."""
     if isinstance(node, ast.AnnAssign):
         if isinstance(node.target, ast.Name) and node.value is not None:
             yield node.target.id, node.value
@@ -31,20 +31,20 @@ def read(steps: Iterable[Step]) -> Iterator[tuple[str, Value]]:
     """Yield the parameters among the steps that go in, with their values in the notebook."""
     for _, name, node in _tagged(steps):
         value = literal(node)
-        if isinstance(value, bool | int | float | str):
+        if isinstance(value, Value):
             yield name, value
 
 
 def warnings(steps: Iterable[Step]) -> Iterator[Problem]:
-    """Yield what of the tagged cell cannot be set, and whose values papermill has put there."""
-    told: set[int] = set()
+    """Yield what no run can set in the tagged cells, and the cells that papermill injected."""
+    reported: set[int] = set()
     for step, name, node in _tagged(steps):
-        if not isinstance(literal(node), bool | int | float | str):
+        if not isinstance(literal(node), Value):
             message = f"`{name}` stands in the cell tagged `{TAG}`, but no run can set it"
             hint = "Only a number, a text, True or False can be set: write it as it stands."
             yield Problem(message, step.where(node), hint)
-        if INJECTED in step.cell.tags and step.cell.number not in told:
-            told.add(step.cell.number)
+        if INJECTED in step.cell.tags and step.cell.number not in reported:
+            reported.add(step.cell.number)
             message = "papermill has injected this cell; what it sets counts"
             hint = f"Delete it to have the values of the cell tagged `{TAG}`."
             yield Problem(message, step.where(), hint)

@@ -13,13 +13,13 @@ def render(parts: Parts, notebook: Notebook) -> str:
     lines = [f"{notebook.name}: {len(parts.cells)} code cells"]
     for cell in parts.cells:
         lines.append(f"cell {cell.number:>{width}}  {cell.words}")
-        told = [
+        entries = [
             ("task", ", ".join(cell.task)),
             ("aggregation", ", ".join(cell.aggregation)),
             ("parameters", ", ".join(cell.parameters)),
             *(("stays behind", f"{what} ({why})") for what, why in _merged(cell.behind)),
         ]
-        for heading, text in told:
+        for heading, text in entries:
             if text:
                 indent = " " * (width + 7)
                 lines += textwrap.wrap(
@@ -31,7 +31,10 @@ def render(parts: Parts, notebook: Notebook) -> str:
     rounds = "as the federation file says" if parts.rounds is None else str(parts.rounds)
     lines += [f"strategy: {parts.strategy}", f"rounds: {rounds}"]
     lines += [f"parameter: {name} = {value!r}" for name, value in parts.parameters.items()]
-    for heading, files in (("module", parts.beside.modules), ("file", parts.beside.assets)):
+    for heading, files in (
+        ("module", parts.local_files.modules),
+        ("file", parts.local_files.assets),
+    ):
         lines += [f"{heading} beside it: {file.path} ({file.size:,} bytes)" for file in files]
     return "\n".join(lines)
 

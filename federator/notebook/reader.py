@@ -1,7 +1,7 @@
 """A notebook: its code cells, their tags, and their text as plain Python.
 
-Only what an author wrote is read. Outputs, execution counts and cell ids are never looked at,
-so running the notebook again changes nothing that is made from it.
+The reader ignores outputs, execution counts and cell ids. An author can therefore run the
+notebook again, and the app that is written from it stays the same.
 """
 
 import ast
@@ -21,8 +21,8 @@ from federator.notebook.magics import INSTALLS, Plain, to_plain
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# Where editors and kernels for several languages write a cell's own: VS Code, Polyglot Notebooks
-# (as it was and is called), SoS, Deepnote, and those that write it plainly.
+# The metadata in which an editor or kernel writes a cell's language: VS Code, Polyglot Notebooks
+# (under its present and its former name), SoS, kernels that write `language`, Deepnote.
 _MARKS = (
     ("vscode", "languageId"),
     ("polyglot_notebook", "kernelName"),
@@ -43,8 +43,8 @@ class Cell:
         source: its text as plain Python, with as many lines as the author's.
         tags: the cell's tags.
         foreign: line → IPython text that stood there and is no longer in ``source``.
-        language: what makes this cell something else than Python, a cell magic or the name of
-            another language, or None.
+        language: the cell magic or the language that makes this cell something else than
+            Python. None for Python.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Cell:
 class Notebook:
     """The code cells of a notebook, in order, and what was left out of them.
 
-    ``folder`` is where the notebook lies, if it is known: its modules and small files are there.
+    ``folder`` is the notebook's folder, if known. Its modules and small files are there.
     """
 
     name: str
@@ -207,7 +207,7 @@ def _code(cell: object) -> tuple[str, frozenset[str]] | None:
 
 
 def _other_language(cell: Mapping[str, object]) -> str | None:
-    """Return the language that a cell says it is in, None for Python or where it says nothing."""
+    """Return the language that a cell's metadata name. None for Python, or if they name none."""
     metadata = cell.get("metadata")
     for mark in _MARKS:
         found: object = metadata

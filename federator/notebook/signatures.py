@@ -14,7 +14,7 @@ from federator.notebook.slicing.statements import Step
 class Part:
     """A function of the contract: how it is called and how many values it returns.
 
-    ``returns`` is the length of a tuple that it returns; None: nothing is looked at.
+    ``returns`` is the length of the tuple that it returns. None: the return value is not checked.
     """
 
     name: str
@@ -140,7 +140,7 @@ def _check_arguments(
         takes = f"takes {listed(positional)}" if positional else "takes nothing"
         yield Problem(f"`{part.name}` {takes}, but is called as {call}", where, hint)
         return
-    extra = [*required(node)[given:], *required_by_name(node)]
+    extra = required(node, given)
     if extra:
         message = f"`{part.name}` needs {listed(extra)} too, but is called as {call}"
         yield Problem(message, where, "Give every further argument a default.")
@@ -203,16 +203,12 @@ def _is_number(node: ast.expr | None, inside: list[ast.AST]) -> bool:
     return False
 
 
-def required(node: Function) -> list[str]:
-    """Return the arguments without default that are taken by position."""
-    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-    return names[: len(names) - len(node.args.defaults)]
-
-
-def required_by_name(node: Function) -> list[str]:
-    """Return the arguments without default that are taken by name only."""
+def required(node: Function, given: int = 0) -> list[str]:
+    """Return the arguments without default, apart from the first ``given`` by position."""
+    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    return [argument.arg for argument, default in pairs if default is None]
+    by_name = [argument.arg for argument, default in pairs if default is None]
+    return names[: len(names) - len(node.args.defaults)][given:] + by_name
 
 
 def listed(names: Iterable[str]) -> str:

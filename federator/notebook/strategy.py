@@ -11,8 +11,8 @@ from federator.notebook.slicing.statements import Step
 
 MODULE = "flwr.serverapp.strategy"
 
-# Flower 1.42's, without its two for XGBoost, which have no weights to fold, and without those
-# for differential privacy. A list, since importing Flower takes seconds; a test compares it.
+# Flower 1.42's, without its two for XGBoost, which aggregate no weights, and without those for
+# differential privacy. This is a list because importing Flower takes seconds. A test compares it.
 STRATEGIES = frozenset(
     {
         "Bulyan",
@@ -46,12 +46,12 @@ _WRITE_CONFIG = 'Write: config = {"num_rounds": 3}'
 
 
 @dataclass
-class Findings:
-    """What the text of a notebook says about how the server folds, and what is wrong with it.
+class StrategyReport:
+    """What the text of a notebook says about the server's aggregation, and its problems.
 
     Attributes:
         name: class name of the strategy.
-        proximal: it relies on a proximal term in ``train``, as FedProx does.
+        proximal: whether it relies on a proximal term in ``train``, as FedProx does.
         rounds: ``config["num_rounds"]`` where the text gives it.
         sent: what its ``configure_train`` writes into the configuration that goes to the sites:
             the step, the name (None if it cannot be read), and the node that writes it.
@@ -65,9 +65,9 @@ class Findings:
     warnings: list[Problem] = field(default_factory=list)
 
 
-def examine(program: Program, steps: list[Step]) -> Findings:
+def examine(program: Program, steps: list[Step]) -> StrategyReport:
     """Look at the steps of ``strategy`` and ``config``, in the spelling of today's API."""
-    found = Findings()
+    found = StrategyReport()
     classes = set()
     for step in steps:
         for node in step.walk():
@@ -90,8 +90,8 @@ def examine(program: Program, steps: list[Step]) -> Findings:
     return found
 
 
-def unheard(found: Findings, takes: Callable[[str], bool]) -> Iterator[Problem]:
-    """Yield a warning for all that a strategy sends to the sites, and that ``train`` never gets.
+def ignored_settings(found: StrategyReport, takes: Callable[[str], bool]) -> Iterator[Problem]:
+    """Yield a warning for each setting that a strategy sends and ``train`` does not take.
 
     Args:
         found: what the text says about the strategy.
@@ -166,7 +166,7 @@ def _arguments(call: ast.Call) -> dict[str, ast.expr]:
     return by_place | {k.arg: k.value for k in call.keywords if k.arg}
 
 
-def _check_numbers(call: ast.Call, step: Step, found: Findings) -> None:
+def _check_numbers(call: ast.Call, step: Step, found: StrategyReport) -> None:
     numbers = {name: literal(value) for name, value in _arguments(call).items()}
     least = numbers.get("min_available_nodes")
     for name in _BY_PLACE:
@@ -184,9 +184,9 @@ def _check_numbers(call: ast.Call, step: Step, found: Findings) -> None:
             found.warnings.append(Problem(message, step.where(call), hint))
 
 
-def _name_strategy(program: Program, classes: set[str], found: Findings) -> None:
+def _name_strategy(program: Program, classes: set[str], found: StrategyReport) -> None:
     step, value = _last_value(program, "strategy")
-    for _ in range(10):  # `strategy = chosen`, and so on
+    for _ in range(10):  # `strategy = chosen` and so on; a bound, since `a = b; b = a` has no end
         if not (isinstance(value, ast.Name) and program.bindings(value.id)):
             break
         if value.id in classes or _flowers(program, value):
@@ -210,7 +210,7 @@ def _name_strategy(program: Program, classes: set[str], found: Findings) -> None
         found.warnings.append(Problem(message, step.where(value)))
 
 
-def _read_config(program: Program, found: Findings) -> None:
+def _read_config(program: Program, found: StrategyReport) -> None:
     step, value = _last_value(program, "config")
     entries: list[tuple[object, ast.expr]] = []
     if isinstance(value, ast.Dict):

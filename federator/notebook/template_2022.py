@@ -1,4 +1,4 @@
-"""The strategy as the template of 2022 spells it, translated to Flower's message API.
+"""Translates a strategy of the 2022 template to Flower's message API.
 
 A translated statement keeps its place, and takes as many lines of its cell as it took before.
 """
@@ -26,7 +26,7 @@ _RENAMED = {
     "q_param": "q",
     "qffl_learning_rate": "client_learning_rate",
 }
-_BY_PLACE = 5  # the first arguments mean the same in both, in the same order
+_BY_PLACE = 5  # in both APIs the first five arguments have the same meaning and order
 
 _WEIGHTS = "The first weights come from Model(), or from initial_weights: in the federation file."
 _SETTINGS = "`train` gets no settings per round; use a cell tagged `parameters`."
@@ -53,7 +53,8 @@ _REFUSED = {
     "num_clients_to_keep": "Use fl.serverapp.strategy.MultiKrum(num_nodes_to_select=...).",
     "first_aggregation_rule": "Use `selection_rule` of the new API.",
 }
-# Where the defaults differ, the old ones are written out, so that the strategy stays what it was.
+# The defaults of the two APIs differ here. The translation writes the old ones out, so that the
+# strategy does the same as before.
 _OLD_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "FedAdagrad": {"tau": 1e-9},
     "FedAdam": {"tau": 1e-9},

@@ -1,1 +1,1 @@
-"""Checks of a notebook that find what would not work, or not mean the same, at a site."""
+"""Checks of a notebook: they find what would fail, or would behave differently, at a site."""

@@ -1,7 +1,7 @@
-"""What of a notebook fetches from the Internet, which no site can: told before anything runs.
+"""Warnings about calls that fetch something from the Internet: a site has no network.
 
-Pretrained weights are an exception: fetched in ``Model()``, they are fetched where the first model
-is made, and sites get them from the server (``runtime/pretrained.py``).
+Pretrained weights are an exception. ``Model()`` may fetch them: this happens where the first model
+is made, and the sites get the weights from the server (``runtime/pretrained.py``).
 """
 
 import ast
@@ -31,8 +31,8 @@ _IN_MODEL = (
 )
 
 
-def doubtful(program: Program, task: list[Step]) -> Iterator[Problem]:
-    """Yield what goes to the sites and fetches there, with what to do instead."""
+def warnings(program: Program, task: list[Step]) -> Iterator[Problem]:
+    """Yield a warning for each call that would fetch something at a site."""
     elsewhere = {step.index for step in program.closure(_PARTS)}
     of_model = {step.index for step in program.closure(["Model"])} - elsewhere
     asks = any(_takes_argument(step) for step in program.bindings("Model"))

@@ -16,7 +16,7 @@ from federator.notebook.slicing.statements import BUILTINS, Step
 _CALLS = frozenset({"os.makedirs", "os.mkdir"})
 
 
-def concerning(program: Program, steps: Iterable[Step]) -> Iterator[Step]:
+def needed(program: Program, steps: Iterable[Step]) -> Iterator[Step]:
     """Yield the steps that make a folder which these steps use, and are not among them."""
     steps = list(steps)
     taken = {step.index for step in steps}

@@ -1,4 +1,4 @@
-"""What to say about names that are missing from a slice, or may not mean what they seem to."""
+"""Problems with names: undefined in a slice, set twice, or changed by what stays behind."""
 
 import ast
 import difflib
@@ -34,7 +34,7 @@ def explain(program: Program, missing: Undefined) -> Problem:
     return Problem(message, missing.where, _remedy(program, missing.name, missing.step))
 
 
-def rebound(program: Program, steps: list[Step]) -> Iterator[Problem]:
+def rebound_names(program: Program, steps: list[Step]) -> Iterator[Problem]:
     """Yield a warning for every global of a slice's functions that a later cell sets again."""
     for name in sorted({name for step in steps for name in step.later} - BUILTINS):
         bindings = program.bindings(name)

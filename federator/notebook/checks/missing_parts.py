@@ -14,7 +14,7 @@ from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.names import own_nodes
 from federator.notebook.slicing.statements import Step
 
-# What functions of the parts are often called.
+# Usual names for the functions of the contract.
 _USUAL = {
     "load_data": re.compile(r"(?:get|load|make|prepare|create|build)_?\w*(?:data|loader)\w*", re.I),
     "train": re.compile(r"(?:train|fit)_\w+|fit|\w*_train(?:ing)?|training_loop", re.I),

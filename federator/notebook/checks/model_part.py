@@ -1,7 +1,7 @@
-"""Whether ``Model`` can be called without arguments, and gives a model when it is.
+"""Checks that ``Model()`` works without arguments and returns a model.
 
-A class, a function, a lambda, ``functools.partial`` and whatever is imported will do; a model
-that has been built will not, since each site builds its own.
+``Model`` may be a class, a function, a lambda, a ``functools.partial`` or an imported name. It
+may not be a model that has been built, since each site builds its own.
 """
 
 import ast
@@ -13,7 +13,6 @@ from federator.notebook.signatures import (
     definition,
     listed,
     required,
-    required_by_name,
 )
 from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.definitions import Function
@@ -162,7 +161,7 @@ def _check_class(program: Program, node: ast.ClassDef, step: Step) -> Iterator[P
     if not node.bases:
         yield Problem("`Model` inherits from nothing, so it has no weights", where, _HINT)
     init = _initialiser(program, node)
-    needed = [*required(init)[1:], *required_by_name(init)] if init else []
+    needed = required(init, 1) if init else []
     if needed:
         message = f"`Model()` needs {listed(needed)}, but it is built without arguments"
         fixed = ", ".join(f"{name}=..." for name in needed)
@@ -173,7 +172,7 @@ def _check_function(
     program: Program, node: ast.FunctionDef | ast.Lambda, step: Step
 ) -> Iterator[Problem]:
     where = step.where(node)
-    needed = [*required(node), *required_by_name(node)]
+    needed = required(node)
     if needed:
         message = f"`Model()` needs {listed(needed)}, but it is built without arguments"
         yield Problem(message, where, "Give every argument a default.")

@@ -1,8 +1,9 @@
 """Settings of imported modules at the top level of a notebook, and of the environment.
 
-One goes in where its module does (``torch.set_default_dtype(…)``, ``Image.MAX_IMAGE_PIXELS = …``,
-``os.environ["X"] = …`` where X is read or meant for a module that goes in). What fits one machine
-only stays behind and is told; a secret never goes in. Seeds stay behind: a run has its own.
+A setting goes in if its module does (``torch.set_default_dtype(…)``,
+``Image.MAX_IMAGE_PIXELS = …``, ``os.environ["X"] = …`` where X is read or meant for a module that
+goes in). A setting that fits one machine stays behind with a warning. A secret never goes in. Seeds
+stay behind: a run has its own.
 """
 
 import ast
@@ -115,7 +116,7 @@ def closure(program: Program, names: Iterable[str], forced: Collection[Step] = (
         steps = program.closure(names, taken)
         inside = {step.index for step in steps} | refused
         more = [s.step for s in found if s.step.index not in inside and s.concerns(steps)]
-        more += made_folders.concerning(program, steps)
+        more += made_folders.needed(program, steps)
         if not more:
             return steps
         taken += more

@@ -1,4 +1,4 @@
-"""What works on the author's machine only: paths, data read outside `load_data`, Jupyter's own."""
+"""Code that works on the author's machine only: its paths, data read early, IPython syntax."""
 
 import ast
 import re
@@ -131,11 +131,11 @@ def _reads(program: Program, step: Step) -> Iterator[Problem]:
 
 def _paths(step: Step) -> Iterator[Problem]:
     nodes = list(step.walk())
-    said = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}  # docstrings
+    docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
     for node in nodes:
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             continue
-        if id(node) not in said and (is_own_path(node.value) or _is_here(node.value)):
+        if id(node) not in docstrings and (is_own_path(node.value) or _is_here(node.value)):
             message = f"the path `{node.value}` is one of your machine, and goes to the sites"
             hint = "Sites have other paths: build them from `data_path`."
             yield Problem(message, step.where(node), hint)

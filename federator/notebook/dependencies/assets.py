@@ -1,8 +1,9 @@
 """The small files beside a notebook that its code reads by name: ``open("vocab.txt")``.
 
-Only what is read by a whole, literal path travels. What is read through ``load_data``'s folder is
-a site's data, and so is what looks like a table or numbers: of that, the author's own copy must
-not leave the machine. In doubt nothing travels, and it is told.
+A file travels with the app only if the code reads it by a whole, literal path. A file below
+``load_data``'s folder is a site's data, and so is a file with the suffix of a table, image or
+array: the author's copy of it must not leave the machine. In doubt a file does not travel, and a
+warning names it.
 """
 
 import ast
@@ -34,7 +35,7 @@ _DATA = frozenset(
 _WEIGHTS = frozenset({".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".weights"})
 _DATA_FOLDERS = frozenset({"data", "dataset", "datasets"})
 
-# Calls that read nothing, by the start of their last word.
+# Calls that read no file, by the start of their last word. Others may read one.
 _OTHER_CALLS = (
     *("add_", "append", "debug", "dump", "endswith", "error", "exception", "exists", "format"),
     *("getattr", "get_logger", "getLogger", "info", "is_file", "isfile", "join", "log", "makedirs"),
@@ -81,21 +82,21 @@ class Assets:
 def find(sources: Iterable[Source], folder: NotebookFolder) -> Assets:
     """Find the files beside a notebook that its code reads by name."""
     found = Assets()
-    told: set[str] = set()
+    reported: set[str] = set()
     reader = _Reader(sources)
     for read in reader.reads():
         path = PurePosixPath(read.path).as_posix()
-        if path in found.files or path in told:
+        if path in found.files or path in reported:
             continue
         if not folder.has(path):
             if read.as_folder and folder.has_folder(path):
-                told.add(path)
+                reported.add(path)
                 message = f"the folder `{path}` is read here and does not travel with the app"
                 hint = "Read its text files one by one; or put it into each site's data folder."
                 found.warnings.append(Problem(message, read.where, hint))
             continue
-        if reason := _not_taken(path, read, read.in_load_data and reader.folderless):
-            told.add(path)
+        if reason := _not_taken(path, read, read.in_load_data and reader.takes_no_folder):
+            reported.add(path)
             message = f"`{path}` is read here and does not travel with the app: {reason[0]}"
             found.warnings.append(Problem(message, read.where, reason[1]))
             continue
@@ -103,7 +104,7 @@ def find(sources: Iterable[Source], folder: NotebookFolder) -> Assets:
             found.files[path] = folder.read(path)
             found.places[path] = read.where
         except Unfit as error:
-            told.add(path)
+            reported.add(path)
             hint = "Shorten it, or put it into each site's data folder and read it from data_path."
             found.problems.append(Problem(f"`{path}` {error}", read.where, hint))
     return found
@@ -148,7 +149,7 @@ class _Reader:
         return next(named, None)
 
     @cached_property
-    def folderless(self) -> bool:
+    def takes_no_folder(self) -> bool:
         """Whether ``load_data`` takes no folder: what it reads by name is in the data folder."""
         return bool(self._load_data) and not self._load_data_takes
 

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 _CODE = (".py", ".so", ".pyd")
-_STUB = 4096  # bytes; what makes a folder a namespace is shorter
+_STUB = 4096  # bytes: a namespace stub is a licence header and one or two statements
 _NAMESPACE = ("extend_path", "declare_namespace")
 
 

@@ -76,7 +76,7 @@ def _inside(
     folder: NotebookFolder,
     problems: list[Problem],
 ) -> Iterator[Import]:
-    """Yield what a module imports; what it needs is no more needed than the module itself."""
+    """Yield what a module imports. An optional module makes its own imports optional, too."""
     *package, _ = file.path.split("/")
     for one in imports.found(
         tree.body, lambda node: folder.where(file, getattr(node, "lineno", None))

@@ -1,8 +1,8 @@
 """What an image must install for the author's imports, pinned.
 
-An import names a module, pip installs distributions, and in this field the two names often
-differ. The federation file's ``requirements`` decide; for everything else the environment in
-which the author converts says which distribution a module comes from, and in which version.
+An import names a module, pip installs a distribution, and the two names often differ (``cv2`` is
+in ``opencv-python``). The federation file's ``requirements`` decide. Where they say nothing, the
+author's environment tells which distribution a module comes from, and its version.
 """
 
 import sys
@@ -87,7 +87,7 @@ def pin(
 
 
 def missing(imports: Iterable[Import]) -> tuple[Problem, ...]:
-    """Return what no federation file has been asked for: the imports of nothing that is known."""
+    """Return the problems of pinning imports without a federation file."""
     try:
         return pin(imports, {}).warnings
     except RequirementError as error:
@@ -95,7 +95,7 @@ def missing(imports: Iterable[Import]) -> tuple[Problem, ...]:
 
 
 def key_of(path: str, chosen: Iterable[str]) -> str | None:
-    """Return the key of the federation file's requirements that speaks of a dotted name."""
+    """Return the key of the federation file's requirements that applies to a dotted name."""
     return next((key for key in prefixes(path) if key in chosen), None)
 
 

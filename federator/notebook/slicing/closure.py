@@ -1,6 +1,6 @@
-"""The part of a notebook that some names need: the transitive closure over its statements.
+"""The slice of a notebook: the transitive closure of the statements that some names need.
 
-A notebook is taken as what it does when it is run from top to bottom.
+The rules take a notebook as a program that runs from top to bottom.
 
 - A name that is looked up while a statement runs is what the last statement above bound it to.
   Where that statement may not bind it (``if``, ``for``, ``try``), the ones before it go in too.
@@ -10,8 +10,8 @@ A notebook is taken as what it does when it is run from top to bottom.
 - A statement that changes the object of a needed name goes in, above its use and below: item and
   attribute assignment, ``+=``, the methods that change built-in containers (``append``, ``update``
   …), all these through a second name or by a function that is handed the object, and decorators
-  that register or patch (:mod:`effects`). One that would train or read data stays behind: what it
-  changes is told.
+  that register or patch (:mod:`effects`). One that would train or read data stays behind, with
+  a warning that names what it changes.
 - Other calls whose result is not kept (``torch.manual_seed(0)``) stay behind. The tag ``federate``
   takes a whole cell in, ``local`` keeps one out.
 """

@@ -15,7 +15,7 @@ class Definitions:
         nodes: the notebook's statements, in order.
         dotted: gives the full name of ``a.b.c`` with imports resolved.
         imported: the names that an import binds.
-        silent: functions whose calls are no business of the slice: the contract's own.
+        ignored: functions whose calls are no business of the slice: the contract's own.
     """
 
     def __init__(
@@ -23,11 +23,11 @@ class Definitions:
         nodes: Iterable[ast.AST],
         dotted: Callable[[ast.expr], str | None],
         imported: Collection[str],
-        silent: Iterable[str],
+        ignored: Iterable[str],
     ) -> None:
         self.dotted = dotted
         self.imported = imported
-        self._silent = frozenset(silent)
+        self._ignored = frozenset(ignored)
         self._functions: dict[str, Function] = {}
         self._classes: dict[str, ast.ClassDef] = {}
         self._instances: dict[str, str] = {}
@@ -47,9 +47,9 @@ class Definitions:
                 if isinstance(made, ast.Name):
                     self._instances[target.id] = made.id
 
-    def is_silent(self, name: str) -> bool:
+    def is_ignored(self, name: str) -> bool:
         """Whether calls of a function are not looked into."""
-        return name in self._silent or any(part in name.lower() for part in _SEEDS)
+        return name in self._ignored or any(part in name.lower() for part in _SEEDS)
 
     def callee(self, function: ast.expr) -> tuple[Function, bool] | None:
         """Return the notebook's function that a call runs, and whether it is handed an object."""

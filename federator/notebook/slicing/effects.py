@@ -1,4 +1,4 @@
-"""What a statement changes besides what it names as its target.
+"""What a call changes besides what it returns: the objects that it is handed, and globals.
 
 An object is also changed through a second name (``alias = NAME; alias[1] = 3``), by the functions
 of the notebook that it is handed to, by calls that are known to change what they are handed, and
@@ -75,7 +75,7 @@ class CallReader(ast.NodeVisitor):
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         if known_calls.reads(self._known.dotted(node.func) or "", method):
             self.effects.reads.append(node)
-        if isinstance(node.func, ast.Name) and self._known.is_silent(node.func.id):
+        if isinstance(node.func, ast.Name) and self._known.is_ignored(node.func.id):
             return
         found = self._known.callee(node.func)
         if found and not self._shadowed(node.func):

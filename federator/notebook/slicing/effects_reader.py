@@ -7,6 +7,8 @@ from federator.notebook.slicing.aliases import Aliases, Roots, lower
 from federator.notebook.slicing.definitions import Definitions, Function, parameters
 from federator.notebook.slicing.effects import CallReader, Effects
 
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
 # Decorators that look at what they are handed and change nothing.
 _DECORATOR_LOOKERS = ("wraps", "parametrize", "update_wrapper")
 
@@ -162,16 +164,12 @@ class _Reader(CallReader):
         if self._entering:
             self.visit(node.body)
 
-    def _decorated(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    def _decorated(self, node: Definition) -> None:
         """Read a definition's decorators: those that register it, or patch it into a class."""
         for decorator in node.decorator_list:
             self._decorator(decorator, node)
 
-    def _decorator(
-        self,
-        decorator: ast.expr,
-        node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef,
-    ) -> None:
+    def _decorator(self, decorator: ast.expr, node: Definition) -> None:
         called = decorator if isinstance(decorator, ast.Call) else None
         function = called.func if called else decorator
         dotted = self._known.dotted(function) or ""

@@ -45,7 +45,7 @@ def test_a_file_that_travels_with_the_app_may_be_read(tmp_path):
         small_notebook.cells(mine="VALUE = open('vocab.txt').read().split()", needs=USES),
     )
     made = contract.take_apart(reader.read(path))
-    assert [asset.path for asset in made.beside.assets] == ["vocab.txt"]
+    assert [asset.path for asset in made.local_files.assets] == ["vocab.txt"]
     assert not [one for one in made.warnings if "outside of" in one.message]
 
 

@@ -231,4 +231,4 @@ def test_data_of_a_site_do_not_travel(tmp_path: Path) -> None:
 def test_a_notebook_in_memory_has_nothing_beside_it() -> None:
     made = {"cells": json.loads(json.dumps(cells())), "metadata": {}, "nbformat": 4}
     parts = contract.take_apart(reader.from_node(made, "tumour.ipynb"))
-    assert parts.beside == type(parts.beside)()
+    assert parts.local_files == type(parts.local_files)()

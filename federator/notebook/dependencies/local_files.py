@@ -1,4 +1,4 @@
-"""What lies beside a notebook and travels with its app: modules that it imports, files it reads."""
+"""The files beside a notebook that travel with its app: modules it imports, files it reads."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from federator.notebook.slicing.component import Component
 
 
 @dataclass(frozen=True)
-class Beside:
+class LocalFiles:
     """The files that travel with an app.
 
     Attributes:
@@ -34,9 +34,9 @@ class Beside:
         return frozenset(file.cell for file in files if file.cell is not None)
 
 
-def gather(
+def find_local_files(
     notebook: Notebook, task: Component, aggregation: Component
-) -> tuple[Beside, Component, Component]:
+) -> tuple[LocalFiles, Component, Component]:
     """Find the files beside a notebook that its components need.
 
     Returns:
@@ -56,7 +56,7 @@ def gather(
     problems += require_small(modules | read.files)
     if problems:
         raise NotebookError(*dict.fromkeys(problems))
-    found = Beside(_sorted(modules), _sorted(read.files), tuple(read.warnings))
+    found = LocalFiles(_sorted(modules), _sorted(read.files), tuple(read.warnings))
     return found, _with(task, to_sites), _with(aggregation, to_server)
 
 
