@@ -1,8 +1,8 @@
-"""Compose files on their way from the pipeline's run into the repository.
+"""Commit the compose files that a run of the pipeline wrote.
 
-They are committed on top of what the branch is by then. Those of a federation that a later push
-concerns are left to that push's own run: an older run never undoes a newer one. Where nobody may
-push to the branch, each federation's files go to a branch of their own, for a pull request.
+The commit is on top of the branch as it is at that moment. A federation that a later push concerns
+is left to the run of that push, so an older run never undoes a newer one. If the branch is
+protected, each federation's files go to a branch of their own, for a pull request.
 """
 
 import base64
@@ -26,9 +26,11 @@ PREFIX = "compose-"
 """What the name of an artifact with compose files starts with, before the federation's."""
 
 _SUFFIXES = (".yaml", ".conf", ".example")
-_PATIENCE, _PAUSE = 120.0, 2.0
+_PATIENCE, _PAUSE = 120.0, 2.0  # seconds
+# What git or GitHub answers to a push: the branch has moved; the branch is protected.
 _MOVED = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref")
 _PROTECTED = ("GH006", "GH013", "declined")
+# The account of GitHub Actions, so that GitHub shows its name and picture: 41898282 is its id.
 _NAME, _MAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 _BOT = {f"GIT_{who}_NAME": _NAME for who in ("AUTHOR", "COMMITTER")} | {
     f"GIT_{who}_EMAIL": _MAIL for who in ("AUTHOR", "COMMITTER")
@@ -39,28 +41,28 @@ Propose = Callable[[str, str], str]
 
 @dataclass
 class Delivery:
-    """What became of the files of each federation.
+    """Where the files of each federation are now.
 
     Attributes:
         committed: names of those whose files are on the branch now.
         proposed: names of those that wait for a pull request, with its address.
         unchanged: names of those whose files were there already, to the byte.
-        left: names of those that a later push concerns, or took away.
+        left_out: names of those that a later push concerns, or removed.
     """
 
     committed: list[str] = field(default_factory=list)
     proposed: dict[str, str] = field(default_factory=dict)
     unchanged: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Committer:
-    """Brings compose files to a branch of ``origin``.
+    """Commits compose files to a branch of ``origin``.
 
     Attributes:
         root: a clone of the repository; its own branch and files stay as they are.
-        branch: where the files are to be.
+        branch: the branch to commit to.
         built: the commit that they were made from.
         propose: opens a pull request for a branch, with a title, and returns its address.
     """
@@ -125,7 +127,7 @@ class Committer:
         for name, folder in folders.items():
             place = tree / plan.COMPOSE / name
             if name not in known:
-                delivery.left.append(name)
+                delivery.left_out.append(name)
                 continue
             for file in _files(folder):
                 (place / file.name).unlink(missing_ok=True)  # it might be a link elsewhere

@@ -32,12 +32,14 @@ WORKFLOW = "rounds.yml"
 ARTIFACT = "report"
 
 _LIMIT = 2**28  # bytes of a report
-_PATIENCE = http_client.Patience(limit=900.0, pause=2.0)
-_INTERVAL = 5.0  # seconds: 1440 questions an hour, of the 5000 that a user may ask
+_PATIENCE = http_client.Patience(limit=900.0, pause=2.0)  # seconds
+_INTERVAL = (
+    5.0  # seconds: two requests each make 1440 an hour, of the 5000 that GitHub allows a user
+)
 
 
 class StoppedError(FederatorError):
-    """The user no longer wants to follow a run."""
+    """The user stopped following a run."""
 
     exit_code = 130
 
@@ -59,7 +61,7 @@ def find(given: Path) -> Federation:
 
 
 def prepare(found: Federation, name: str | None = None) -> "Dispatch":
-    """Return what orders rounds, with the token of the environment; nothing is sent yet.
+    """Return what starts rounds, with the token of the environment; nothing is sent yet.
 
     Args:
         found: the federation.
@@ -75,12 +77,12 @@ def prepare(found: Federation, name: str | None = None) -> "Dispatch":
 
 
 class Dispatch:
-    """Orders rounds and follows them.
+    """Starts rounds and follows them.
 
     Args:
         found: the federation.
         actions: the repository that it is in.
-        interval: seconds between two looks.
+        interval: seconds between two requests.
         appears: seconds that a run may take to appear.
     """
 
@@ -93,7 +95,7 @@ class Dispatch:
     ) -> None:
         self._federation, self._actions = found, actions
         self._interval, self._appears = interval, appears
-        self._page = ""  # of the workflow, once it was told to run
+        self._page = ""  # of the workflow, once it has been started
         self._run: Run | None = None
 
     def events(
@@ -104,7 +106,7 @@ class Dispatch:
         branch: str | None = None,
         follow: int | None = None,
     ) -> Iterator[Update]:
-        """Order rounds, or follow those that run ``follow`` is to make, until it has ended.
+        """Start rounds, or follow the workflow run ``follow``, until it has ended.
 
         Args:
             rounds: how many.
@@ -129,11 +131,11 @@ class Dispatch:
 
     @contextmanager
     def resumable(self) -> Iterator[None]:
-        """Say how to go on, where the view of a run is lost before it has ended.
+        """Say how to follow a run again, if the connection is lost before it has ended.
 
         Raises:
-            StoppedError: for Ctrl-C.
-            WebError: for what GitHub or the network refused.
+            StoppedError: on Ctrl-C.
+            WebError: if GitHub or the network refused.
         """
         try:
             yield
@@ -207,7 +209,7 @@ class Dispatch:
             return []
 
     def _report(self, number: int) -> str:
-        """Fetch what the run left to be read, and say what that is."""
+        """Download the run's report, and name its files."""
         artifact = self._actions.artifact(number, ARTIFACT)
         if artifact is None:
             return f"run {number} left no report"
@@ -222,13 +224,13 @@ class Dispatch:
         return f"report: {folder} ({', '.join(names)})"
 
     def _again(self, number: int) -> str:
-        """The command that follows a run."""
+        """Return the command that follows a run."""
         there = ["--repository", self._actions.repository]
         folder = os.path.relpath(self._federation.folder)
         return shlex.join(["federator", "dispatch", folder, "--follow", str(number), *there])
 
     def _rest(self) -> Problem:
-        """What becomes of the rounds when nobody follows them any more."""
+        """Return what happens to the rounds after the user stops following."""
         if self._run is None:
             if not self._page:
                 return Problem("nothing was ordered")

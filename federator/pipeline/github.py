@@ -39,7 +39,7 @@ class _Dispatched(BaseModel):
 
 
 class Actions:
-    """Asks for workflow runs. No error or log line names the token.
+    """The client of a repository's workflow runs. No error or log line names the token.
 
     Args:
         repository: ``owner/name``.

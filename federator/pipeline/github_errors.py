@@ -1,4 +1,4 @@
-"""What GitHub's REST API says instead of an answer, in words that tell what to do."""
+"""The refusals of GitHub's REST API, each with what to do about it."""
 
 import re
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ class NotFoundError(GitHubError):
     """GitHub has not what it was asked for, or does not show it to this token."""
 
 
-class _Said(BaseModel):
+class _Refusal(BaseModel):
     message: Words = ""
 
 
@@ -43,26 +43,26 @@ def refusal(answer: requests.Response, missing: Problem) -> GitHubError:
     """Return the error for an answer that is none of those expected.
 
     Args:
-        answer: what GitHub said.
+        answer: the answer of GitHub.
         missing: what a status of 404 means.
     """
     try:
-        said = _Said.model_validate_json(answer.content).message
+        message = _Refusal.model_validate_json(answer.content).message
     except ValidationError:
-        said = ""
-    hint = next((todo for part, todo in _HINTS.items() if part in said.lower()), None)
+        message = ""
+    hint = next((todo for part, todo in _HINTS.items() if part in message.lower()), None)
     match answer.status_code:
         case 401:
             hint = "it may have expired: put a new one into GITHUB_TOKEN"
             return GitHubError(Problem("GitHub does not accept the token", hint=hint))
         case 403:
             hint = hint or _lacking_scope(answer) or _lacking_permission(answer)
-            return GitHubError(Problem(f"GitHub does not allow this: {said}", hint=hint))
+            return GitHubError(Problem(f"GitHub does not allow this: {message}", hint=hint))
         case 404:
             hint = _lacking_scope(answer) or missing.hint
             return NotFoundError(Problem(missing.message, hint=hint))
         case status:
-            return GitHubError(Problem(f"GitHub refuses ({status}): {said}", hint=hint))
+            return GitHubError(Problem(f"GitHub refuses ({status}): {message}", hint=hint))
 
 
 def not_understood(answer: requests.Response) -> GitHubError:

@@ -1,4 +1,4 @@
-"""What GitHub tells of a workflow's runs, as far as it is used here.
+"""The parts of GitHub's answers about workflow runs that are used here.
 
 https://docs.github.com/rest/actions has all of it.
 """

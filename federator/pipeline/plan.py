@@ -23,18 +23,18 @@ _COMMIT = re.compile("(?!0+$)[0-9a-f]{40,64}")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """What to build, and what not.
 
     Attributes:
         build: names of the federations whose images are to be built.
-        rehearsed: of those that name no registry: they are run on one machine only.
-        left: of those that the push does not concern.
+        local_only: of those that name no registry, so they run on one machine only.
+        unconcerned: of those that the push does not concern.
         warnings: what is doubtful.
     """
 
     build: tuple[str, ...]
-    rehearsed: tuple[str, ...]
-    left: tuple[str, ...]
+    local_only: tuple[str, ...]
+    unconcerned: tuple[str, ...]
     warnings: tuple[Problem, ...]
 
 
@@ -48,20 +48,20 @@ def make(root: Path, since: str) -> Plan:
     root = root.resolve()
     concerned = affected(root, since)
     build: list[str] = []
-    rehearsed: list[str] = []
+    local_only: list[str] = []
     problems: list[Problem] = []
     warnings: list[Problem] = []
     for folder in concerned:
         try:
             read = schema.read(folder)
             warnings += convert(read, root / "build").warnings
-            (build if read.images else rehearsed).append(read.name)
+            (build if read.images else local_only).append(read.name)
         except FederatorError as error:
             problems += (_placed(problem, folder.relative_to(root)) for problem in error.problems)
     if problems:
         raise InputError(*dict.fromkeys(problems))
-    left = [folder.name for folder in folders(root) if folder not in concerned]
-    return Plan(tuple(build), tuple(rehearsed), tuple(left), tuple(dict.fromkeys(warnings)))
+    unconcerned = [folder.name for folder in folders(root) if folder not in concerned]
+    return Plan(tuple(build), tuple(local_only), tuple(unconcerned), tuple(dict.fromkeys(warnings)))
 
 
 def folders(root: Path) -> list[Path]:

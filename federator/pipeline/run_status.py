@@ -1,4 +1,4 @@
-"""A workflow run in words: what it has done, what it waits for, and how it ended."""
+"""The status of a workflow run in words: its steps, what it waits for, and how it ended."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from federator.errors import Problem
 from federator.pipeline.github_models import Approval, Job, Run
 
 _NOT_YET = ("queued", "pending", "waiting", "requested")
-_FINE = (None, "success", "skipped", "neutral")
+_NOT_FAILED = (None, "success", "skipped", "neutral")
 _ENDINGS = {
     "failure": "failed",
     "cancelled": "was cancelled",
@@ -18,7 +18,7 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class Update:
-    """How a run stands: lines to show, and how many of the steps known so far have ended."""
+    """A status update: lines to show, and how many of the steps known so far have ended."""
 
     lines: tuple[str, ...]
     done: int = 0
@@ -39,8 +39,8 @@ def failures(run: Run, jobs: Sequence[Job]) -> list[Problem]:
         return []
     what = f"run {run.id} {_ENDINGS.get(run.conclusion or '', f'ended as {run.conclusion}')}"
     found = []
-    for job in (job for job in jobs if job.conclusion not in _FINE):
-        bad = [f", step {step.name}" for step in job.steps if step.conclusion not in _FINE]
+    for job in (job for job in jobs if job.conclusion not in _NOT_FAILED):
+        bad = [f", step {step.name}" for step in job.steps if step.conclusion not in _NOT_FAILED]
         place = f"{what}: job {job.name}{''.join(bad[:1])}"
         found.append(Problem(place, hint=f"see {job.html_url or run.html_url}"))
     if run.conclusion == "cancelled" and not any(_begun(jobs)):

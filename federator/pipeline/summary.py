@@ -1,4 +1,4 @@
-"""What a person reads of the pipeline: the summaries of its jobs, in Markdown."""
+"""The Markdown summaries of the pipeline's jobs, for a person to read."""
 
 from dataclasses import dataclass
 
@@ -30,13 +30,13 @@ docker compose up -d"""
 
 
 def planned(plan: Plan) -> str:
-    """Tell what of a push is to be built, and why the rest is not."""
-    told = {
+    """Summarise which federations a push builds, and why not the others."""
+    groups = {
         "to be built": plan.build,
-        "checked, but not built: no `images:` in its file says where they go": plan.rehearsed,
-        "not concerned by these commits": plan.left,
+        "checked, but not built: no `images:` in its file says where they go": plan.local_only,
+        "not concerned by these commits": plan.unconcerned,
     }
-    rows = [[name, what] for what, names in told.items() for name in names]
+    rows = [[name, what] for what, names in groups.items() for name in names]
     doubts = "\n".join(map(str, plan.warnings))
     return page(
         table(["federation", ""], sorted(rows)) if rows else "There is no federation here yet.",
@@ -45,7 +45,7 @@ def planned(plan: Plan) -> str:
 
 
 def built(read: Federation, images: Images, registry: Registry) -> str:
-    """Tell what was built and written for a federation, and what each site has to do.
+    """Summarise what was built for a federation, and what each site has to do.
 
     Raises:
         WebError: if the registry does not say how large the images are.
@@ -78,12 +78,14 @@ def built(read: Federation, images: Images, registry: Registry) -> str:
 
 
 def delivered(delivery: Delivery) -> str:
-    """Tell what became of the compose files."""
-    told = dict.fromkeys(delivery.committed, "committed")
-    told |= {name: f"wait for a [pull request]({url})" for name, url in delivery.proposed.items()}
-    told |= dict.fromkeys(delivery.unchanged, "as committed before")
-    told |= dict.fromkeys(delivery.left, "left to the run of a later push")
-    return page(table(["compose files of", ""], sorted(told.items())) if told else "")
+    """Summarise where each federation's compose files are now."""
+    outcomes = dict.fromkeys(delivery.committed, "committed")
+    outcomes |= {
+        name: f"wait for a [pull request]({url})" for name, url in delivery.proposed.items()
+    }
+    outcomes |= dict.fromkeys(delivery.unchanged, "as committed before")
+    outcomes |= dict.fromkeys(delivery.left_out, "left to the run of a later push")
+    return page(table(["compose files of", ""], sorted(outcomes.items())) if outcomes else "")
 
 
 @dataclass(frozen=True)

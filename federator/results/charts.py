@@ -32,12 +32,12 @@ def measured(journal: Journal) -> list[str]:
         absent = each.missing if withheld else everywhere - set(each.sites)
         if absent:
             by_absent.setdefault(tuple(sorted(absent)), []).append(each.round)
-    said = []
+    sentences = []
     for names, numbers in by_absent.items():
         of = f" at {len(everywhere) - len(names)} of {len(everywhere)} sites"
         when, without = rounds(numbers).capitalize(), ", ".join(names)
-        said.append(f"{when}: measured{'' if withheld else of}, without {without}.")
-    return said
+        sentences.append(f"{when}: measured{'' if withheld else of}, without {without}.")
+    return sentences
 
 
 def alone(journal: Journal) -> dict[str, list[Chart]]:
@@ -97,11 +97,11 @@ def seconds(journal: Journal) -> Chart | None:
             Point(x, y, f"round {x}: {figures.duration(y)}") for x, y in parts if y is not None
         ]
         lines.append(Series(site, number, points))
-    whole = [
+    total = [
         Point(x.round, x.seconds, f"round {x.round}: {figures.duration(x.seconds)}")
         for x in trained
     ]
-    lines.append(Series("whole round", None, whole))
+    lines.append(Series("whole round", None, total))
     return plots.chart("Seconds", "Round", [line for line in lines if line.points])
 
 

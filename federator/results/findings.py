@@ -1,6 +1,6 @@
-"""What a person must know of a run before its figures.
+"""What a reader must know before using a run's figures.
 
-It stands on the report's first screen, and at the end in the terminal.
+The report shows it on its first screen, the terminal at the end of a run.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _SLIGHT = 1e-6  # a relative difference of losses that counts as none
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know, and of which sites it was told; none where it is of the whole run."""
+    """A finding, and the sites that it concerns; none if it concerns the whole run."""
 
     text: str
     sites: tuple[str, ...] = ()
@@ -58,8 +58,8 @@ def rounds(numbers: list[int]) -> str:
             parts[-1] = (parts[-1][0], number)
         else:
             parts.append((number, number))
-    told = [str(first) if first == last else f"{first} to {last}" for first, last in parts]
-    return f"round{'s' if len(numbers) > 1 else ''} {', '.join(told)}"
+    ranges = [str(first) if first == last else f"{first} to {last}" for first, last in parts]
+    return f"round{'s' if len(numbers) > 1 else ''} {', '.join(ranges)}"
 
 
 def _final(journal: Journal) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""What of a run may leave the server by way of GitHub, for all who can read the repository.
+"""What may be published of a run at GitHub, for all who can read the repository.
 
-Unless the federation file allows more, figures are those of all sites together, and only where
-there are two sites or more: of a single one, "together" would be its own. The model stays.
+Unless the federation file allows more, figures are pooled over all sites, and only if there are at
+least two: of a single site, the pooled figure would be its own. The model is not published.
 """
 
 import json
@@ -41,20 +41,20 @@ def public(event: Event, settings: ServerSettings) -> Event | None:
     if kind == "start":
         return {**event, "sites_withheld": True}
     if kind == "site":
-        told = {name: value for name, value in event.items() if name != "examples"}
+        kept = {name: value for name, value in event.items() if name != "examples"}
         if event["state"] == "warned":  # a warning has figures of the site
-            told["reason"] = _NUMBER.sub("…", str(event["reason"]))
-        return told
+            kept["reason"] = _NUMBER.sub("…", str(event["reason"]))
+        return kept
     if kind == "round":
-        told = {
+        sites = {
             site: {name: part[name] for name in ("ok", "reason") if name in part}
             for site, part in event["sites"].items()
         }
-        return {**event, "sites": told}
+        return {**event, "sites": sites}
     if kind in ("validation", "test"):
         try:
             pooled = Evaluation.model_validate(event).pooled()
-        except ValueError:  # something in it is no figure, and the whole no sum
+        except ValueError:  # a value is no number, so there is no sum
             return None
         if pooled is None or len(event["sites"]) < _LEAST:
             return None
@@ -85,7 +85,7 @@ def redacted(run: Path, settings: ServerSettings) -> Journal:
 
 
 def stream(run: Path, settings: ServerSettings) -> None:
-    """Write all that may leave to standard output, as a tar: so it gets out of a container.
+    """Write all that may leave to standard output, as a tar: this takes it out of the container.
 
     In it are ``report/``, ``summary.md`` and, if it may leave, ``model/``.
 
@@ -93,45 +93,45 @@ def stream(run: Path, settings: ServerSettings) -> None:
         RunError: if the run has not started.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        told = _write(run, Path(scratch), settings)
+        journal = _write(run, Path(scratch), settings)
         report.write(Path(scratch))
-        Path(scratch, "summary.md").write_text(summary(told), encoding="utf-8")
+        Path(scratch, "summary.md").write_text(summary(journal), encoding="utf-8")
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
             tar.add(Path(scratch, "summary.md"), "summary.md")
             for name in (history.FILE, report.FILE):
                 tar.add(Path(scratch, name), f"report/{name}")
-            if told.state == "finished":
+            if journal.state == "finished":
                 tar.add(run / "manifest.json", "report/manifest.json")
                 if settings.publish_model:
                     tar.add(run / "model.safetensors", "model/model.safetensors")
 
 
-def summary(told: Journal) -> str:
-    """Tell of a run in Markdown: how it ended, how good its model is, which sites are missing."""
-    start, trained, end = told.start, told.trained(), told.end
-    ended = told.state.capitalize() if end else "Not ended"
+def summary(journal: Journal) -> str:
+    """Summarise a run in Markdown: how it ended, how good its model is, which sites are missing."""
+    start, trained, end = journal.start, journal.trained(), journal.end
+    ended = journal.state.capitalize() if end else "Not ended"
     after = f" after round {trained[-1].round}" if trained else ""
     epochs = f"{start.local_epochs} local epoch{'s' if start.local_epochs != 1 else ''} in each"
-    absent = [f"{site}: {why}" for site, why in _absent(told).items()]
+    absent = [f"{site}: {why}" for site, why in _absent(journal).items()]
     return page(
         f"## {start.federation}: rounds {start.first_round} to {start.last_round}",
         f"**{ended}{after}.** Run {start.run}, {start.strategy}, {epochs}.",
         fenced(end.reason) if end and end.reason else "",
-        _findings(told),
-        _tests(told),
-        _curve(told),
+        _findings(journal),
+        _tests(journal),
+        _curve(journal),
         f"Sites that did not join:\n\n{fenced(chr(10).join(absent))}" if absent else "",
     )
 
 
-def _findings(told: Journal) -> str:
-    found = "\n".join(map(str, findings(told)))
+def _findings(journal: Journal) -> str:
+    found = "\n".join(map(str, findings(journal)))
     return f"To know before the figures:\n\n{fenced(found)}" if found else ""
 
 
-def _tests(told: Journal) -> str:
-    groups = {_TOGETHER: compare(told)}
-    groups |= {site: compare(told, site, (FEDERATION, site)) for site in told.sites}
+def _tests(journal: Journal) -> str:
+    groups = {_TOGETHER: compare(journal)}
+    groups |= {site: compare(journal, site, (FEDERATION, site)) for site in journal.sites}
     head = ["Test data", "Model", " n", *(f" {title}" for title in COLUMNS.values())]
     lines = [
         [where, figures.model(row.model), str(row.result.examples)]
@@ -142,21 +142,21 @@ def _tests(told: Journal) -> str:
     return table(head, lines) if lines else "No model has been tested."
 
 
-def _curve(told: Journal) -> str:
+def _curve(journal: Journal) -> str:
     lines = []
-    for each in told.curve(FEDERATION):
-        if each.round + 1 >= told.start.first_round and (pooled := each.pooled()):
-            found = metrics.summarise(pooled.counts, told.positive)
+    for each in journal.curve(FEDERATION):
+        if each.round + 1 >= journal.start.first_round and (pooled := each.pooled()):
+            found = metrics.summarise(pooled.counts, journal.positive)
             values = (pooled.loss, found.f1, found.accuracy)
             lines.append([str(each.round), *map(figures.number, values)])
     head = ["After round", " Loss", " F1", " Accuracy"]
     return f"On all validation sets together:\n\n{table(head, lines)}" if lines else ""
 
 
-def _absent(told: Journal) -> dict[str, str]:
+def _absent(journal: Journal) -> dict[str, str]:
     """Return the sites whose last word, or lack of one, is not that they joined."""
-    began = told.start.time
-    last = {s.site: s for s in told.states if s.time >= began and s.state != "warned"}
+    began = journal.start.time
+    last = {s.site: s for s in journal.states if s.time >= began and s.state != "warned"}
     return {
         site: f"{state.state} ({state.reason})"
         for site, state in last.items()

@@ -60,7 +60,7 @@ class RunProgress:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._tell_held()
+        self._print_held()
         self._bar.stop()
 
     def show(self, event: Event) -> None:
@@ -73,7 +73,7 @@ class RunProgress:
                 if reason is None or reason not in event["reason"]
             ]
         if event["event"] != "exception":
-            self._tell_held()
+            self._print_held()
         self._bar.update(self._task, note="")
         self._show.get(event["event"], _ignore)(event)
 
@@ -109,32 +109,32 @@ class RunProgress:
         ends = now + (now - self._began) / done * (self._last - event["round"])
         self._bar.update(self._task, completed=done, ends=ends, note="")
         self._held = [
-            (told["reason"], f"round {event['round']}, site {site}: failed ({told['reason']})")
-            for site, told in event["sites"].items()
-            if not told["ok"]
+            (part["reason"], f"round {event['round']}, site {site}: failed ({part['reason']})")
+            for site, part in event["sites"].items()
+            if not part["ok"]
         ]
 
-    def _tell_held(self) -> None:
+    def _print_held(self) -> None:
         for _, line in self._held:
             print_line(self._console, line)
         self._held = []
 
     def _waiting(self, event: Event) -> None:
         until = datetime.fromisoformat(event["until"]).astimezone()
-        whole = until.date() != datetime.now(until.tzinfo).date()
-        told = f"waiting for {', '.join(event['sites']) or 'sites'} until "
-        told += until.strftime("%Y-%m-%d %H:%M %Z" if whole else "%H:%M %Z")
-        self._bar.update(self._task, note=told)
-        print_line(self._console, told)
+        other_day = until.date() != datetime.now(until.tzinfo).date()
+        line = f"waiting for {', '.join(event['sites']) or 'sites'} until "
+        line += until.strftime("%Y-%m-%d %H:%M %Z" if other_day else "%H:%M %Z")
+        self._bar.update(self._task, note=line)
+        print_line(self._console, line)
 
     def _exception(self, event: Event) -> None:
-        """Show what stays at a site, except in a rehearsal: an exception's own words."""
+        """Show what stays at a site, except in a run on this machine: the text of an exception."""
         first, *others = event["text"].splitlines()
         lines = [f"    site {event['site']}: {first}", *(f"    {line}" for line in others)]
-        told = "\n".join([*lines, f"    full text: {event['log']}"]).expandtabs(4)
-        self._held.append((None, told))
+        text = "\n".join([*lines, f"    full text: {event['log']}"]).expandtabs(4)
+        self._held.append((None, text))
         if len(self._held) == 1:  # else after the failures that it explains
-            self._tell_held()
+            self._print_held()
 
     def _begin(self, description: str, total: int) -> None:
         """Show another part of the run."""
@@ -148,16 +148,16 @@ class RunProgress:
     def _validation(self, event: Event) -> None:
         if event["model"] != FEDERATION or not event["sites"]:
             return
-        told = Evaluation.model_validate(event).fitting(self._labels)
-        if (pooled := told.pooled()) is None:
+        evaluation = Evaluation.model_validate(event).fitting(self._labels)
+        if (pooled := evaluation.pooled()) is None:
             return
         summary = metrics.summarise(pooled.counts, self._positive)
         numbers = [f"loss {figures.number(pooled.loss)}"]
         for name in ("accuracy", "f1"):
             if (value := getattr(summary, name)) is not None:
                 numbers.append(f"{name} {value:.3f}")
-        self._measured |= told.sites.keys() | told.missing.keys()
-        if absent := sorted(self._measured - told.sites.keys()):
+        self._measured |= evaluation.sites.keys() | evaluation.missing.keys()
+        if absent := sorted(self._measured - evaluation.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")
         print_line(
             self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}"

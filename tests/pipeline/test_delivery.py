@@ -126,7 +126,7 @@ def test_an_older_run_never_undoes_a_newer_one(repository, tmp_path):
     newer = courier(repository)
     newer.deliver(artifact(tmp_path, server="newer\n"))
     made = older.deliver(artifact(tmp_path, server="older\n"))
-    assert (made.committed, made.left) == ([], ["tumours"])
+    assert (made.committed, made.left_out) == ([], ["tumours"])
     assert shown(repository, "compose/tumours/server.yaml") == "newer"
 
 
@@ -134,7 +134,7 @@ def test_files_of_a_federation_that_was_removed_are_left(repository, tmp_path):
     job = courier(repository)
     git(repository.work, "rm", "--quiet", "-r", "compose/tumours")
     repository.push("removed")
-    assert job.deliver(artifact(tmp_path)).left == ["tumours"]
+    assert job.deliver(artifact(tmp_path)).left_out == ["tumours"]
 
 
 @pytest.mark.parametrize("words", ["echo GH006: Protected branch update failed; exit 1", "exit 1"])

@@ -13,7 +13,7 @@ IMAGES = "images: docker.io/acme\n"
 def test_what_is_to_be_built_is_converted(tmp_path):
     federate(tmp_path, IMAGES)
     made = plan.make(tmp_path, "")
-    assert (made.build, made.rehearsed, made.left) == (("tumours",), (), ())
+    assert (made.build, made.local_only, made.unconcerned) == (("tumours",), (), ())
     assert (tmp_path / "build/tumours/app/task.py").exists()
     assert "matplotlib inline" in made.warnings[0].message
 
@@ -21,7 +21,7 @@ def test_what_is_to_be_built_is_converted(tmp_path):
 def test_a_federation_without_a_registry_is_checked_alone(tmp_path):
     federate(tmp_path)
     made = plan.make(tmp_path, "")
-    assert (made.build, made.rehearsed) == ((), ("tumours",))
+    assert (made.build, made.local_only) == ((), ("tumours",))
 
 
 def test_all_mistakes_are_told_at_once_each_with_its_place(tmp_path):
