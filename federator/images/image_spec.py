@@ -105,7 +105,7 @@ def _specs(federation: Federation, components: Components, images: str) -> Itera
     arguments = {name: url for name, url in indexes.items() if url}
     origin = _origin(federation)
     notebook = hashlib.sha256(federation.notebook.read_bytes()).hexdigest()
-    labels = origin | {"federator.notebook.reader.sha256": notebook}
+    labels = origin | {"federator.notebook.sha256": notebook}
     runtime = requirements.runtime()
     for_site, for_server = wheel.for_site(runtime), wheel.for_server(runtime)
     app = {

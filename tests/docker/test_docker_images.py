@@ -130,7 +130,7 @@ def test_what_an_image_says_of_itself(engine, pulled):
         assert config["Labels"]["federator.flwr.version"] == "1.42.0"
         assert config["Labels"]["org.opencontainers.image.version"] == "0.1.0"
         assert config["Labels"]["org.opencontainers.image.base.name"] == "python:3.11-slim-bookworm"
-        assert ("federator.notebook.reader.sha256" in config["Labels"]) == (name != "link")
+        assert ("federator.notebook.sha256" in config["Labels"]) == (name != "link")
         assert config["Healthcheck"]["Test"][0] == ("NONE" if name == "server" else "CMD")
         assert "usage: python -m federator.runtime" in engine("run", "--rm", image, "--help")
 

@@ -175,8 +175,8 @@ def test_labels_tell_the_origin_and_no_secret(tmp_path):
     assert labels["org.opencontainers.image.source"] == "https://git.org/acme/tumours.git"
     assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
     assert labels["federator.flwr.version"] == "1.42.0"
-    assert len(labels["federator.notebook.reader.sha256"]) == 64
-    assert "federator.notebook.reader.sha256" not in made["link"].labels
+    assert len(labels["federator.notebook.sha256"]) == 64
+    assert "federator.notebook.sha256" not in made["link"].labels
     assert "secret@" not in (folder / "docker-bake.json").read_text()
 
 
