@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -27,6 +28,7 @@ from federator.images import engine
 from federator.images.build import Images
 from federator.runtime import app_files
 from federator.runtime.described import LAYOUT
+from federator.runtime.files import replaced
 from federator.runtime.flower import app_hash
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.review import APP, visible
@@ -75,10 +77,9 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
         texts |= {f"{site.name}.env.example": made.example(site)}
     paths = {federation.folder / name: text for name, text in texts.items()}
     try:
-        for path, text in paths.items():
-            _beside(path).write_text(text, encoding="utf-8", newline="\n")
-        for path in paths:
-            _beside(path).replace(path)
+        with ExitStack() as stack:  # the files are renamed when all are written
+            for path, text in paths.items():
+                stack.enter_context(replaced(path)).write(text.encode())
     except OSError as error:
         where = Where(str(federation.folder))
         raise FederatorError(Problem(f"cannot be written: {error.strerror}", where)) from None
@@ -265,7 +266,3 @@ def _dump(file: CommentedMap) -> str:
     text = StringIO()
     _yaml().dump(file, text)
     return text.getvalue()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")

@@ -9,6 +9,7 @@ from pathlib import Path
 from federator.errors import InputError, Problem
 from federator.federation.schema import FILE, Federation
 from federator.federation.yaml_file import did_you_mean
+from federator.runtime import files
 from federator.runtime.keys import NOBODY, fingerprint, line, read_public
 
 _NOBODY = """No site is let in: the last key was removed. `federator site add` removes this file."""
@@ -27,9 +28,7 @@ def add(federation: Federation, site: str, key: Path) -> str:
         if other != path and read_public(other) == public:
             raise InputError(f"{key}: is the key of site {other.stem}: each site makes its own")
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(line(public, site) + "\n")
-    partial.replace(path)
+    files.write(path, line(public, site) + "\n")
     (path.parent / NOBODY).unlink(missing_ok=True)
     return fingerprint(public)
 

@@ -16,6 +16,7 @@ from federator.images import engine, image_spec
 from federator.images.image_spec import BAKE_FILE, ImageSpec
 from federator.images.reference import Reference
 from federator.images.registry import Registry
+from federator.runtime import files
 
 RECORD = "images.json"
 
@@ -97,9 +98,7 @@ def build(
     )
     if push:
         written = {name: str(image) for name, image in images.by_name().items()}
-        part = components.folder / f".{RECORD}"
-        part.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-        part.rename(components.folder / RECORD)
+        files.write(components.folder / RECORD, json.dumps(written, indent=2) + "\n")
     return images
 
 

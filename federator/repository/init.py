@@ -21,8 +21,9 @@ from pydantic import AfterValidator, BaseModel
 import federator
 from federator.common.templates import Templates, shipped
 from federator.errors import FederatorError, InputError, Problem
-from federator.federation import schema as federation
+from federator.federation import schema
 from federator.repository.answers import Answers
+from federator.runtime import files
 
 RECORD = ".federator.json"
 _WORKFLOWS, _COPIED = ".github/workflows", ("federate.yml", "rounds.yml")
@@ -105,14 +106,14 @@ def init(folder: Path, answers: Answers) -> None:
     if shutil.which("git") is None:
         raise FederatorError(Problem("there is no git on this machine", hint="install it"))
     own = {answers.file: answers.text().encode(), answers.notebook: _notebook(answers)}
-    files = generated(answers.federation)
+    texts = generated(answers.federation)
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".federator-", dir=folder) as beside:
-            for path, content in (own | files).items():
+            for path, content in (own | texts).items():
                 write(Path(beside, path), content)
-            Record.of(answers.federation, files).write(Path(beside))
+            Record.of(answers.federation, texts).write(Path(beside))
             if not (folder / ".git").exists():
                 command = ("git", "init", "--quiet", "--initial-branch=main", beside)
                 subprocess.run(command, check=True, capture_output=True, text=True)
@@ -150,7 +151,7 @@ def generated(name: str) -> dict[str, bytes]:
         ".github/dependabot.yml": templates.read("repository/dependabot.yml"),
         ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
         "README.md": templates.fill("repository/README.md", federation=name),
-        "compose/federation.schema.json": federation.schema(),
+        "compose/federation.schema.json": schema.schema(),
         "requirements.txt": templates.fill(
             "repository/requirements.txt", requirement=_requirement()
         ),
@@ -185,6 +186,4 @@ def write(path: Path, content: bytes | None) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    files.write(path, content)

@@ -20,6 +20,7 @@ from federator.results import charts, plots
 from federator.results.comparison import COLUMNS, compare
 from federator.results.findings import findings
 from federator.results.history import Journal, read
+from federator.runtime import files
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.weights.encoding import EXACT
@@ -79,9 +80,8 @@ def write(run: Path) -> Path:
         plots=plots,
         summary=lambda result: metrics.summarise(result.counts, journal.positive),
     )
-    partial = run / f".{FILE}.part"
-    partial.write_text(page, encoding="utf-8")
-    return partial.replace(run / FILE)
+    files.write(run / FILE, page)
+    return run / FILE
 
 
 def comparison_table(journal: Journal) -> "Table":

@@ -5,7 +5,6 @@ formats, so that ``ssh-keygen -lf`` shows a public half's fingerprint, too.
 """
 
 import base64
-import os
 import sys
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.errors import InputError, Problem
-from federator.runtime import text_file
+from federator.runtime import files, text_file
 from federator.runtime.options import Parser
 
 PLACE = Path("/keys/site.key")
@@ -52,12 +51,8 @@ def write_secret(path: Path, content: bytes) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-            out.write(content)
-        partial.replace(path)
+        files.write(path, content, mode=0o600)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -9,8 +9,8 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+from federator.runtime.files import replaced
 from federator.runtime.protocol.instructions import InstructionError
-from federator.runtime.weights.format import whole
 
 LONGEST = 7 * 24 * 3600.0
 """Seconds for which an instruction may hold: so long is it remembered."""
@@ -76,7 +76,7 @@ class Followed:
 
     def _write(self) -> None:
         if self._file is not None:
-            with whole(self._file) as out:
+            with replaced(self._file) as out:
                 self._lines = len(self._lapses)
                 out.writelines(_line(key, expires) for key, expires in self._lapses.items())
 

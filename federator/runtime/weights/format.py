@@ -11,14 +11,14 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.files import replaced
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 
 Weights = dict[str, npt.NDArray[Any]]
@@ -221,33 +221,13 @@ def map_from(fd: int) -> Weights:
     return read_from(memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ)))
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """Yield a stream to a file that is whole in the end, or not there: write, fsync, rename."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(path: Path, weights: Weights) -> None:
     """Write weights to a file that is whole or not there.
 
     Raises:
         WeightsError: as :func:`head`.
     """
-    with whole(path) as out:
+    with replaced(path) as out:
         write(out, weights)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from federator.runtime.files import write
+
 _MACHINERY = ("importlib", "_frozen_importlib", "_frozen_importlib_external")
 
 
@@ -58,9 +60,7 @@ class ImportTrace(MetaPathFinder):
             for name, module in list(sys.modules.items())
             if name not in self._before and getattr(module, "__dict__", {}).get("__file__")
         }
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(found))
-        part.replace(self._path)
+        write(self._path, json.dumps(found))
 
 
 def _name(frame: FrameType) -> str:

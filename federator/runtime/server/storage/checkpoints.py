@@ -15,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from federator.runtime.files import replaced, write
 from federator.runtime.weights.block_file import Draft, WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffers
-from federator.runtime.weights.format import Tensor, Weights, save, whole
+from federator.runtime.weights.format import Tensor, Weights, save
 from federator.runtime.weights.parts import Parts
 
 _JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
@@ -58,7 +59,7 @@ class RunFolder:
     def begin(self, first: WeightFile, buffers: Buffers) -> Checkpoint:
         """Keep the first model, and which of its tensors are no parameters."""
         write_buffers(self._weights(0), buffers)
-        with whole(self._weights(0)) as out:
+        with replaced(self._weights(0)) as out:
             first.write_to(out)
         return self.load(0)
 
@@ -72,7 +73,7 @@ class RunFolder:
         """
         path = self._weights(round_number)
         kept = path.with_suffix(".state.safetensors")
-        with whole(path) as out, whole(kept) if state else TemporaryFile() as state_out:
+        with replaced(path) as out, replaced(kept) if state else TemporaryFile() as state_out:
             yield Draft(out, model), Draft(state_out, state)
 
     def load(self, round_number: int, table: Parts = ()) -> Checkpoint:
@@ -102,13 +103,11 @@ class RunFolder:
 
     def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
         """Write the final model and the manifest with the hash of every file of weights."""
-        with whole(self.path / _MODEL) as out:
+        with replaced(self.path / _MODEL) as out:
             chosen.weights.write_to(out)
         files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
-        partial = self.path / ".manifest.json.part"
-        partial.write_text(text + "\n")
-        partial.replace(self.path / "manifest.json")
+        write(self.path / "manifest.json", text + "\n")
 
     def mend(self) -> None:
         """Cut off a last line that a crash left half-written; for the server, at its start."""
