@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from federator.common import archive, http_client
+from federator.common import files, http_client
 from federator.errors import FederatorError, InputError, Problem, RunError, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
@@ -217,7 +217,7 @@ class Dispatch:
         try:
             with tempfile.TemporaryFile() as file:
                 self._actions.download(artifact, file, _LIMIT)
-                names = archive.unpack(file, folder, _LIMIT)
+                names = files.unpack(file, folder, _LIMIT)
         except OSError as error:
             what = f"the report cannot be written: {error.strerror}"
             raise FederatorError(Problem(what, Where(tempfile.gettempdir()))) from None
