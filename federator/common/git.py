@@ -9,14 +9,14 @@ from federator.errors import FederatorError, Problem
 
 
 class GitError(FederatorError):
-    """Git is missing, or failed at what it was told."""
+    """Git is missing, or a command of it failed."""
 
 
 def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
     """Run git in a folder and return what it prints.
 
     Raises:
-        GitError: if it fails, with its last words.
+        GitError: if it fails, with its output.
     """
     try:
         done = subprocess.run(
@@ -36,7 +36,7 @@ def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
 
 
 def ask(folder: Path, *arguments: str) -> str:
-    """Return what git says of a folder; nothing if it is in no repository, or git has no answer."""
+    """Return git's output for a folder; an empty text if git fails."""
     try:
         return run(folder, *arguments).strip()
     except GitError:

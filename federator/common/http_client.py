@@ -1,4 +1,4 @@
-"""Requests to services on the network: patient with busy ones, clear about unreachable ones."""
+"""HTTP requests that are repeated while a service is busy, with errors that say what to do."""
 
 import logging
 import socket

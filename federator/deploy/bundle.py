@@ -1,9 +1,9 @@
 """A site's folder as one file, for a site that reaches no registry.
 
-Docker does not know an image by its registry's digest once it was saved and loaded again. So the
-images get tags that repeat their digests, and beside the site's file, left as it is, there is a
-second one that Docker Compose reads along with it and that says these tags instead. That they are
-the right images, the checksums say: their list has the fingerprint that people compare.
+Docker forgets an image's registry digest when the image is saved and loaded again. So the images
+get tags that repeat their digests. The site's file stays as it is; a second file, which Docker
+Compose reads after it, names these tags instead. Checksums prove that the images are the right
+ones: people compare the fingerprint of the list of checksums.
 """
 
 import gzip
@@ -33,11 +33,11 @@ _IMAGES = "images.tar.gz"
 
 @dataclass(frozen=True)
 class Bundle:
-    """What was written.
+    """A bundle that was written.
 
     Attributes:
         path: the tar.
-        fingerprint: of the list of checksums in it.
+        fingerprint: the fingerprint of the list of checksums in the tar.
     """
 
     path: Path
@@ -48,7 +48,7 @@ def write(federation: Federation, site: str, folder: Path) -> Bundle:
     """Write ``<federation>-<site>.tar`` into a folder, around the compose file of a site.
 
     Raises:
-        InputError: if there is no such site or no compose file of it, or that names no digests.
+        InputError: if the site or its compose file is missing, or that file names no digests.
         EngineError: if an image cannot be pulled or saved.
         FederatorError: if the bundle cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Certificates for TLS: made here, or given by a public authority and checked."""
+"""Certificates for TLS: issued by the federation's own authority, or a public one's and checked."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 def issue(names: tuple[str, ...], days: float, authority: Pair | None = None) -> Pair:
-    """Return a new certificate for these hosts; for none, that of an authority.
+    """Return a new certificate for these hosts; without hosts, an authority's certificate.
 
     Without ``authority`` the certificate is signed by its own key.
 
@@ -41,7 +41,7 @@ def issue(names: tuple[str, ...], days: float, authority: Pair | None = None) ->
     common = names[0] if names else "Notebook Federator"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common[:64])])
     issuer, signer = _signer(authority) if authority else (subject, key)
-    # An hour back, for sites whose clock is behind.
+    # It is valid from an hour ago, for sites whose clock is behind.
     start = datetime.now(UTC) - timedelta(hours=1)
     usage = dict.fromkeys(_USAGES, False) | dict.fromkeys(
         ("digital_signature",) if names else ("key_cert_sign", "crl_sign"), True

@@ -1,7 +1,7 @@
-"""The compose files of a federation: the server's, and for each site one file that says it all.
+"""The compose files of a federation: one for the server, and one complete file for each site.
 
-``site.yaml`` and ``server.yaml`` among the component templates are compose files, with comments
-for a person in hospital IT; here they get their values. The same input gives the same bytes.
+The component templates ``site.yaml`` and ``server.yaml`` are compose files, with comments for a
+person in hospital IT. This module sets their values. The same input gives the same bytes.
 """
 
 import hashlib
@@ -57,14 +57,14 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
     Args:
         federation: the federation file, beside which the others are written.
         app: the folder of the Flower App that is in the images.
-        images: what was pushed.
+        images: the pushed images.
         model_bytes: the size of the model's weights.
 
     Returns:
-        What was written, the server's file first.
+        The paths of the files, the server's file first.
 
     Raises:
-        FederationFileError: if the federation file does not say where the server is.
+        FederationFileError: if the federation file names no server.
         InputError: if the server has no keys yet, an image is missing, or a template is wrong.
     """
     if federation.server is None:
@@ -87,7 +87,7 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
 
 
 def model_bytes(federation: Federation, images: Images) -> int:
-    """Return the size of the model, as the server's file has it, or the client image tells.
+    """Return the model's size in bytes, from the server's file or by a run of the client image.
 
     Raises:
         EngineError: if the image cannot be run.
@@ -105,11 +105,11 @@ def model_bytes(federation: Federation, images: Images) -> int:
         said = engine.docker("run", *confined, str(images.client), *command)
     except engine.EngineError as error:
         raise _not_built(error) from None
-    return int(said.splitlines()[-1])  # the author's code may print, too
+    return int(said.splitlines()[-1])  # the last line: the author's code may print before it
 
 
 def _not_built(error: engine.EngineError) -> FederatorError:
-    """Return what it means that the client image could not build the model."""
+    """Return the error to report when the client image could not build the model."""
     *_, last = error.printed.strip().splitlines() or [""]
     if not last.startswith("{"):
         return error
@@ -248,7 +248,7 @@ def _digest(text: str) -> str:
 
 
 def _block(text: str) -> ScalarString:
-    """Return a text that is to stand in a file line by line, or quoted if YAML cannot have that."""
+    """Return a text as a YAML block, or in quotes if it has characters that a block cannot hold."""
     plain = text and all(c.isprintable() or c in "\n\t" for c in text)
     block: ScalarString = (LiteralScalarString if plain else DoubleQuotedScalarString)(text)
     return block

@@ -1,11 +1,12 @@
-"""How much memory containers may take, derived from the size of the model.
+"""The memory limits of the containers, derived from the size of the model.
 
-Peaks were measured for models of 100 and 324 MB, with Adam and three sites. In multiples of the
-model's size, beside 0.1 to 0.4 GB for the libraries: link 7.2, worker 7.1, server 9.5, SuperLink
-up to 6. A third is added to that, and to the worker's what data may take that are kept in memory.
+The factors below come from measured peaks, for models of 100 and 324 MB with Adam and three sites.
+In multiples of the model's size, and besides 0.1 to 0.4 GB for the libraries, these were: link
+7.2, worker 7.1, server 9.5, SuperLink up to 6. Each limit is a third above its peak. The worker's
+limit also leaves room for data that the author's code keeps in memory.
 
-The worker's working directory is in memory, too. A checkpoint that holds Adam's state is three
-times the model, and the best one stays until a better one is written.
+The worker's working directory is in memory, too. A checkpoint with Adam's state has three times
+the model's size, and the best one stays until a better one is written: six times in all.
 """
 
 import math
@@ -14,11 +15,11 @@ from collections.abc import Mapping
 from federator.federation.schema import Federation
 
 _MIB = 2**20
-_SITES = 8  # at a time, so that a new site seldom changes the server's limits
+_SITES = 8  # the number of sites is rounded up to a multiple, so a new site seldom changes limits
 
 
 def memory(federation: Federation, model_bytes: int) -> Mapping[str, str]:
-    """Return what link, worker, its files, server and superlink may take, as Compose reads it."""
+    """Return the limits of link, worker, its scratch files, server and superlink, for Compose."""
     checkpoints = 6 * model_bytes
     sites = _SITES * math.ceil(len(federation.sites) / _SITES)
     derived = {

@@ -1,9 +1,9 @@
-"""What makes a machine a federation's server: certificates, and the coordinator's signing key.
+"""The certificates and the coordinator's signing key of a federation's server.
 
-Run on the server. ``keys/`` of the federation's folder holds what must stay there (git ignores
-it); ``public/`` holds what the sites' files are made with, and is committed: the certificate
-authority, unless a public one issued the server's certificate, and the public half of the key
-that signs instructions.
+This runs on the server. ``keys/`` in the federation's folder holds the secrets, which stay there
+(git ignores them). ``public/`` is committed, and the sites' files are made with it: the
+certificate authority, unless a public authority issued the server's certificate, and the public
+half of the key that signs instructions.
 """
 
 import base64
@@ -33,7 +33,8 @@ from federator.errors import FederationFileError, InputError, Problem, Where
 from federator.federation.schema import FILE, Federation
 from federator.runtime.keys import write_secret
 
-CONTAINER_USER = 10001
+CONTAINER_USER = 10001  # the user that link.Dockerfile.j2 creates
+# Sites keep the authority for the life of a federation; the server renews its own certificate.
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 365
 _RENEW_BEFORE = timedelta(days=30)
 # The SuperLink is reached by the gateway and by the server, inside their own network only.
@@ -42,11 +43,11 @@ _INNER_NAMES = ("superlink", "localhost", "127.0.0.1")
 
 @dataclass
 class Provision:
-    """The folder of a federation, as far as it is about trust.
+    """The keys and certificates in a federation's folder.
 
     Attributes:
-        keys: folder of what stays on the server.
-        public: folder of what is committed.
+        keys: folder of the secrets, which stay on the server.
+        public: folder of the public halves, which are committed.
         written: the files that were made.
     """
 
@@ -70,7 +71,7 @@ class Provision:
         return self.expires - datetime.now(UTC) < _RENEW_BEFORE
 
     def prepare(self) -> None:
-        """Make the folders, and what does not depend on the server's name.
+        """Make the folders, and the keys that do not depend on the server's name.
 
         Raises:
             InputError: if this machine has a public half, but not its key.
@@ -98,13 +99,13 @@ class Provision:
         self._publish("coordinator.pub", _public_half(self.keys / "coordinator.key"))
 
     def take(self, pair: Pair) -> None:
-        """Have the server show a public authority's certificate; our own authority goes."""
+        """Install a public authority's certificate; remove the federation's own authority."""
         self._keep_pair("server", pair)
         (self.public / "ca.crt").unlink(missing_ok=True)
         (self.keys / "ca.key").unlink(missing_ok=True)
 
     def certify(self, host: str, renew: bool) -> None:
-        """Issue the server's certificate, unless it is there, is for this host, and lasts."""
+        """Issue the server's certificate, unless a valid one for this host exists."""
         if not (self.public / "ca.crt").exists():
             authority = issue((), _AUTHORITY_DAYS)
             self._keep("ca.key", authority.key)
@@ -133,7 +134,7 @@ class Provision:
             self.written.append(path)
 
     def _own(self, path: Path) -> None:
-        # Root's files could not be read in the containers, where nobody is root.
+        # The containers run as this user and could not read root's files.
         if os.geteuid() == 0:
             os.chown(path, CONTAINER_USER, CONTAINER_USER)
 
@@ -144,7 +145,7 @@ def provision(
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> Provision:
-    """Make what is missing, and issue the server's certificate anew where it must be.
+    """Make missing keys and certificates; renew the server's certificate where necessary.
 
     With ``certificate`` (the server's, then its intermediates) and its ``key``, the server shows
     those, and the sites trust it by their systems' certificates.

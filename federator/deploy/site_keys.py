@@ -1,7 +1,7 @@
-"""The sites' public keys, ``compose/<name>/sites/SITE.pub``: who is let in.
+"""The sites' public keys, ``compose/<name>/sites/SITE.pub``: which sites are admitted.
 
-They are committed. The running server registers those that are there and locks out those that
-are removed; the other sites notice nothing.
+They are committed. The running server admits a site whose key is added and locks out a site whose
+key is removed; the other sites are not interrupted.
 """
 
 from pathlib import Path
@@ -16,10 +16,10 @@ _NOBODY = """No site is let in: the last key was removed. `federator site add` r
 
 
 def add(federation: Federation, site: str, key: Path) -> str:
-    """Let a site in with a public key; return the key's fingerprint, to be compared by telephone.
+    """Admit a site with a public key; return the key's fingerprint, to be compared by telephone.
 
     Raises:
-        InputError: if the federation has no such site, or this is not a public key, or another's.
+        InputError: if the federation has no such site, or the key is invalid or another site's.
     """
     require(federation, site)
     path = _folder(federation) / f"{site}.pub"
@@ -34,10 +34,10 @@ def add(federation: Federation, site: str, key: Path) -> str:
 
 
 def remove(federation: Federation, site: str) -> Path:
-    """Lock a site out, for good with this key; return the file that was removed.
+    """Lock a site's key out for good; return the file that was removed.
 
-    A server locks nobody out while there is no key at all, since a folder may be lost. So a file
-    takes the place of the last key, which says that this was meant.
+    A server with no key at all locks nobody out, since the folder may have been lost. So when the
+    last key is removed, a file is written that says that this was intended.
 
     Raises:
         InputError: if there is no key of that site.
@@ -54,7 +54,7 @@ def remove(federation: Federation, site: str) -> Path:
 
 
 def nobody(federation: Federation) -> Path | None:
-    """Return the file that says that no site is let in any more, if there is one."""
+    """Return the file that says that no site is admitted any more, if it exists."""
     path = _folder(federation) / NOBODY
     return path if path.exists() else None
 
@@ -69,7 +69,7 @@ def require(federation: Federation, site: str) -> None:
     """Check that a federation has a site of this name.
 
     Raises:
-        InputError: if it has not.
+        InputError: if it has no such site.
     """
     names = [known.name for known in federation.sites]
     if site not in names:

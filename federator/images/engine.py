@@ -1,4 +1,4 @@
-"""The Docker engine, by its command line: every version has that, and it knows the logins."""
+"""The Docker engine, through its command line, which also has the logins."""
 
 import os
 import re
@@ -12,20 +12,24 @@ from federator.errors import FederatorError, Problem
 
 
 class EngineError(FederatorError):
-    """Docker is missing, does not answer, or failed at what it was told.
+    """Docker is missing, does not answer, or a command of it failed.
 
     Attributes:
-        printed: what the command had printed to standard output before.
+        printed: the command's standard output.
     """
 
     printed = ""
 
 
 def docker(*arguments: str, given: str = "") -> str:
-    """Run a docker command and return what it prints; it reads what is given.
+    """Run a docker command and return its standard output.
+
+    Args:
+        arguments: the command's words after ``docker``.
+        given: the text on its standard input.
 
     Raises:
-        EngineError: if the command fails, with the reason that it told.
+        EngineError: if the command fails, with Docker's reason.
     """
     try:
         done = subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True)
@@ -39,7 +43,7 @@ def docker(*arguments: str, given: str = "") -> str:
 
 
 def show(*arguments: str, folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """Run a docker command that takes its time: what it prints goes to standard error at once.
+    """Run a long docker command and pass its output to standard error at once.
 
     Raises:
         EngineError: if the command fails.
@@ -67,7 +71,7 @@ def show(*arguments: str, folder: Path | None = None, env: Mapping[str, str] | N
 
 
 def has(image: str) -> bool:
-    """Return whether the engine keeps an image of this name.
+    """Return whether the engine has an image of this name.
 
     Raises:
         EngineError: if the engine does not answer.
@@ -106,7 +110,7 @@ _HINTS = {
     "no basic auth credentials": "run `docker login` as a user who may",
 }
 
-# What Docker says besides the reason: where to read on, and, after it, how a command is called.
+# Lines that Docker prints besides the reason: where to read on; and after it, how to call it.
 _ELSEWHERE = re.compile(
     r"(run|see) ['\"`].*--help['\"`]|for more (help|information)|learn more|view build details"
     r"|view a summary of image|-+$",
@@ -122,7 +126,7 @@ def _failed(arguments: Sequence[str], said: Sequence[str]) -> EngineError:
 
 
 def _reason(said: Sequence[str]) -> str:
-    """Return the last line that tells a reason: help lines, which come after it, do not."""
+    """Return the last line that gives a reason, before any lines of help."""
     told: list[str] = []
     for line in map(str.strip, said):
         if _AFTERWARDS.match(line) and told:

@@ -1,8 +1,9 @@
-"""What an image registry knows of an image: its digest, its size, and who may read it.
+"""A registry's answers about an image: its digest, its size, and whether anybody can read it.
 
-Speaks the OCI distribution protocol (https://distribution.github.io/distribution/spec/api/) and
-gets the tokens that Docker Hub and its like ask for
-(https://distribution.github.io/distribution/spec/auth/token/), with the logins of Docker.
+This client uses the OCI distribution protocol
+(https://distribution.github.io/distribution/spec/api/) and the tokens that Docker Hub and other
+registries want (https://distribution.github.io/distribution/spec/auth/token/), with the logins of
+Docker.
 """
 
 import base64
@@ -29,7 +30,7 @@ _MANIFEST_TYPES = (
 
 
 class RegistryError(http_client.WebError):
-    """A registry refused, or has not what it was asked for."""
+    """A registry refused a request, or does not have the image."""
 
 
 class LoginError(RegistryError):

@@ -1,7 +1,7 @@
-"""The whole federation as processes on this machine: the author's local run, without Docker.
+"""A federation as processes on this machine, without Docker, for the author.
 
-A stock SuperLink, and for each site a link and a worker with the site's own data folder: the
-parts that run in containers elsewhere, with the same component folder.
+It starts a stock SuperLink, and for each site a link and a worker with that site's data folder.
+They are the same programs, with the same Flower App, that run in containers at hospitals.
 """
 
 import base64
@@ -50,21 +50,21 @@ from federator.runtime.server.storage.store import STORE
 from federator.runtime.worker.import_trace import Asked
 from federator.runtime.worker.sandbox import isolation
 
-# A Unix socket's path, less what follows: a slash and a site's name, or the name of a worker's
-# temporary folder and those in which Python's multiprocessing has its sockets.
+# Linux limits a Unix socket's path to 107 bytes (unix(7)). What is subtracted are the names below
+# the folder: a site's name, or a worker's temporary folder with the sockets of multiprocessing.
 _LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
 _NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
 
 
 @dataclass(frozen=True)
 class LocalRun:
-    """A federation to run here.
+    """A run of a federation on this machine.
 
     Attributes:
-        federation: what the coordinator wrote.
-        components: what the converter made of it.
-        folder: the run's folder; a run with checkpoints there goes on from the last.
-        rounds: how many rounds to run now.
+        federation: the federation file.
+        components: the converted notebook.
+        folder: the run's folder; a run with checkpoints there continues from the last one.
+        rounds: the number of rounds to run now.
         baselines: whether each site is also trained alone.
         imported: the modules that the sites' workers imported in the run, and who asked for each.
     """
@@ -77,11 +77,11 @@ class LocalRun:
     imported: dict[str, Asked] = field(default_factory=dict)
 
     def afterthoughts(self) -> list[Problem]:
-        """Return what will be different at a hospital, as far as it is known after the run."""
+        """Return warnings, known after the run, of what will differ at a hospital."""
         return unlisted_imports.doubtful(self.imported, self.components.client_requirements)
 
     def doubts(self) -> Iterator[Problem]:
-        """Yield what will be different at a hospital, as far as it is known before the run."""
+        """Yield warnings, known before the run, of what will differ at a hospital."""
         for site in self.federation.sites:
             if links := self._links[site.name]:
                 yield site_data.describe(site, links)
@@ -132,7 +132,7 @@ class LocalRun:
                 shutil.rmtree(self._store, ignore_errors=True)
 
     def _end(self, ended: bool, state: str, reason: str) -> None:
-        """Write down how the run ended, if the ServerApp had not come to that."""
+        """Record how the run ended, if the ServerApp has not done so."""
         if not ended:
             RunFolder(self.folder).record("end", state=state, reason=reason, seconds=0.0)
 
@@ -182,7 +182,7 @@ class LocalRun:
             follower.check(control)
 
     def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
-        """Write what the server needs to know; return the coordinator's public key."""
+        """Write the server's settings; return the coordinator's public key."""
         federation = self.federation
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -214,7 +214,7 @@ class LocalRun:
         ]
 
     def _look_after(self, processes: Processes) -> None:
-        """Start links and workers that ended again.
+        """Restart links and workers that have ended.
 
         Raises:
             RunError: if the SuperLink ended.
@@ -247,11 +247,11 @@ def prepare(
 ) -> LocalRun:
     """Return the run that the command line asks for.
 
-    A resumed run finishes what it had planned, or, if it had, starts as many rounds again; it
-    trains each site alone if it did before.
+    A resumed run finishes its planned rounds; if it had finished, it runs as many again. It trains
+    each site alone if it did so before.
 
     Raises:
-        RunError: if there is nothing to go on from.
+        RunError: if there is no run to resume.
         FederationFileError: if a site has no data.
     """
     results = federation.root / "results" / federation.name

@@ -1,4 +1,4 @@
-"""Processes that never outlive the one that started them."""
+"""Child processes that never outlive this process."""
 
 import ctypes
 import os
@@ -24,9 +24,9 @@ _FAMILY = "FEDERATOR_FAMILY"
 
 
 def _children(family: str) -> list[int]:
-    """Return this process's children, adopted ones included, that bear a family's mark.
+    """Return this process's children, adopted ones included, with the family's variable set.
 
-    Whoever calls this library has children of their own, which are not ours to end.
+    The program that calls this library may have other children, which must not be ended.
     """
     mark = f"{_FAMILY}={family}".encode()
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
@@ -51,7 +51,7 @@ def _command(pid: int) -> list[str]:
 
 
 def _environment(process: Path) -> list[bytes]:
-    """Return a process's environment; one that is being started has none for a moment."""
+    """Return a process's environment; at its start a process has none for a moment."""
     with suppress(OSError):  # it may end meanwhile
         for _ in range(100):
             if environment := (process / "environ").read_bytes():
@@ -139,7 +139,7 @@ class Processes:
         return {Path(word).name for command in words for word in command if word}
 
     def stop(self) -> None:
-        """End all: ask first, then kill, then take in what was left behind."""
+        """End all processes: terminate, then kill, then kill the orphans that they left."""
         for process in self._running.values():
             if process.poll() is None:
                 process.terminate()

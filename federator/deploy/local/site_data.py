@@ -1,4 +1,4 @@
-"""The sites' data folders on this machine: looked at before a rehearsal, and again after it."""
+"""The sites' data folders on this machine: checked before a local run, and again after it."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 from federator.errors import FederationFileError, FederatorError, Problem, RunError
 from federator.federation.schema import Federation, Site
 
-_HASHED = 2**20  # bytes: of larger files, size and times must do
-_LOOKED_AT = 500_000
-_NAMED = 3
+_HASHED = 2**20  # bytes; larger files are compared by size and times, since hashing takes long
+_LOOKED_AT = 500_000  # entries, so that the search for links ends within seconds
+_NAMED = 3  # paths that a message names
 
 
 def require(federation: Federation) -> None:
@@ -26,7 +26,7 @@ def require(federation: Federation) -> None:
     problems = []
     for site in federation.sites:
         if site.data is None:
-            message = f"site {site.name} has no data folder, and a rehearsal needs one"
+            message = f"site {site.name} has no data folder, and a local run needs one"
             problems.append(Problem(message, where, "write in its entry, for example:  data: PATH"))
         elif wrong := _wrong(site.data):
             message = f"the data folder of site {site.name} {wrong}: {site.data}"
@@ -62,7 +62,7 @@ def links_out(folder: Path) -> dict[Path, Path]:
 
 
 def describe(site: Site, links: Mapping[Path, Path]) -> Problem:
-    """Return what is doubtful about links that lead out of a site's data folder."""
+    """Return a warning about links that lead out of a site's data folder."""
     shown = _some([f"{link.name} (to {target})" for link, target in links.items()])
     message = f"site {site.name}: links lead out of its data folder: {shown}"
     hint = "at a hospital the worker sees that folder alone: there they lead nowhere"
@@ -71,10 +71,10 @@ def describe(site: Site, links: Mapping[Path, Path]) -> Problem:
 
 @contextmanager
 def left_unchanged(sites: Iterable[Site]) -> Iterator[None]:
-    """See to it that nothing is written into data folders that could be written to.
+    """Check that the block writes nothing into the data folders.
 
     Raises:
-        RunError: if something was, with what else had gone wrong before it.
+        RunError: if something was written, together with the error of the block, if any.
     """
     folders = {site.name: site.data for site in sites if site.data is not None}
     before = {name: snapshot(folder) for name, folder in folders.items()}
@@ -108,7 +108,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def snapshot(folder: Path) -> Mapping[str, object]:
-    """Return what tells whether something in a folder has changed: by path, from all below it."""
+    """Return, for each path below a folder, the values that change when it is written to."""
     found: dict[str, object] = {}
     for entry in _entries(folder):
         status = entry.stat(follow_symlinks=False)

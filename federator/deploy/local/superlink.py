@@ -25,8 +25,8 @@ def environment(scratch: Path) -> dict[str, str]:
 def free_port() -> int:
     """Return a port of the loopback interface that nobody listens on.
 
-    It is below those that the kernel gives to outgoing connections: such a one could take it in
-    the seconds until somebody listens there.
+    It is below the ports that Linux gives to outgoing connections (from 32768), since such a
+    connection could take it before the SuperLink listens there.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)

@@ -1,7 +1,7 @@
-"""Notices in a rehearsal that a part of the server has ended, which nobody else would tell.
+"""Notices in a local run that a part of the server has ended.
 
-The SuperLink starts a SuperExec, and that the ServerApp. When one of them dies, the SuperLink goes
-on, and those who wait for the run would wait as well.
+The SuperLink starts a SuperExec, which starts the ServerApp. If one of them dies, the SuperLink
+continues, and the run would never end.
 """
 
 import time
@@ -10,11 +10,11 @@ from federator.deploy.local.processes import Processes
 from federator.errors import RunError
 from federator.runtime.control import control_api
 
-_PAUSE = 1.0
+_PAUSE = 1.0  # seconds between two checks
 
 
 class ServerParts:
-    """Looks now and then whether what the SuperLink has started is still there."""
+    """Checks at intervals whether the processes that the SuperLink started still run."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -23,13 +23,13 @@ class ServerParts:
         self._look_at = 0.0
 
     def check(self) -> None:
-        """Look, unless that was a moment ago.
+        """Check, unless the last check was within a second.
 
-        A part must be away at two looks in a row, since the ServerApp writes that the run has
-        ended and then ends: between the two, that is read.
+        A part must be missing at two checks in a row: the ServerApp records the end of the run and
+        then exits, and that record must be read first.
 
         Raises:
-            RunError: if one was there and is gone, with the last words of the log.
+            RunError: if a part has ended, with the last lines of the log.
         """
         if time.monotonic() < self._look_at:
             return

@@ -1,4 +1,4 @@
-"""The author's exceptions in the logs of a rehearsal, whose data are the author's own."""
+"""The exceptions of the author's code in the logs of a local run, whose data are the author's."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _NEXT = re.compile(
 
 
 class Exceptions:
-    """Reads what the author's code raised at the sites since it was last asked.
+    """Reads the exceptions of the author's code at the sites since the last call.
 
     Args:
         logs: the folder of the logs.
@@ -28,7 +28,7 @@ class Exceptions:
         self._told: set[str] = set()
 
     def news(self) -> Iterator[Event]:
-        """Yield what was not told before, of another site either: its text, and where all is."""
+        """Yield an event for each exception that no site has had before: its text and its log."""
         for site, path in self._paths.items():
             if (size := _size(path)) > self._read[site]:
                 text = last_exception(_tail(path, self._read[site]))
@@ -41,7 +41,7 @@ class Exceptions:
 def last_exception(log: str) -> str | None:
     """Return type and message of the last exception of the author's in a log's text.
 
-    Of one that a DataLoader's process passed on, it is the original's.
+    For an exception from a DataLoader's process, they are those of the original one.
     """
     _, marked, told = log.rpartition(FAILED)
     _, begun, trace = told.rpartition(_HEAD)

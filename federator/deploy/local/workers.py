@@ -1,4 +1,4 @@
-"""How a rehearsal starts a site's worker: confined as in the container of a hospital."""
+"""The command and environment of a site's worker in a local run, confined as in a container."""
 
 import site as site_packages
 import sys
@@ -9,14 +9,14 @@ from pathlib import Path
 from federator.federation.schema import Site
 from federator.runtime.worker.sandbox import isolation
 
-# What of the author's shell reaches a worker. No login, no cache, no path to modules: a container
-# has none of them either.
+# The variables of the author's shell that a worker gets. Logins, caches and module paths are left
+# out: a container has none of them either.
 _ALLOWED = (
     *("PATH", "LD_LIBRARY_PATH", "TZ", "LANG", "LANGUAGE", "LC_*"),
     *("OMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "KMP_*", "GOMP_*"),
     *("CUDA_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*"),
 )
-_READ_ONLY_AT_MOST = 64  # folders: each is a mount
+_READ_ONLY_AT_MOST = 64  # folders; each takes a mount
 
 
 def environment(
@@ -27,8 +27,8 @@ def environment(
     Args:
         shell: the environment of this process.
         scratch: where temporary files go.
-        threads: how many threads numerical libraries are to start.
-        site: what the worker works for.
+        threads: the number of threads that numerical libraries start.
+        site: the worker's site.
     """
     allowed = {
         name: value
@@ -46,13 +46,13 @@ def command(site: Site, app: Path, socket: Path, outside: Iterable[Path] = ()) -
     """Return the command that starts a site's worker.
 
     Args:
-        site: what the worker works for.
+        site: the worker's site.
         app: the folder of the Flower App.
         socket: where the site's link listens.
-        outside: what links in the data folder lead to.
+        outside: the targets of links in the data folder.
 
     Returns:
-        The command line. Data, app and what links lead to are read-only for what it starts.
+        The command line. Data, app and the targets of links are read-only for the worker.
     """
     data = str(site.data)
     unprepared = [
