@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from federator.results.history import Journal
-    from federator.runtime.control.runs import Event
     from federator.runtime.control.schedule import ServerPaths
+    from federator.runtime.server.journal import Line
     from federator.runtime.server.settings import ServerSettings
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ def _print_findings(journal: "Journal") -> None:
 
 
 def _watch(
-    run: "Generator[Event, None, None]",
+    run: "Generator[Line, None, None]",
     folder: Path,
     settings: "ServerSettings | None" = None,
     fetch: str = "",

@@ -7,10 +7,11 @@ from federator.common import figures
 from federator.results import plots
 from federator.results.comparison import compare, roc
 from federator.results.findings import rounds
-from federator.results.history import Journal, Result
+from federator.results.history import Journal
 from federator.results.plots import Chart, Point, Series
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.journal import Result
 
 
 def learning(journal: Journal) -> list[Chart]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from federator.results.history import Journal, Result
+from federator.results.history import Journal
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.journal import Result
 
 COLUMNS = {
     "sensitivity": "Sensitivity",

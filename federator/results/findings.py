@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from federator.common import figures
-from federator.results.history import Evaluation, Journal, Result
+from federator.results.history import Journal
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.selection import Selection, select
+from federator.runtime.server.journal import Evaluation, Result
+from federator.runtime.server.selection import Selection, select_round
 
 _SLIGHT = 1e-6  # a relative difference of losses that counts as none
 
@@ -42,12 +43,7 @@ def findings(journal: Journal) -> list[Finding]:
 
 def selection(journal: Journal) -> Selection:
     """Compare the federation's rounds as ``select: best`` does."""
-    return select(
-        {
-            each.round: {site: (one.loss, one.examples) for site, one in each.sites.items()}
-            for each in journal.curve(FEDERATION)
-        }
-    )
+    return select_round(journal.curve(FEDERATION))
 
 
 def rounds(numbers: list[int]) -> str:

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from federator.common import figures
 from federator.common.text import fenced, page, table
@@ -20,18 +19,18 @@ from federator.errors import RunError
 from federator.results import history, report
 from federator.results.comparison import COLUMNS, compare
 from federator.results.findings import findings
-from federator.results.history import Evaluation, Journal
+from federator.results.history import Journal
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server import journal
+from federator.runtime.server.journal import Evaluation, Line
 from federator.runtime.server.settings import ServerSettings
-
-Event = dict[str, Any]
 
 _TOGETHER, _LEAST = "all sites", 2
 _NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
 
 
-def public(event: Event, settings: ServerSettings) -> Event | None:
+def public(event: Line, settings: ServerSettings) -> Line | None:
     """Return what of a journal's event may leave, None if nothing may."""
     if settings.publish_sites:
         return event
@@ -68,7 +67,7 @@ def latest(runs: Path) -> Path:
     Raises:
         RunError: if there is none.
     """
-    journals = sorted(runs.glob(f"*/{history.FILE}"), key=lambda path: path.stat().st_mtime)
+    journals = sorted(runs.glob(f"*/{journal.FILE}"), key=lambda path: path.stat().st_mtime)
     if not journals:
         raise RunError(f"{runs}: there is no run to publish")
     return journals[-1].parent
@@ -98,7 +97,7 @@ def stream(run: Path, settings: ServerSettings) -> None:
         Path(scratch, "summary.md").write_text(summary(journal), encoding="utf-8")
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
             tar.add(Path(scratch, "summary.md"), "summary.md")
-            for name in (history.FILE, report.FILE):
+            for name in (journal.FILE, report.FILE):
                 tar.add(Path(scratch, name), f"report/{name}")
             if journal.state == "finished":
                 tar.add(run / "manifest.json", "report/manifest.json")
@@ -165,15 +164,15 @@ def _absent(journal: Journal) -> dict[str, str]:
 
 
 def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
-    with (folder / history.FILE).open("w", encoding="utf-8") as lines:
+    with (folder / journal.FILE).open("w", encoding="utf-8") as lines:
         for event in _events(run):
             if shown := public(event, settings):
                 lines.write(json.dumps(shown) + "\n")
     return history.read(folder)
 
 
-def _events(run: Path) -> Iterator[Event]:
+def _events(run: Path) -> Iterator[Line]:
     """Return the journal's events, but for lines that are not whole."""
-    for line in (run / history.FILE).read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in (run / journal.FILE).read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):
             yield json.loads(line)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -19,11 +18,9 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
-from federator.results.history import Evaluation
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
-
-Event = dict[str, Any]
+from federator.runtime.server.journal import Evaluation, Line
 
 
 class RunProgress:
@@ -40,7 +37,7 @@ class RunProgress:
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
         self._held: list[tuple[str | None, str]] = []
-        self._show: dict[str, Callable[[Event], None]] = {
+        self._show: dict[str, Callable[[Line], None]] = {
             "start": self._start,
             "site": self._site,
             "round": self._round,
@@ -63,7 +60,7 @@ class RunProgress:
         self._print_held()
         self._bar.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Line) -> None:
         """Show one event of the journal."""
         if event["event"] == "end" and event["state"] == "failed":
             # Where a round's failures end the run, its reason has them: once is enough.
@@ -77,7 +74,7 @@ class RunProgress:
         self._bar.update(self._task, note="")
         self._show.get(event["event"], _ignore)(event)
 
-    def _start(self, event: Event) -> None:
+    def _start(self, event: Line) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
         labels = event["labels"]
         self._labels = len(labels)
@@ -90,7 +87,7 @@ class RunProgress:
             f"{event['local_epochs']} local epoch(s) each, sites {sites}",
         )
 
-    def _site(self, event: Event) -> None:
+    def _site(self, event: Line) -> None:
         text = f"site {event['site']}: {event['state']}"
         if event.get("reason"):
             text += f" ({event['reason']})"
@@ -98,7 +95,7 @@ class RunProgress:
             text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
         print_line(self._console, text)
 
-    def _round(self, event: Event) -> None:
+    def _round(self, event: Line) -> None:
         alone = event["model"] != FEDERATION
         first = 1 if alone else self._first
         self._begin("each site alone" if alone else "federation", self._last - first + 1)
@@ -119,7 +116,7 @@ class RunProgress:
             print_line(self._console, line)
         self._held = []
 
-    def _waiting(self, event: Event) -> None:
+    def _waiting(self, event: Line) -> None:
         until = datetime.fromisoformat(event["until"]).astimezone()
         other_day = until.date() != datetime.now(until.tzinfo).date()
         line = f"waiting for {', '.join(event['sites']) or 'sites'} until "
@@ -127,7 +124,7 @@ class RunProgress:
         self._bar.update(self._task, note=line)
         print_line(self._console, line)
 
-    def _exception(self, event: Event) -> None:
+    def _exception(self, event: Line) -> None:
         """Show what stays at a site, except in a run on this machine: the text of an exception."""
         first, *others = event["text"].splitlines()
         lines = [f"    site {event['site']}: {first}", *(f"    {line}" for line in others)]
@@ -145,7 +142,7 @@ class RunProgress:
         self._description, self._began = description, None
         self._task = self._bar.add_task(description, total=total, ends=None, note="")
 
-    def _validation(self, event: Event) -> None:
+    def _validation(self, event: Line) -> None:
         if event["model"] != FEDERATION or not event["sites"]:
             return
         evaluation = Evaluation.model_validate(event).fitting(self._labels)
@@ -213,5 +210,5 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _ignore(_event: Event) -> None:
+def _ignore(_event: Line) -> None:
     """Show nothing of an event."""

@@ -9,16 +9,17 @@ from fakes import run_journal
 from federator.errors import RunError
 from federator.results import history
 from federator.runtime.protocol import metrics
+from federator.runtime.server import journal
 
 HALF = '{"event": "round", "time": "2026-03-02T09:3'
 
 
 def _lines(run: Path) -> list[str]:
-    return (run / history.FILE).read_text().splitlines(keepends=True)
+    return (run / journal.FILE).read_text().splitlines(keepends=True)
 
 
 def _write(run: Path, *lines: str) -> history.Journal:
-    (run / history.FILE).write_text("".join(lines))
+    (run / journal.FILE).write_text("".join(lines))
     return history.read(run)
 
 
@@ -96,7 +97,7 @@ def test_lines_that_are_no_events_are_counted(tmp_path: Path, line: str) -> None
 )
 def test_no_run_is_an_error(tmp_path: Path, text: str | None, says: str) -> None:
     if text is not None:
-        (tmp_path / history.FILE).write_text(text)
+        (tmp_path / journal.FILE).write_text(text)
     with pytest.raises(RunError, match=says):
         history.read(tmp_path)
 

@@ -13,6 +13,7 @@ from federator.errors import RunError
 from federator.results import charts, history, plots, report
 from federator.results.comparison import COLUMNS, compare
 from federator.results.plots import Point, Series
+from federator.runtime.server import journal
 
 
 def _page(run: Path, **options: object) -> Page:
@@ -187,7 +188,7 @@ def test_sites_without_scores_are_named(tmp_path: Path) -> None:
 
 
 def test_every_prefix_of_a_run_has_a_report(tmp_path: Path) -> None:
-    path = run_journal.write(tmp_path, rounds=2, end="failed", reason="no power") / history.FILE
+    path = run_journal.write(tmp_path, rounds=2, end="failed", reason="no power") / journal.FILE
     lines = path.read_text().splitlines(keepends=True)
     for length in range(1, len(lines)):
         path.write_text("".join(lines[:length]) + lines[length][:20])
@@ -210,16 +211,16 @@ def test_federations_of_odd_sizes(tmp_path: Path, sites: dict[str, tuple[int, in
 
 
 def test_the_page_of_a_run_without_a_named_site(tmp_path: Path) -> None:
-    path = run_journal.write(tmp_path) / history.FILE
+    path = run_journal.write(tmp_path) / journal.FILE
     path.write_text(path.read_text().replace('"sites": ["alder", "birch", "cedar"]', '"sites": []'))
     assert "alder alone" in Page(report.write(tmp_path)).text
 
 
 def test_a_resumed_run_tells_why_it_stopped_before(tmp_path: Path) -> None:
-    path = run_journal.write(tmp_path, rounds=3, end="failed", reason="no power") / history.FILE
+    path = run_journal.write(tmp_path, rounds=3, end="failed", reason="no power") / journal.FILE
     first = path.read_text()
     run_journal.write(tmp_path / "again", rounds=6)
-    path.write_text(first + (tmp_path / "again" / history.FILE).read_text())
+    path.write_text(first + (tmp_path / "again" / journal.FILE).read_text())
     text = Page(report.write(tmp_path)).text
     assert "Finished" in text and "Started 2 times" in text
     assert "failed no power" in text

@@ -36,7 +36,6 @@ from federator.runtime.app_config import app_config
 from federator.runtime.control import control_api
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
-    Event,
     Follower,
     folders,
     had_baselines,
@@ -44,6 +43,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
+from federator.runtime.server.journal import FILE, End, Line, SiteState, append, now
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
@@ -101,7 +101,7 @@ class LocalRun:
         """Whether workers have no network, and their data read-only."""
         return isolation.probe(self.components.app)
 
-    def events(self) -> Generator[Event, None, None]:
+    def events(self) -> Generator[Line, None, None]:
         """Run the federation, and yield the journal's events as they are written.
 
         Raises:
@@ -134,9 +134,9 @@ class LocalRun:
     def _end(self, ended: bool, state: str, reason: str) -> None:
         """Record how the run ended, if the ServerApp has not done so."""
         if not ended:
-            RunFolder(self.folder).record("end", state=state, reason=reason, seconds=0.0)
+            append(self.folder, End(time=now(), state=state, reason=reason, seconds=0.0))
 
-    def _run(self, scratch: Path, processes: Processes) -> Iterator[Event]:
+    def _run(self, scratch: Path, processes: Processes) -> Iterator[Line]:
         if len(os.fsencode(scratch)) > _LONGEST:
             raise RunError(f"{scratch} is too long a path for sockets: set TMPDIR to a shorter one")
         control_api.require_programs()
@@ -222,8 +222,8 @@ class LocalRun:
         for site, half in product(self.federation.sites, ("link", "worker")):
             if (status := processes.ended(f"{site.name}.{half}")) is not None:
                 reason = f"its {half} ended with status {status}"
-                fields = {"site": site.name, "state": "restarted", "reason": reason}
-                RunFolder(self.folder).record("site", **fields)
+                state = SiteState(time=now(), site=site.name, state="restarted", reason=reason)
+                append(self.folder, state)
                 processes.restart(f"{site.name}.{half}")
         if processes.ended("superlink") is not None:
             raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
@@ -233,7 +233,7 @@ class LocalRun:
         return self.folder.resolve() / STORE
 
     def _has_ended(self) -> bool:
-        path = self.folder / "rounds.jsonl"
+        path = self.folder / FILE
         last = path.read_text().splitlines()[-1:] if path.exists() else []
         return bool(last) and json.loads(last[0])["event"] == "end"
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from federator.runtime.control.runs import Event
+from federator.runtime.server.journal import Line
 from federator.runtime.worker.author_code import FAILED
 
 _LINES, _BYTES = 12, 2**16
@@ -27,7 +27,7 @@ class Exceptions:
         self._read = {site: _size(path) for site, path in self._paths.items()}
         self._told: set[str] = set()
 
-    def news(self) -> Iterator[Event]:
+    def news(self) -> Iterator[Line]:
         """Yield an event for each exception that no site has had before: its text and its log."""
         for site, path in self._paths.items():
             if (size := _size(path)) > self._read[site]:

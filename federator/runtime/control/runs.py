@@ -8,13 +8,11 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from federator.errors import RunError
 from federator.runtime.control.control_api import ENDED, Control
+from federator.runtime.server.journal import FILE, End, Line, Start, append, events, now
 from federator.runtime.server.storage.checkpoints import RunFolder
-
-Event = dict[str, Any]
 
 log = logging.getLogger("federator")
 
@@ -58,10 +56,10 @@ def rounds_to_go(folder: Path, planned: int) -> int:
 
 def had_baselines(folder: Path) -> bool:
     """Return whether a run was last started so that each site is also trained alone."""
-    if not (folder / "rounds.jsonl").exists():
+    if not (folder / FILE).exists():
         return False
-    starts = RunFolder(folder).events("start")
-    return bool(starts and starts[-1].get("baselines"))
+    starts = events(folder, Start)
+    return bool(starts and starts[-1].baselines)
 
 
 class Follower:
@@ -75,14 +73,14 @@ class Follower:
     run_id: int
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "rounds.jsonl"
+        self._path = folder / FILE
         self._offset = self._path.stat().st_size if self._path.exists() else 0
         self._ask_at = time.monotonic() + _ASK
         self._start_by = time.monotonic() + _START
         self._failed = False
         self.ended = False
 
-    def news(self) -> Iterator[Event]:
+    def news(self) -> Iterator[Line]:
         """Yield what was written since the last look, after a moment if that is nothing.
 
         Raises:
@@ -146,10 +144,10 @@ class Follower:
         are lost before it tells it to stop.
         """
         if not self.ended or (state == "stopped" and self._failed):
-            folder = RunFolder(self._path.parent)
-            folder.record("end", state=state, reason=reason, flower_run=self.run_id)
+            end = End(time=now(), state=state, reason=reason, flower_run=self.run_id)
+            append(self._path.parent, end)
 
-    def _lines(self) -> Iterator[tuple[Event, int]]:
+    def _lines(self) -> Iterator[tuple[Line, int]]:
         if not self._path.exists():
             return
         with self._path.open("rb") as journal:

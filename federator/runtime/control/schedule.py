@@ -19,7 +19,6 @@ from federator.errors import InputError, RunError
 from federator.runtime.app_config import Setting, app_config
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
-    Event,
     Follower,
     folders,
     had_baselines,
@@ -27,6 +26,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.options import PREFIX, Parser, file
+from federator.runtime.server.journal import Line
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 
@@ -116,7 +116,7 @@ class ScheduledRounds:
     epochs: int | None
     baselines: bool
 
-    def events(self, paths: ServerPaths) -> Generator[Event, None, None]:
+    def events(self, paths: ServerPaths) -> Generator[Line, None, None]:
         """Run what is left of the rounds, and yield the journal's events as they are written.
 
         Raises:
@@ -129,7 +129,7 @@ class ScheduledRounds:
             finally:
                 paths.order.unlink()
 
-    def _events(self, paths: ServerPaths, folder: Path) -> Iterator[Event]:
+    def _events(self, paths: ServerPaths, folder: Path) -> Iterator[Line]:
         control = paths.control()
         for old in control.going():
             with suppress(RunError):  # it may be about to end

@@ -3,17 +3,29 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from federator.runtime import source_map as sourcemap
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.exchange import Answer
+from federator.runtime.server.journal import (
+    Chosen,
+    Contribution,
+    Evaluation,
+    Result,
+    Round,
+    SiteState,
+    append,
+    now,
+)
 from federator.runtime.server.selection import Selection
-from federator.runtime.server.storage.checkpoints import RunFolder
 
 log = logging.getLogger("federator")
 
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)  # of events that are compared but for their time
 _TRAFFIC = ("bytes_down", "bytes_up", "bytes_known")
 
 
@@ -21,14 +33,14 @@ class Recorder:
     """Writes what sites answered.
 
     Args:
-        folder: the run's.
+        run: the run's folder.
         source_map: file that says which cell each generated line came from.
     """
 
-    def __init__(self, folder: RunFolder, source_map: str | None) -> None:
-        self._folder = folder
+    def __init__(self, run: Path, source_map: str | None) -> None:
+        self._run = run
         self._source_map = sourcemap.read(Path(source_map)) if source_map else None
-        self._told: dict[str, dict[str, object]] = {}
+        self._written: dict[str, SiteState] = {}
         self._warned: set[tuple[str, str, str, str]] = set()
 
     def explain(self, failure: Failure) -> str:
@@ -40,45 +52,56 @@ class Recorder:
 
     def write_site(self, answer: Answer) -> None:
         """Write that a site joined, or why it did not, unless it has just said the same."""
-        fields: dict[str, object] = {"state": "joined", "reason": None}
+        site, reason = answer.site or "(unknown)", None
+        event = SiteState(time=now(), site=site, state="joined", reason=None)
         if answer.failure is not None:
-            kind = answer.failure.reason
-            fields["state"] = kind if kind in ("outdated", "refused") else "failed"
-            fields["reason"] = self.explain(answer.failure)
-            log.warning("site %s: %s", answer.site or "(unknown)", fields["reason"])
+            kind, reason = answer.failure.reason, self.explain(answer.failure)
+            state = kind if kind in ("outdated", "refused") else "failed"
+            event = SiteState(time=now(), site=site, state=state, reason=reason)
+            log.warning("site %s: %s", site, reason)
         elif answer.outcome is not None:
-            fields["examples"] = answer.outcome.examples
-        site = answer.site or "(unknown)"
-        # Who failed is greeted again and again; who joins was not there before.
-        if answer.failure is None or self._told.get(site) != fields:
-            self._folder.record("site", site=site, **fields)
-        self._told[site] = fields
+            examples = dict(answer.outcome.examples)
+            event = SiteState(time=now(), site=site, state="joined", reason=None, examples=examples)
+        # A site that failed is greeted again and again; one that joins was not there before.
+        written = event.model_copy(update={"time": _ANY_TIME})
+        if answer.failure is None or self._written.get(site) != written:
+            append(self._run, event)
+        self._written[site] = written
         self.warn({site: answer})
+
+    def write_missing(self, site: str) -> None:
+        """Write that a site of the federation did not come."""
+        reason = "it did not connect"
+        append(self._run, SiteState(time=now(), site=site, state="missing", reason=reason))
 
     def write_round(
         self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
     ) -> None:
         """Write a round of training into the journal."""
-        sites: dict[str, object] = {}
+        sites: dict[str, Contribution] = {}
         for site, answer in answers.items():
             traffic = {name: getattr(answer, name) for name in _TRAFFIC}
             if answer.outcome is not None and answer.failure is None:
                 examples = answer.outcome.examples["trainset"]
                 taken = round(answer.seconds, 3)
-                sites[site] = {"ok": True, "examples": examples, "seconds": taken, **traffic}
+                sites[site] = Contribution(ok=True, examples=examples, seconds=taken, **traffic)
             elif answer.failure is not None:
                 reason = self.explain(answer.failure)
                 log.warning("round %d, site %s: %s", number, site, reason)
-                sites[site] = {"ok": False, "reason": reason, **traffic}
-        self._folder.record(
-            "round", model=model, round=number, seconds=round(seconds, 3), sites=sites
-        )
+                sites[site] = Contribution(ok=False, reason=reason, **traffic)
+        taken = round(seconds, 3)
+        append(self._run, Round(time=now(), model=model, round=number, seconds=taken, sites=sites))
 
     def write_evaluation(
-        self, event: str, model: str, number: int, answers: Mapping[str, Answer], name: str
+        self,
+        event: Literal["validation", "test"],
+        model: str,
+        number: int,
+        answers: Mapping[str, Answer],
+        name: str,
     ) -> None:
         """Write the evaluation of a model into the journal, and why a site made none."""
-        sites: dict[str, object] = {}
+        sites: dict[str, Result] = {}
         missing: dict[str, str] = {}
         for site, answer in answers.items():
             if answer.failure is not None:
@@ -88,8 +111,14 @@ class Recorder:
                 missing[site] = f"it has no examples in its {SET_NAMES[name]}"
             else:
                 fields = asdict(answer.outcome.evaluations[name])
-                sites[site] = {key: value for key, value in fields.items() if value is not None}
-        self._folder.record(event, model=model, round=number, sites=sites, missing=missing)
+                known = {key: value for key, value in fields.items() if value is not None}
+                sites[site] = Result.model_validate(known)
+        append(
+            self._run,
+            Evaluation(
+                event=event, time=now(), model=model, round=number, sites=sites, missing=missing
+            ),
+        )
 
     def write_selection(self, selection: Selection) -> None:
         """Write which rounds were compared to choose the model, and at which sites."""
@@ -97,12 +126,15 @@ class Recorder:
             log.warning("select: best: no validation loss is known, so the last model is taken")
         for number, reason in selection.left_out.items():
             log.warning("select: best: round %d is not compared: %s", number, reason)
-        self._folder.record(
-            "selection",
-            round=selection.round,
-            sites=selection.sites,
-            compared=list(selection.losses),
-            left_out=selection.left_out,
+        append(
+            self._run,
+            Chosen(
+                time=now(),
+                round=selection.round,
+                sites=list(selection.sites),
+                compared=list(selection.losses),
+                left_out=dict(selection.left_out),
+            ),
         )
 
     def warn(self, answers: Mapping[str, Answer]) -> None:
@@ -123,4 +155,4 @@ class Recorder:
 
     def _warn(self, site: str, reason: str) -> None:
         log.warning("site %s: %s", site, reason)
-        self._folder.record("site", site=site, state="warned", reason=reason)
+        append(self._run, SiteState(time=now(), site=site, state="warned", reason=reason))

@@ -14,8 +14,9 @@ from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.aggregation.blockwise import aggregate, is_plain
 from federator.runtime.server.aggregation.flower_strategies import run_strategy
 from federator.runtime.server.exchange import updates_in
+from federator.runtime.server.journal import Evaluation, events
 from federator.runtime.server.packing import Order
-from federator.runtime.server.selection import select
+from federator.runtime.server.selection import select_round
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
 from federator.runtime.weights.encoding import EXACT
@@ -90,14 +91,12 @@ class Rounds:
         """Return the last model, or the one with the lowest loss over the same validation sets."""
         if self._session.plan.select == "last":
             return last
-        measured = {
-            event["round"]: {
-                site: (told.get("loss"), told["examples"]) for site, told in event["sites"].items()
-            }
-            for event in self._session.folder.events("validation")
-            if event["model"] == FEDERATION and event["round"] <= last.round
-        }
-        selection = select(measured)
+        done = events(self._session.folder.path, Evaluation)
+        selection = select_round(
+            one
+            for one in done
+            if (one.event, one.model) == ("validation", FEDERATION) and one.round <= last.round
+        )
         self._session.record.write_selection(selection)
         best = last.round if selection.round is None else selection.round
         chosen = last if best == last.round else self._session.folder.load(best)

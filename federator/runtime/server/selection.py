@@ -7,8 +7,10 @@ measurements (sites times rounds); of several, the one with more sites, then of 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from federator.runtime.server.journal import Evaluation
 
 Measured = Mapping[int, Mapping[str, tuple[float | None, int]]]
 """By round and site: the loss, None where it is not known, and the number of examples."""
@@ -55,6 +57,16 @@ def select(measured: Measured) -> Selection:
     }
     best = min(losses, key=lambda number: (losses[number], -number))
     return Selection(best, tuple(sorted(site for site, _ in chosen)), losses, left_out)
+
+
+def select_round(validations: Iterable[Evaluation]) -> Selection:
+    """Return the round whose model has the lowest validation loss; of one done twice, the later."""
+    return select(
+        {
+            each.round: {site: (one.loss, one.examples) for site, one in each.sites.items()}
+            for each in validations
+        }
+    )
 
 
 def mean_loss(

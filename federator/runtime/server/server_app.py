@@ -25,6 +25,7 @@ from federator.runtime.options import begin_log
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.journal import End, Line, Start, Waiting, append, mend, now
 from federator.runtime.server.rounds import Rounds
 from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
@@ -58,9 +59,9 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)
         folder = RunFolder(Path(settings.run))
-        folder.mend()
+        mend(folder.path)
         started = time.monotonic()
-        end: dict[str, object] = {"state": "failed", "reason": "the server broke down"}
+        end: Line = {"state": "failed", "reason": "the server broke down"}
         try:
             end |= _run(grid, context, settings, folder, module, first_model)
         except RunError as error:
@@ -74,8 +75,9 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
             end |= {"reason": _told(error, settings)}
             raise
         finally:
-            end |= {"seconds": round(time.monotonic() - started, 3)}
-            folder.record("end", **end, flower_run=context.run_id)
+            seconds = round(time.monotonic() - started, 3)
+            ended = End(time=now(), **end, seconds=seconds, flower_run=context.run_id)
+            append(folder.path, ended)
             shutil.rmtree(folder.path / STORE, ignore_errors=True)
 
     return app
@@ -88,7 +90,7 @@ def _run(
     folder: RunFolder,
     module: str,
     first_model: FirstModel,
-) -> dict[str, object]:
+) -> Line:
     plan = Plan.of(context.run_config)
     choose(context.run_config)
     strategy = importlib.import_module(module).strategy
@@ -106,11 +108,11 @@ def _run(
         "flwr": flwr.__version__,
         "federator": federator.__version__,
     }
-    described = {
+    described: Line = {
         "run": folder.path.name,
         "federation": settings.federation,
         "strategy": type(strategy).__name__,
-        "labels": plan.labels,
+        "labels": list(plan.labels),
         "positive": plan.positive,
         "seed": plan.seed,
         "local_epochs": plan.epochs,
@@ -122,15 +124,19 @@ def _run(
     }
     last = start.round + plan.rounds
     names = sorted(settings.sites)
-    folder.record("start", first_round=start.round + 1, last_round=last, sites=names, **described)
+    first = start.round + 1
+    append(
+        folder.path,
+        Start(time=now(), first_round=first, last_round=last, sites=names, **described),
+    )
     key = _signing_key(settings)
     sites = Sites(
         grid,
         Exchange(grid, context.run_id, key, store, plan.policy),
         believe=settings.local_only,
         by_files=lambda site: shared is not None and site not in settings.messages,
-        tell=lambda sites, until: folder.record(
-            "waiting", sites=list(sites), until=until.isoformat(timespec="seconds")
+        tell=lambda sites, until: append(
+            folder.path, Waiting(time=now(), sites=list(sites), until=until)
         ),
     )
     chosen = Rounds(Session(sites, settings, plan, strategy, folder, buffers)).run(start)

@@ -14,6 +14,7 @@ from federator.runtime.protocol.instructions import FEDERATION, Instruction
 from federator.runtime.protocol.targets import Labels
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.exchange import Answer, updates_in
+from federator.runtime.server.journal import SiteState, events
 from federator.runtime.server.packing import Order
 from federator.runtime.server.recorder import Recorder
 from federator.runtime.server.settings import ServerSettings
@@ -81,7 +82,7 @@ class Session:
     ) -> None:
         self.sites, self.settings, self.plan = sites, settings, plan
         self.strategy, self.folder, self.buffers = strategy, folder, buffers
-        self.record = Recorder(folder, settings.source_map)
+        self.record = Recorder(folder.path, settings.source_map)
 
     # -- joining ----------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Session:
             spoke.add(answer.site)
             self.record.write_site(answer)
         for site in sorted(expected - spoke):
-            self.folder.record("site", site=site, state="missing", reason="it did not connect")
+            self.record.write_missing(site)
         if len(self.sites.nodes) < enough:
             joined = ", ".join(sorted(self.sites.nodes)) or "none"
             raise RunError(
@@ -111,7 +112,7 @@ class Session:
             )
 
     def _why_not(self, expected: frozenset[str]) -> str:
-        said = {str(event["site"]): str(event["reason"]) for event in self.folder.events("site")}
+        said = {state.site: str(state.reason) for state in events(self.folder.path, SiteState)}
         missing = sorted((expected or said.keys()) - self.sites.nodes.keys())
         return "; ".join(f"{site}: {said.get(site, 'it did not connect')}" for site in missing)
 

@@ -10,7 +10,7 @@ from federator.errors import RunError
 from federator.runtime.control import runs
 from federator.runtime.control.control_api import RunState
 from federator.runtime.control.runs import Follower, had_baselines
-from federator.runtime.server.storage.checkpoints import RunFolder
+from federator.runtime.server.journal import End, Start, append, now
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_run_that_is_stopped_ends_so_whatever_broke_meanwhile(
     tmp_path, follower, said, asked, kept
 ):
     for state in said:
-        RunFolder(tmp_path).record("end", state=state, reason="the sites are lost", flower_run=7)
+        append(tmp_path, End(time=now(), state=state, reason="the sites are lost", flower_run=7))
     with suppress(RunError):
         follower.wait(0.2)
     follower.close(asked, "the run was stopped")
@@ -83,7 +83,8 @@ def test_what_the_superlink_knows_of_its_end_is_told(follower, monkeypatch):
 
 def test_a_run_that_is_gone_on_with_keeps_its_baselines(tmp_path):
     assert not had_baselines(tmp_path)
-    folder = RunFolder(tmp_path)
     for wanted in (False, True):
-        folder.record("start", baselines=wanted)
+        plan = {"first_round": 1, "last_round": 2, "labels": ["benign", "malignant"]}
+        named = {"run": "one", "federation": "tumours", "strategy": "FedAvg", "sites": ["north"]}
+        append(tmp_path, Start(time=now(), baselines=wanted, **named, **plan))
         assert had_baselines(tmp_path) is wanted

@@ -7,7 +7,6 @@ from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.server.exchange import Answer
 from federator.runtime.server.recorder import Recorder
-from federator.runtime.server.storage.checkpoints import RunFolder
 
 SIZES = {"trainset": 3, "valset": 1, "testset": 1}
 LOST, LEAKED = Failure("lost"), Failure("exception", "KeyError", "task.py", 7)
@@ -15,7 +14,7 @@ LOST, LEAKED = Failure("lost"), Failure("exception", "KeyError", "task.py", 7)
 
 @pytest.fixture
 def record(tmp_path):
-    return Recorder(RunFolder(tmp_path), None)
+    return Recorder(tmp_path, None)
 
 
 def test_a_site_is_written_down_when_what_it_says_is_new(record, tmp_path):

@@ -1,19 +1,17 @@
-"""The folder of a run: its journal, a checkpoint per round, the final model.
+"""The folder of a run: a checkpoint per round, the final model; its journal is journal.py's.
 
-``rounds.jsonl`` has one event a line (docs/results.md). A checkpoint is ``round-NNN.safetensors``
+A checkpoint is ``round-NNN.safetensors``
 (a plain state dictionary) and, for strategies with a server optimizer, its state beside it as
 ``round-NNN.state.safetensors``. A file is whole or not there.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from federator.runtime.files import replaced, write
 from federator.runtime.weights.block_file import Draft, WeightFile
@@ -21,7 +19,7 @@ from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffe
 from federator.runtime.weights.format import Tensor, Weights, save
 from federator.runtime.weights.parts import Parts
 
-_JOURNAL, _MODEL = "rounds.jsonl", "model.safetensors"
+_MODEL = "model.safetensors"
 
 
 class Checkpoint(NamedTuple):
@@ -38,18 +36,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-
-    def record(self, event: str, **fields: object) -> None:
-        """Append an event to the journal."""
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"event": event, "time": time, **fields})
-        with (self.path / _JOURNAL).open("ab") as journal:
-            journal.write(line.encode() + b"\n")
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """Return the journal's events of one kind so far."""
-        lines = (self.path / _JOURNAL).read_text(encoding="utf-8").splitlines()
-        return [event for event in map(json.loads, lines) if event["event"] == kind]
 
     def save(self, round_number: int, weights: Weights) -> Checkpoint:
         """Keep a round's model that is in memory."""
@@ -108,12 +94,6 @@ class RunFolder:
         files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
         write(self.path / "manifest.json", text + "\n")
-
-    def mend(self) -> None:
-        """Cut off a last line that a crash left half-written; for the server, at its start."""
-        journal = self.path / _JOURNAL
-        if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
-            os.truncate(journal, data.rfind(b"\n") + 1)
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"

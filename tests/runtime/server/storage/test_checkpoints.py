@@ -41,14 +41,6 @@ def test_a_missing_checkpoint_is_an_error(tmp_path):
         RunFolder(tmp_path).load(4)
 
 
-def test_events_are_lines_with_a_time(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.record("round", round=1)
-    folder.record("end", state="finished")
-    assert [event["round"] for event in folder.events("round")] == [1]
-    assert folder.events("end")[0]["time"].endswith("+00:00")
-
-
 def test_the_manifest_names_every_file_of_weights_with_its_hash(tmp_path):
     folder = RunFolder(tmp_path)
     folder.finish(folder.save(1, WEIGHTS), {"federation": "demo"})
@@ -58,13 +50,3 @@ def test_the_manifest_names_every_file_of_weights_with_its_hash(tmp_path):
     assert set(manifest["files"]) == {"model.safetensors", "round-001.safetensors"}
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
-
-
-def test_a_journal_line_that_a_crash_cut_off_is_taken_out(tmp_path):
-    RunFolder(tmp_path).record("round", round=1)
-    with (tmp_path / "rounds.jsonl").open("ab") as journal:
-        journal.write(b'{"event": "rou')
-    folder = RunFolder(tmp_path)
-    folder.mend()
-    folder.record("round", round=2)
-    assert [event["round"] for event in RunFolder(tmp_path).events("round")] == [1, 2]

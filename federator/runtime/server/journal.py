@@ -1,0 +1,275 @@
+"""The journal of a run, ``rounds.jsonl``: what happened, one JSON object a line (docs/results.md).
+
+The server appends events while the run goes on, and a resumed run appends to the same file. These
+classes write the lines and read them again: for the report, the terminal and the next run.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_serializer
+
+from federator.runtime.protocol import metrics
+
+FILE = "rounds.jsonl"
+
+Line = dict[str, Any]
+"""An event as it stands in the journal, for those who pass it on as it is."""
+
+
+class _Line(BaseModel):
+    """A part of a line; what a later version adds is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Event(_Line):
+    """A line: what happened, and when."""
+
+    time: datetime
+
+    @field_serializer("time")
+    def _milliseconds(self, time: datetime) -> str:
+        return time.isoformat(timespec="milliseconds")
+
+
+class Start(_Event):
+    """A run began, or went on after a stop."""
+
+    event: Literal["start"] = "start"
+    run: str
+    federation: str
+    first_round: int
+    last_round: int
+    strategy: str
+    sites: list[str]
+    labels: list[str]
+    positive: str | None = None
+    seed: int = 0
+    local_epochs: int = 1
+    baselines: bool = False
+    select: str = "last"
+    versions: dict[str, str] = {}
+    encoding: str = "float32"  # of weights on their way
+    model_bytes: int | None = None
+    sites_withheld: bool = False  # there are figures of all sites together only
+
+
+class SiteState(_Event):
+    """A site joined, or why it is not there."""
+
+    event: Literal["site"] = "site"
+    site: str
+    state: str  # joined | missing | outdated | refused | failed | restarted | warned
+    reason: str | None = None
+    examples: dict[str, int] | None = None  # of each of trainset, valset and testset
+
+
+class Contribution(_Line):
+    """What a site did in a round."""
+
+    ok: bool
+    reason: str | None = None
+    examples: int = 0
+    seconds: float | None = None
+    bytes_down: int = 0
+    bytes_up: int = 0
+    bytes_known: int = 0  # of weights that did not travel, since the other side had them
+
+
+class Round(_Event):
+    """A round of training; of a baseline, in which its site alone takes part, too."""
+
+    event: Literal["round"] = "round"
+    model: str
+    round: int
+    seconds: float
+    sites: dict[str, Contribution]
+
+    @property
+    def ok(self) -> bool:
+        """Whether some site delivered, so that there is a new model."""
+        return any(part.ok for part in self.sites.values())
+
+
+class Histogram(_Line):
+    """Scores of the positive label, counted in equal bins over 0..1; one row for each label."""
+
+    bins: int
+    counts: list[list[int]]
+
+
+class Result(_Line):
+    """A model on one site's data, or on that of several sites taken together."""
+
+    counts: list[list[int]]  # K x K: rows the true label, columns the predicted one
+    loss: float | None = None  # mean over the examples
+    examples: int
+    metrics: dict[str, float] = {}
+    scores: Histogram | None = None
+
+    def fits(self, labels: int) -> bool:
+        """Whether the counts are a matrix of so many labels."""
+        return self.examples >= 0 and _is_table(self.counts, labels, labels)
+
+    def finite(self, labels: int) -> "Result":
+        """Leave out numbers that are none, and scores that are not counted in whole bins."""
+        good = self.scores is not None and _is_table(self.scores.counts, labels, self.scores.bins)
+        return self.model_copy(
+            update={
+                "loss": self.loss if self.loss is None or isfinite(self.loss) else None,
+                "metrics": {name: one for name, one in self.metrics.items() if isfinite(one)},
+                "scores": self.scores if good and _is_power(self.scores) else None,
+            }
+        )
+
+
+class Evaluation(_Event):
+    """A model on every site's validation sets, or on their test sets.
+
+    ``missing`` says why a site that was asked has no figures.
+    """
+
+    event: Literal["validation", "test"]
+    model: str
+    round: int
+    sites: dict[str, Result]
+    missing: dict[str, str] = {}
+
+    def fitting(self, labels: int) -> "Evaluation":
+        """Leave out what is no figure: of a site, or of its result, where the rest is one."""
+        kept = {site: one.finite(labels) for site, one in self.sites.items() if one.fits(labels)}
+        return self.model_copy(update={"sites": kept})
+
+    def pooled(self) -> Result | None:
+        """Take the sites together, as if their sets were one; None where there are none.
+
+        Counts and scores are pooled only if every site gave them: those of some of the sites
+        would stand beside a loss over all of them.
+        """
+        parts = list(self.sites.values())
+        if not parts:
+            return None
+        names = set.intersection(*(set(part.metrics) for part in parts))
+        return Result(
+            counts=_pooled_counts(parts),
+            loss=_mean([(part.loss, part.examples) for part in parts]),
+            examples=sum(part.examples for part in parts),
+            metrics={
+                name: mean
+                for name in sorted(names)
+                if (mean := _mean([(part.metrics[name], part.examples) for part in parts]))
+                is not None
+            },
+            scores=_pooled_scores([part.scores for part in parts]),
+        )
+
+
+class Chosen(_Event):
+    """Which round ``select: best`` chose: of those compared, at which sites, and why not others."""
+
+    event: Literal["selection"] = "selection"
+    round: int | None = None
+    sites: list[str]
+    compared: list[int]
+    left_out: dict[int, str] = {}
+
+
+class End(_Event):
+    """A run ended, in one way or another."""
+
+    event: Literal["end"] = "end"
+    state: str  # finished | stopped | failed
+    reason: str | None = None
+    round: int | None = None
+    model_round: int | None = None
+    seconds: float | None = None
+    flower_run: int | None = None  # Flower's number of the run: an earlier one may end late
+
+
+class Waiting(_Event):
+    """The server has waited a while for sites, and goes on doing so: to join, or to answer."""
+
+    event: Literal["waiting"] = "waiting"
+    sites: list[str]
+    until: datetime
+
+    @field_serializer("until")
+    def _seconds(self, until: datetime) -> str:
+        return until.isoformat(timespec="seconds")
+
+
+Event = Annotated[
+    Start | SiteState | Round | Evaluation | Chosen | Waiting | End, Field(discriminator="event")
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads a line."""
+E = TypeVar("E", bound=_Event)
+
+
+def now() -> datetime:
+    """Return the time of an event that happens now."""
+    return datetime.now(UTC)
+
+
+def append(run: Path, event: Event) -> None:
+    """Append an event to the journal of the run in a folder."""
+    line = {"event": event.event, **event.model_dump(exclude_unset=True)}
+    with (run / FILE).open("ab") as journal:
+        journal.write(json.dumps(line).encode() + b"\n")
+
+
+def events(run: Path, kind: type[E]) -> list[E]:
+    """Return the events of one kind that the journal of the run in a folder has so far.
+
+    Raises:
+        OSError: if there is no journal.
+        ValidationError: if a line is not whole (see :func:`mend`), or not an event.
+    """
+    found = map(EVENT.validate_json, (run / FILE).read_bytes().splitlines())
+    return [event for event in found if isinstance(event, kind)]
+
+
+def mend(run: Path) -> None:
+    """Cut off a last line that a crash left half-written; for the server, at its start."""
+    journal = run / FILE
+    if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
+        os.truncate(journal, data.rfind(b"\n") + 1)
+
+
+def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
+    """Mean over examples; None where a part's value is unknown, or there are no examples."""
+    total = sum(examples for _, examples in parts)
+    values = [value * examples for value, examples in parts if value is not None]
+    return sum(values) / total if total and len(values) == len(parts) else None
+
+
+def _pooled_counts(parts: Sequence[Result]) -> list[list[int]]:
+    """Add confusion matrices; all 0 if that of a site with examples is."""
+    total = metrics.add(part.counts for part in parts)
+    known = all(any(map(any, part.counts)) for part in parts if part.examples)
+    return total if known else [[0] * len(row) for row in total]
+
+
+def _is_table(counts: Sequence[Sequence[int]], rows: int, columns: int) -> bool:
+    return len(counts) == rows and all(
+        len(row) == columns and min(row, default=0) >= 0 for row in counts
+    )
+
+
+def _is_power(scores: Histogram | None) -> bool:
+    """Whether the bins can be joined by twos to those of any other such histogram."""
+    return scores is not None and scores.bins > 0 and scores.bins & (scores.bins - 1) == 0
+
+
+def _pooled_scores(parts: Sequence[Histogram | None]) -> Histogram | None:
+    given = [part.counts for part in parts if part is not None]
+    if not given or len(given) < len(parts):
+        return None
+    counts = metrics.pool(given)
+    return Histogram(bins=len(counts[0]), counts=counts)
