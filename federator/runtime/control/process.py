@@ -8,12 +8,13 @@ the rounds; those that a crash cut short are taken up again.
 import logging
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError, RunError
-from federator.runtime.control.control_api import Control, environment, start_superexec
+from federator.runtime.control.control_api import Admitted, Control, environment, start_superexec
 from federator.runtime.control.runs import end_on_sigterm
 from federator.runtime.control.schedule import (
     ServerPaths,
@@ -27,8 +28,8 @@ from federator.runtime.server.settings import ENVIRONMENT
 
 log = logging.getLogger("federator")
 
-_PATIENCE = 120.0
-_ASK_AGAIN = 60.0  # the SuperLink might have lost its list
+_PATIENCE = 120.0  # seconds in which a SuperLink is up, also on a busy machine
+_ASK_AGAIN = 60.0  # seconds; the SuperLink may have lost its list meanwhile
 _SCRATCH = Path("/tmp/flwr")
 
 
@@ -60,20 +61,27 @@ class Register:
             self._tell_of_no_keys(len(admitted), whole)
         for name, key in wanted.items():
             if all(known.key != key for known in admitted):
-                try:
-                    self._control.admit(name, key)
-                    log.info("site %s is admitted with key %s", name, fingerprint(key))
-                except RunError as error:
-                    self._tell(f"{error} (a key that was removed cannot come back: site {name} "
-                               "has to make a new one)")  # fmt: skip
+                self._admit(name, key)
         gone = [known for known in admitted if whole and known.key not in wanted.values()]
+        self._lock_out(gone)
+        self._settled = None if self._gone else wanted
+        self._ask_at = time.monotonic() + _ASK_AGAIN
+
+    def _admit(self, name: str, key: ec.EllipticCurvePublicKey) -> None:
+        try:
+            self._control.admit(name, key)
+            log.info("site %s is admitted with key %s", name, fingerprint(key))
+        except RunError as error:
+            self._tell(f"{error} (a key that was removed cannot come back: site {name} "
+                       "has to make a new one)")  # fmt: skip
+
+    def _lock_out(self, gone: Sequence[Admitted]) -> None:
+        """Lock out the keys that were already gone at the last look; note the others."""
         for known in gone:
             if known.node_id in self._gone:
                 self._control.lock_out(known.node_id)
                 log.info("site %s is locked out: its key was removed", known.name)
         self._gone = {known.node_id for known in gone} - self._gone
-        self._settled = None if self._gone else wanted
-        self._ask_at = time.monotonic() + _ASK_AGAIN
 
     def _read(self) -> tuple[dict[str, ec.EllipticCurvePublicKey], bool]:
         """Return the folder's keys by site, and whether all of it could be read."""
