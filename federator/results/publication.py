@@ -22,8 +22,7 @@ from federator.results.findings import findings
 from federator.results.history import Journal
 from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server import journal
-from federator.runtime.server.journal import Evaluation, Line
+from federator.runtime.server.journal import FILE, Evaluation, Line
 from federator.runtime.server.settings import ServerSettings
 
 _TOGETHER, _LEAST = "all sites", 2
@@ -67,7 +66,7 @@ def latest(runs: Path) -> Path:
     Raises:
         RunError: if there is none.
     """
-    journals = sorted(runs.glob(f"*/{journal.FILE}"), key=lambda path: path.stat().st_mtime)
+    journals = sorted(runs.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
     if not journals:
         raise RunError(f"{runs}: there is no run to publish")
     return journals[-1].parent
@@ -97,7 +96,7 @@ def stream(run: Path, settings: ServerSettings) -> None:
         Path(scratch, "summary.md").write_text(summary(journal), encoding="utf-8")
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
             tar.add(Path(scratch, "summary.md"), "summary.md")
-            for name in (journal.FILE, report.FILE):
+            for name in (FILE, report.FILE):
                 tar.add(Path(scratch, name), f"report/{name}")
             if journal.state == "finished":
                 tar.add(run / "manifest.json", "report/manifest.json")
@@ -164,7 +163,7 @@ def _absent(journal: Journal) -> dict[str, str]:
 
 
 def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
-    with (folder / journal.FILE).open("w", encoding="utf-8") as lines:
+    with (folder / FILE).open("w", encoding="utf-8") as lines:
         for event in _events(run):
             if shown := public(event, settings):
                 lines.write(json.dumps(shown) + "\n")
@@ -173,6 +172,6 @@ def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
 
 def _events(run: Path) -> Iterator[Line]:
     """Return the journal's events, but for lines that are not whole."""
-    for line in (run / journal.FILE).read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in (run / FILE).read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):
             yield json.loads(line)
