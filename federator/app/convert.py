@@ -25,7 +25,7 @@ from federator.notebook.dependencies import distributions, requirements
 from federator.notebook.dependencies.requirements import Pins
 from federator.notebook.reader import Notebook
 from federator.runtime import app_files
-from federator.runtime.described import LAYOUT
+from federator.runtime.app_files import LAYOUT
 from federator.runtime.source_map import SourceMap
 
 APP = "app"

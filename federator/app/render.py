@@ -20,7 +20,7 @@ from federator.notebook.contract import Parts
 from federator.notebook.data_layout import Layout
 from federator.notebook.parameters import Value
 from federator.runtime import app_files
-from federator.runtime.described import LAYOUT
+from federator.runtime.app_files import LAYOUT
 from federator.runtime.source_map import SourceMap, Span
 
 DEFAULT_ROUNDS = 3

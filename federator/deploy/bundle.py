@@ -25,7 +25,7 @@ from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation.schema import Federation
 from federator.images import engine
 from federator.images.reference import Reference
-from federator.runtime.fingerprint import COMMAND, fingerprint
+from federator.runtime.files import COMMAND, fingerprint
 
 _SUMS = "SHA256SUMS"
 _IMAGES = "images.tar.gz"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from federator.errors import InputError, Problem
-from federator.runtime import text_file
+from federator.runtime.files import read_text_file
 
 
 class Pair(NamedTuple):
@@ -121,7 +121,7 @@ def read_pair(certificate: Path, key: Path, host: str) -> Pair:
         InputError: if they are not a pair for this host that is valid now.
     """
     try:
-        pair = Pair(text_file.read(certificate), text_file.read(key))
+        pair = Pair(read_text_file(certificate), read_text_file(key))
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
     served = load_certificate(pair.certificate, certificate)

@@ -49,7 +49,7 @@ def write_compose(path: FederationPath) -> None:
     from federator.deploy import compose
     from federator.federation import schema
     from federator.images.build import Images
-    from federator.runtime.fingerprint import fingerprint
+    from federator.runtime.files import fingerprint
 
     with reporting_errors():
         read = schema.read(path)
@@ -68,7 +68,7 @@ def print_fingerprint(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="such as a site's file")],
 ) -> None:
     """Print the fingerprint of a site's file, for two people to compare by telephone."""
-    from federator.runtime.fingerprint import fingerprint
+    from federator.runtime.files import fingerprint
 
     with reporting_errors():
         for file in files:

@@ -27,7 +27,7 @@ from federator.federation.schema import FILE, Federation, Site
 from federator.images import engine
 from federator.images.build import Images
 from federator.runtime import app_files
-from federator.runtime.described import LAYOUT
+from federator.runtime.app_files import LAYOUT
 from federator.runtime.files import replaced
 from federator.runtime.flower import app_hash
 from federator.runtime.protocol.outcomes import Failure

@@ -31,7 +31,7 @@ from federator.deploy.certificates import (
 )
 from federator.errors import FederationFileError, InputError, Problem, Where
 from federator.federation.schema import FILE, Federation
-from federator.runtime.keys import write_secret
+from federator.runtime.files import write_secret
 
 CONTAINER_USER = 10001  # the user that link.Dockerfile.j2 creates
 # Sites keep the authority for the life of a federation; the server renews its own certificate.

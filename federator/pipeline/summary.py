@@ -12,7 +12,7 @@ from federator.images.registry import Registry
 from federator.pipeline.delivery import Delivery
 from federator.pipeline.plan import Plan
 from federator.runtime import review
-from federator.runtime.fingerprint import COMMAND, fingerprint
+from federator.runtime.files import COMMAND, fingerprint
 from federator.runtime.review import SiteFile
 
 _FIRST = """\

@@ -15,6 +15,10 @@ from federator.errors import InputError
 ASSETS = "assets"
 """The folder in an app of the files that lay beside the notebook and are no modules."""
 
+
+LAYOUT = "data.md"
+"""The file of an app with the author's text on how a site must lay out its data."""
+
 _PART = r"\w[\w .()+=@,-]*"
 _NAME = re.compile(rf"{_PART}(?:/{_PART}){{0,6}}")
 
@@ -85,3 +89,18 @@ def require_listed(app: Path) -> None:
         content = there[name].read_bytes()
         if there[name].is_symlink() or hashlib.sha256(content).hexdigest() != known[name]:
             raise InputError(f"{ASSETS}/{name} is not the file that pyproject.toml lists")
+
+
+def layout(app: Path) -> str:
+    """Return how the data must be laid out, indented for a finding; nothing if that is not told."""
+    try:
+        text = (app / LAYOUT).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [f"\n      | {line}".rstrip() for line in map(_visible, text.rstrip().split("\n"))]
+    return "\nthe notebook describes the data as:".replace("\n", "\n      ") + "".join(lines)
+
+
+def _visible(line: str) -> str:
+    """Return a line without what a terminal would act on."""
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in line)

@@ -1,10 +1,40 @@
-"""Files that are complete or absent, whenever a process or the power fails."""
+"""Files: written so that they are complete or unchanged, read whatever their encoding, compared.
 
+Text files that people hand over (keys, certificates) come as editors on any system save them. An
+editor on Windows may begin a file with a byte order mark, or write it as UTF-16; then no library
+finds the key in it.
+
+A file's fingerprint is for two people to compare by telephone: the first 128 bits of its SHA-256,
+in groups of four. Six letters that do not sound alike replace the letters of the hexadecimal
+digits, which do. Anyone can compute it without trusting this program: see ``COMMAND``. All of the
+file counts, comments included, except for how its lines end.
+"""
+
+import codecs
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from federator.errors import InputError, Problem
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # Before UTF-16, whose mark is the first half of this one.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_HINT = "save it as UTF-8, without a byte order mark, or as plain ASCII"
+
+_DIGITS = str.maketrans("abcdef", "KMRWXY")
+
+COMMAND = r"sed 's/\r$//' {} | sha256sum | cut -c1-32 | tr a-f KMRWXY | fold -w4 | paste -sd' ' -"
+"""What prints the fingerprint of the file ``{}`` in a shell."""
 
 
 @contextmanager
@@ -45,3 +75,70 @@ def write(path: Path, content: str | bytes, mode: int = 0o666) -> None:
     """
     with replaced(path, mode) as out:
         out.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Replace a file by one that only its owner may read; it is complete or as it was.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    try:
+        write(path, content, mode=0o600)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def as_utf8(content: bytes, name: str) -> bytes:
+    """Return a text as UTF-8 without a byte order mark, however it was saved.
+
+    What is no text, such as a certificate in DER, is returned as it is.
+
+    Args:
+        content: the file's.
+        name: what to call it.
+
+    Raises:
+        InputError: if it has the mark of an encoding, but is not in it.
+    """
+    encoding, text = _encoding(content)
+    if encoding is None:
+        return content
+    try:
+        return text.decode(encoding).lstrip("\ufeff").encode()
+    except UnicodeError:
+        message = f"{name}: is saved as {encoding[:6].upper()}, and damaged"
+        raise InputError(Problem(message, hint=_HINT)) from None
+
+
+def read_text_file(path: Path) -> bytes:
+    """Return the text in a file as :func:`as_utf8` does.
+
+    Raises:
+        OSError: if it cannot be read.
+        InputError: if it has the mark of an encoding, but is not in it.
+    """
+    return as_utf8(path.read_bytes(), str(path))
+
+
+def _encoding(content: bytes) -> tuple[str | None, bytes]:
+    """Return the encoding that a text shows by its first bytes, and what is after the mark."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding, content[len(mark) :]
+    head = content[:64]
+    # A key and a certificate are ASCII: as UTF-16 without a mark every other byte is zero.
+    if len(head) >= 2 and not len(content) % 2:
+        for zeros, letters, encoding in (
+            (head[1::2], head[::2], "utf-16-le"),
+            (head[::2], head[1::2], "utf-16-be"),
+        ):
+            if not any(zeros) and all(letters) and letters.isascii():
+                return encoding, content
+    return None, content
+
+
+def fingerprint(content: bytes) -> str:
+    """Return the fingerprint of a file's content: eight groups of four."""
+    digits = hashlib.sha256(re.sub(rb"\r(?=\n|\Z)", b"", content)).hexdigest()[:32]
+    return " ".join(re.findall("....", digits.translate(_DIGITS)))

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from federator.errors import InputError, Problem
-from federator.runtime import files, text_file
+from federator.runtime.files import read_text_file, write_secret
 from federator.runtime.options import Parser
 
 PLACE = Path("/keys/site.key")
@@ -45,18 +45,6 @@ def make(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, and that is whole or not there.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    try:
-        files.write(path, content, mode=0o600)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
 def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     """Return the key in a file.
 
@@ -64,7 +52,7 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
         InputError: if there is none.
     """
     try:
-        key = load_ssh_private_key(text_file.read(path), password=None)
+        key = load_ssh_private_key(read_text_file(path), password=None)
     except OSError as error:
         raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_MAKE)) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -81,7 +69,7 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
         InputError: if there is none; with a warning if it is a private key.
     """
     try:
-        content = text_file.read(path)
+        content = read_text_file(path)
     except FileNotFoundError:
         hint = f"save in a file what the site sent, and name that file: {_LINE}"
         raise InputError(Problem(f"{path}: there is no such file", hint=hint)) from None

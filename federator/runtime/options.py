@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from federator.errors import InputError, Problem
-from federator.runtime import text_file
+from federator.runtime.files import read_text_file
 
 PREFIX = "FEDERATOR_"
 
@@ -73,7 +73,7 @@ def _certificates(path: Path) -> str:
         InputError: if it cannot be read, or holds something else; an empty one is fine.
     """
     try:
-        content = text_file.read(path)
+        content = read_text_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if content.strip() and b"-----BEGIN CERTIFICATE-----" not in content:

@@ -19,7 +19,7 @@ import yaml  # type: ignore[import-untyped]  # comes with flwr
 
 from federator.errors import InputError, Problem
 from federator.runtime import app_files
-from federator.runtime.fingerprint import fingerprint
+from federator.runtime.files import fingerprint
 
 APP = "x-app"
 """The key in a compose file under which the app's files stand, every dollar sign doubled."""

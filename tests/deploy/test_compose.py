@@ -159,7 +159,7 @@ def test_every_comment_and_every_setting_is_there(files, name):
 
 
 def test_the_shell_command_in_the_header_is_that_of_the_fingerprint(files):
-    from federator.runtime.fingerprint import COMMAND
+    from federator.runtime.files import COMMAND
 
     assert f"#   {COMMAND.format('compose.yaml')}\n" in files["north.yaml"]
 

@@ -7,7 +7,7 @@ import pytest
 from fixtures.small_notebook import federate
 
 from federator.deploy import bundle
-from federator.runtime.fingerprint import fingerprint
+from federator.runtime.files import fingerprint
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_config")]
 

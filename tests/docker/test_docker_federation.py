@@ -26,7 +26,7 @@ from fixtures.rehearsals import events
 
 from federator.deploy.certificates import issue
 from federator.deploy.local.superlink import free_port
-from federator.runtime.fingerprint import fingerprint
+from federator.runtime.files import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]

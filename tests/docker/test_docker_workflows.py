@@ -17,7 +17,7 @@ from fixtures.small_notebook import cells, write
 
 from federator.deploy.local.superlink import free_port
 from federator.images.registry import Registry
-from federator.runtime.fingerprint import fingerprint
+from federator.runtime.files import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]

@@ -87,3 +87,15 @@ def test_an_app_without_assets_lists_none(tmp_path: Path) -> None:
     app_files.require_listed(tmp_path)
     (tmp_path / "pyproject.toml").write_text("tool = 7")
     assert app_files.listed(tmp_path) == {}
+
+
+def test_it_is_shown_without_what_a_terminal_would_act_on(tmp_path):
+    assert app_files.layout(tmp_path) == ""
+    (tmp_path / app_files.LAYOUT).write_text("# Data\n\n- \x1b[31m`train.csv`\n")
+    assert app_files.layout(tmp_path).splitlines() == [
+        "",
+        "      the notebook describes the data as:",
+        "      | # Data",
+        "      |",
+        "      | - ?[31m`train.csv`",
+    ]

@@ -8,7 +8,7 @@ from fakes.images import IMAGES, image, lay_out, write
 from fixtures.small_notebook import TRAIN, cells
 
 from federator.errors import InputError
-from federator.runtime.fingerprint import fingerprint
+from federator.runtime.files import fingerprint
 from federator.runtime.review import SiteFile, compare, main
 
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from federator.runtime import described
+from federator.runtime import app_files
 from federator.runtime.app_config import app_config
 from federator.runtime.doctor.command import Finding
 from federator.runtime.protocol.instructions import Instruction
@@ -42,7 +42,7 @@ def _folder(folder: Path, app: Path) -> Finding:
     except OSError as error:
         return Finding(False, f"{folder} cannot be read: {error.strerror}", remedy)
     if not count:
-        remedy = f"set DATA_DIR in .env to the data's folder{described.layout(app)}"
+        remedy = f"set DATA_DIR in .env to the data's folder{app_files.layout(app)}"
         return Finding(False, f"{folder} is empty", remedy)
     for path in folder.rglob("*"):
         if not os.access(path, os.R_OK):
@@ -57,7 +57,7 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
         outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
         drawn = task.label_counts()
     except Failure as failure:
-        remedy = f"more is said above{described.layout(app)}"
+        remedy = f"more is said above{app_files.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
         return
     names = Labels.of(config).names

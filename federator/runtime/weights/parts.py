@@ -10,9 +10,13 @@ parts of an update. It is made for one question to the sites, and gone when that
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple, Self
 
 from federator.runtime.untrusted import MALFORMED, read_json
@@ -179,3 +183,55 @@ class PartsManifest:
             return cls(down, _checked(table), up)
         except MALFORMED as error:
             raise ManifestError(f"not a manifest: {type(error).__name__}") from None
+
+
+Look = Callable[[int, memoryview], None]
+"""Sees bytes of a file that passes by, and where in it the first of them is."""
+_AT_ONCE = 4
+_READ = 2**18  # what is read is still in the processor's cache when it is hashed
+
+
+class Span(NamedTuple):
+    """Some bytes of a file, and where the first of them belongs in the whole."""
+
+    path: Path
+    within: slice
+    at: int
+
+
+class Hashed(NamedTuple):
+    """What was in a span, and which file it was of."""
+
+    part: Part
+    file: tuple[int, ...]
+
+
+def identity(file: os.stat_result) -> tuple[int, ...]:
+    """Return what changes when a file is replaced or written to."""
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
+
+
+def hash_span(span: Span, look: Look | None = None) -> Hashed:
+    """Return size and SHA-256 of a span; it may end sooner than it should."""
+    hashed, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(_READ))
+    with span.path.open("rb", buffering=0) as source:
+        file = identity(os.fstat(source.fileno()))
+        source.seek(span.within.start)
+        while read := source.readinto(buffer[: span.within.stop - span.within.start - size]):
+            hashed.update(buffer[:read])
+            if look is not None:
+                look(span.at + size, buffer[:read])
+            size += read
+    return Hashed(Part(size, hashed.hexdigest()), file)
+
+
+def hash_spans(spans: Sequence[Span], look: Look | None = None) -> list[Hashed]:
+    """Return size and SHA-256 of each, several computed at once."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda span: hash_span(span, look), spans))
+
+
+def hash_file(path: Path) -> Parts:
+    """Return the list of a file's parts."""
+    spans = [Span(path, part, part.start) for part in cut(path.stat().st_size)]
+    return tuple(hashed.part for hashed in hash_spans(spans))

@@ -22,7 +22,7 @@ from flwr.serverapp import strategy as strategies
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import BLOCK, Block, Draft, WeightFile
 from federator.runtime.weights.format import Tensor
-from federator.runtime.weights.hashing import hash_file
+from federator.runtime.weights.parts import hash_file
 
 Floats = npt.NDArray[np.floating]
 Updates = Iterable[npt.NDArray[Any]]

@@ -21,7 +21,6 @@ from federator.runtime.server.storage.disk import TemporaryFolder
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Draft, Piece, WeightFile
 from federator.runtime.weights.format import Tensor, Weights, save
-from federator.runtime.weights.hashing import Look, hash_file
 from federator.runtime.weights.parts import (
     ARRIVING,
     COUNTER_SIZE,
@@ -30,8 +29,10 @@ from federator.runtime.weights.parts import (
     MODEL,
     SLOTS,
     UP,
+    Look,
     Parts,
     cut,
+    hash_file,
     name,
 )
 

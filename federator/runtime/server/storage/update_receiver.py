@@ -11,11 +11,16 @@ from pathlib import Path
 from federator.runtime.server.storage.disk import TemporaryFolder
 from federator.runtime.weights.block_file import Piece, WeightFile
 from federator.runtime.weights.format import WeightsError
-from federator.runtime.weights.hashing import Hashed, Look, Span, hash_span, hash_spans, identity
 from federator.runtime.weights.parts import (
+    Hashed,
+    Look,
     Part,
     Parts,
+    Span,
     cut,
+    hash_span,
+    hash_spans,
+    identity,
     is_known,
     name,
     step,

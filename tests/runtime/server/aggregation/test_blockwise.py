@@ -13,7 +13,7 @@ from federator.runtime.server.aggregation.blockwise import is_plain
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
-from federator.runtime.weights.hashing import hash_file
+from federator.runtime.weights.parts import hash_file
 
 STRATEGIES = {
     "FedAvg": lambda: flower.FedAvg(),
