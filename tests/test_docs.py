@@ -1,6 +1,8 @@
-"""What the documents name is there: modules, tests, and every file in the listing of the house."""
+"""What the documents name is there: modules, tests, and all that the listing should hold."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 from fixtures.paths import ROOT
@@ -33,3 +35,33 @@ def test_a_module_names_modules_that_are_there(module):
     text = (ROOT / "federator" / module).read_text()
     known = {path.name for path in MODULES} | GENERATED
     assert set(re.findall(r"\((\w+\.py)\)", text)) <= known
+
+
+def listing() -> str:
+    """Return every folder and module of the package with the first line of its docstring."""
+
+    def lines(folder: Path, depth: int) -> list[str]:
+        entries = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
+        out = []
+        for path in entries:
+            indent = "  " * depth
+            if path.is_dir() and (path / "__init__.py").exists():
+                out += ["", f"{indent}{path.name}/: {_first(path / '__init__.py')}"]
+                out += lines(path, depth + 1)
+            elif path.suffix == ".py" and path.name != "__init__.py":
+                out.append(f"{indent}{path.name}: {_first(path)}")
+        return out
+
+    return "\n".join(["federator/", *lines(ROOT / "federator", 1)])
+
+
+def _first(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+
+
+def test_the_listing_is_that_of_the_package():
+    assert f"```\n{listing()}\n```\n" in (ROOT / "docs" / "architecture.md").read_text()
+
+
+if __name__ == "__main__":
+    print(listing())

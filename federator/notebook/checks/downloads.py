@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from federator.errors import Problem
 from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.statements import Step
-from federator.runtime.worker.pretrained import ARGUMENT
+from federator.runtime.worker.sandbox.pretrained import ARGUMENT
 
 _WEIGHTS = frozenset({"load_state_dict_from_url", "load_url", "download_url_to_file"})
 _WHATEVER = frozenset({

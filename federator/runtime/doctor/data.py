@@ -9,9 +9,9 @@ from federator.runtime import app_files
 from federator.runtime.app_config import app_config
 from federator.runtime.doctor.command import Finding
 from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import Labels
 from federator.runtime.worker.loaders import Drawn
 from federator.runtime.worker.sandbox.isolation import is_read_only
 from federator.runtime.worker.trainer import Task

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from federator.runtime.protocol.labels import DTYPES, FORMS
 from federator.runtime.protocol.metrics import coarsen
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.protocol.outcomes import (
@@ -27,7 +28,6 @@ from federator.runtime.protocol.outcomes import (
     Outcome,
     Scores,
 )
-from federator.runtime.protocol.targets import DTYPES, FORMS
 from federator.runtime.untrusted import printable
 
 SETS = ("trainset", "valset", "testset")

@@ -17,7 +17,7 @@ import numpy as np
 
 from federator.errors import chain
 from federator.runtime.protocol.outcomes import LIBRARIES, Failure
-from federator.runtime.worker.pretrained import is_fetch
+from federator.runtime.worker.sandbox.pretrained import is_fetch
 
 log = logging.getLogger("federator")
 

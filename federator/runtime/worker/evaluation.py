@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federator.runtime.protocol import metrics
+from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Scores
-from federator.runtime.protocol.targets import Labels
 from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.loaders import batch_size, examples_given, gives_only
 from federator.runtime.worker.outputs import Prediction, predict_logits

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from federator.runtime.app_config import app_config, choose
 from federator.runtime.options import Parser
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import as_plain
 from federator.runtime.weights.buffers import Buffers, find_buffers, write_buffers
 from federator.runtime.weights.format import (
     Weights,
@@ -26,9 +25,10 @@ from federator.runtime.weights.format import (
     size,
 )
 from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
-from federator.runtime.worker.pretrained import first_model
+from federator.runtime.worker.sandbox.pretrained import first_model
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import take
+from federator.runtime.worker.targets import as_plain
 
 
 class First(NamedTuple):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.protocol.labels import OUTSIDE
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import OUTSIDE, form_of, read_target
+from federator.runtime.worker.targets import form_of, read_target
 
 
 def require_batches(loader: object, part: str, examples: int) -> None:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import form_of
 from federator.runtime.worker.author_code import LONE_EXAMPLE, reporting_failures
 from federator.runtime.worker.loaders import no_batch, read_pair, require_tensor
+from federator.runtime.worker.targets import form_of
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.protocol.disclosure import LARGEST_NUMBER
+from federator.runtime.protocol.labels import OUTSIDE
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import OUTSIDE, as_array, form_of, read_target
 from federator.runtime.worker.outputs import Prediction
+from federator.runtime.worker.targets import as_array, form_of, read_target
 
 
 class Tested(NamedTuple):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import as_plain
 from federator.runtime.weights.format import CODES, Weights
+from federator.runtime.worker.targets import as_plain
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from federator.runtime.app_config import Setting, choose, declared_metrics
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
-from federator.runtime.protocol.targets import Labels
 from federator.runtime.protocol.train_settings import split_settings
 from federator.runtime.weights.encoding import model_form, read_model, write_update
 from federator.runtime.weights.format import Tensor, Weights, describe
@@ -27,7 +27,7 @@ from federator.runtime.worker.loaders import (
     require_batches,
 )
 from federator.runtime.worker.outputs import look_at_outputs, needs_more_than_one
-from federator.runtime.worker.pretrained import structure
+from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import fill, has_changed, take
 

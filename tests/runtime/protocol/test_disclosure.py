@@ -6,8 +6,8 @@ from dataclasses import asdict
 import pytest
 
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome, vet_scores
+from federator.runtime.protocol.labels import COLUMNS
 from federator.runtime.protocol.outcomes import OF_LINKS, OF_SERVERS, Failure
-from federator.runtime.protocol.targets import COLUMNS
 
 EXAMPLES = {"trainset": 10, "valset": 4, "testset": 4}
 GOOD = {"counts": [[2, 0], [1, 1]], "loss": 0.5, "examples": 4, "metrics": {}, "scores": None}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.protocol.targets import Labels
 from federator.runtime.worker.state import take
 from federator.runtime.worker.trainer import Task
 

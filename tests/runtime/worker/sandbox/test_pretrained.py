@@ -14,7 +14,7 @@ from torch import nn
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.weights.format import load
 from federator.runtime.worker.author_code import reporting_failures
-from federator.runtime.worker.pretrained import NotFetched, first_model, is_fetch, structure
+from federator.runtime.worker.sandbox.pretrained import NotFetched, first_model, is_fetch, structure
 
 KEPT = {"fc.weight": torch.full((2, 3), 7.0), "fc.bias": torch.full((2,), 7.0)}
 

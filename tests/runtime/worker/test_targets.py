@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from federator.runtime.protocol import targets
-from federator.runtime.protocol.targets import FORMS, form_of, read_target
+from federator.runtime.protocol.labels import FORMS
+from federator.runtime.worker import targets
+from federator.runtime.worker.targets import form_of, read_target
 
 
 @pytest.mark.parametrize(

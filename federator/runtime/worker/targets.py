@@ -1,52 +1,24 @@
 """What labels are: class numbers, or something else that is told by its form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.app_config import Setting
+from federator.runtime.protocol.labels import (
+    COLUMNS,
+    MASKS,
+    NOT_FINITE,
+    OBJECTS,
+    OUTSIDE,
+    RAGGED,
+    REAL,
+    TEXTS,
+)
 
 if TYPE_CHECKING:
     import torch
-
-DTYPES = frozenset({
-    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
-    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
-})  # fmt: skip
-
-COLUMNS = "several columns (one-hot rows, or several labels an example)"
-MASKS = "a mask for each example"
-REAL = "real numbers, as of a regression"
-OUTSIDE = "whole numbers of which some are no label"
-NOT_FINITE = "numbers of which some are not finite"
-TEXTS, OBJECTS, RAGGED = "texts", "dictionaries or other objects", "of different lengths"
-_TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
-
-# All that a failure may say of what it found.
-FORMS = frozenset({
-    COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, *_TUPLES,
-    "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",
-    "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
-    "a loss that is not a single number",
-})  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The names of the labels, and which one is positive (None where there are more than two)."""
-
-    names: tuple[str, ...]
-    positive: int | None
-
-    @staticmethod
-    def of(config: Mapping[str, Setting]) -> "Labels":
-        """Return the labels that an app's configuration names."""
-        names = tuple(str(config["labels"]).split(","))
-        positive = names.index(str(config["positive"])) if len(names) == 2 else None
-        return Labels(names, positive)
 
 
 class Target(NamedTuple):
@@ -54,7 +26,7 @@ class Target(NamedTuple):
 
     Attributes:
         classes: the class numbers, of shape (N,); None if it holds something else.
-        form: one of :data:`FORMS`, where it does.
+        form: one of :data:`~federator.runtime.protocol.labels.FORMS`, where it does.
         dtype: of what was found; empty if that is no array of numbers.
         shape: its shape.
     """
@@ -66,7 +38,7 @@ class Target(NamedTuple):
 
 
 def form_of(value: object) -> str:
-    """Name what an object is, in words of :data:`FORMS`."""
+    """Name what an object is, in words of :data:`~federator.runtime.protocol.labels.FORMS`."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):
