@@ -51,8 +51,8 @@ def replaced(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     partial = path.with_name(f".{path.name}.part")
     partial.unlink(missing_ok=True)  # of a process that was killed
     try:
-        descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        with os.fdopen(descriptor, "wb") as out:
+        # By an opener, so that the stream knows its path, which Draft maps again.
+        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
