@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -51,12 +50,7 @@ class RunProgress:
         self._begin("starting the server and the sites", 0)
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._print_held()
         self._bar.stop()
 

@@ -9,29 +9,11 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from federator.errors import FederatorError
 from federator.runtime import keys
+from federator.runtime.doctor.finding import Finding
 from federator.runtime.options import Parser, file, trusted
-
-
-class Finding(NamedTuple):
-    """One thing looked at.
-
-    Attributes:
-        passed: whether it is as it must be.
-        what: what was found.
-        remedy: what to do, if it is not.
-    """
-
-    passed: bool
-    what: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        text = f"{'pass' if self.passed else 'FAIL'}  {self.what}"
-        return text if self.passed else f"{text}\n      {self.remedy}"
 
 
 def main(arguments: list[str] | None = None) -> int:

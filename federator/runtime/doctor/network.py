@@ -11,7 +11,7 @@ import httpx
 
 from federator.errors import InputError
 from federator.runtime import keys
-from federator.runtime.doctor.command import Finding
+from federator.runtime.doctor.finding import Finding
 from federator.runtime.link.admission import (
     SKEW,
     Client,

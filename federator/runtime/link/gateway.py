@@ -40,29 +40,25 @@ class NoLongerWanted(Exception):
 class StoreClient(Protocol):
     """The way to the server's store. An ``OSError`` says that it may be tried again.
 
-    Attributes:
-        until: when nobody waits for weights any more (epoch seconds): a request ends then.
+    A request ends at ``until`` (epoch seconds), when nobody waits for the weights any more.
     """
 
-    until: float
-
-    def get(self, capability: str, start: int, into: memoryview) -> None:
+    def get(self, capability: str, start: int, into: memoryview, until: float) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
 
-    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+    def put(self, capability: str, part: str, data: Sequence[memoryview], until: float) -> None:
         """Write a part of an update, in pieces, by its name."""
 
 
 class Folder:
     """The store itself, on one machine."""
 
-    until = math.inf
-
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, capability: str, start: int, into: memoryview) -> None:
+    def get(self, capability: str, start: int, into: memoryview, until: float = math.inf) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
+        del until  # a file is read at once
         try:
             with (self._path / DOWN / capability / MODEL).open("rb", buffering=0) as source:
                 source.seek(start)
@@ -74,8 +70,11 @@ class Folder:
         """Return the number in a notification counter."""
         return int.from_bytes((self._path / COUNTERS / capability).read_bytes(), "big")
 
-    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+    def put(
+        self, capability: str, part: str, data: Sequence[memoryview], until: float = math.inf
+    ) -> None:
         """Write a part of an update, in pieces, by its name."""
+        del until
         lent = self._path / UP / capability
         if not (lent / SLOTS / part).exists():
             raise NoLongerWanted
@@ -98,66 +97,71 @@ class Gateway:
     """
 
     def __init__(self, server: str, authorities: Path | None, silence: float = 60.0) -> None:
-        self._server, self._silence, self.until = server, silence, math.inf
+        self._server, self._silence = server, silence
         self._context = ssl.create_default_context(cafile=authorities)
         self._idle: list[http.client.HTTPSConnection] = []
 
-    def get(self, capability: str, start: int, into: memoryview) -> None:
+    def get(self, capability: str, start: int, into: memoryview, until: float = math.inf) -> None:
         """Read the model's bytes from there on, as many as there is room for."""
-        self._read(f"down/{capability}/{MODEL}", start, into)
+        self._read(f"{DOWN}/{capability}/{MODEL}", start, into, until)
 
     def read_counter(self, capability: str) -> int:
         """Return the number in a notification counter."""
         count = bytearray(COUNTER_SIZE)
         try:
-            self._read(f"counters/{capability}", 0, memoryview(count))
+            self._read(f"{COUNTERS}/{capability}", 0, memoryview(count), math.inf)
         except NoLongerWanted:
             raise FileNotFoundError from None
         return int.from_bytes(count, "big")
 
-    def _read(self, where: str, start: int, into: memoryview) -> None:
+    def _read(self, where: str, start: int, into: memoryview, until: float) -> None:
         bounds = {"Range": f"bytes={start}-{start + len(into) - 1}"}
-        with self._answer("GET", where, bounds) as answer:
+        with self._answer("GET", where, bounds, until) as answer:
             if answer.readinto(into) != len(into):
                 raise OSError(f"{self._server} sends another number of bytes")
 
-    def put(self, capability: str, part: str, data: Sequence[memoryview]) -> None:
+    def put(
+        self, capability: str, part: str, data: Sequence[memoryview], until: float = math.inf
+    ) -> None:
         """Write a part of an update, in pieces, by its name."""
         slices = (
             piece[start : start + _SLICE]
             for piece in data
             for start in range(0, len(piece), _SLICE)
         )
-        where, length = f"up/{capability}/{part}", {"Content-Length": str(sum(map(len, data)))}
-        with self._answer("PUT", where, length, slices):
+        where, length = f"{UP}/{capability}/{part}", {"Content-Length": str(sum(map(len, data)))}
+        with self._answer("PUT", where, length, until, slices):
             pass
 
     @contextmanager
     def _answer(
-        self, method: str, where: str, headers: dict[str, str], body: Iterable[memoryview] = ()
+        self,
+        method: str,
+        where: str,
+        headers: dict[str, str],
+        until: float,
+        body: Iterable[memoryview] = (),
     ) -> Iterator[http.client.HTTPResponse]:
         """Make a request; its answer has to be read to the end."""
         connection = self._idle.pop() if self._idle else self._connection()
-        watch = _cut_at(connection, self.until)
         try:
-            connection.request(method, f"/v1/weights/{where}", body or None, headers)
-            answer = connection.getresponse()
-            if answer.status == http.client.NOT_FOUND:
-                raise NoLongerWanted
-            if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
-                                     http.client.NO_CONTENT):  # fmt: skip
-                raise OSError(f"{self._server} answers {method} with {answer.status}")
-            yield answer
-            if answer.read(1):  # and no more of it: it may never end
-                raise OSError(f"{self._server} sends another number of bytes")
+            with _cut_at(connection, until):
+                connection.request(method, f"/v1/weights/{where}", body or None, headers)
+                answer = connection.getresponse()
+                if answer.status == http.client.NOT_FOUND:
+                    raise NoLongerWanted
+                if answer.status not in (http.client.PARTIAL_CONTENT, http.client.CREATED,
+                                         http.client.NO_CONTENT):  # fmt: skip
+                    raise OSError(f"{self._server} answers {method} with {answer.status}")
+                yield answer
+                if answer.read(1):  # and no more of it: it may never end
+                    raise OSError(f"{self._server} sends another number of bytes")
         except http.client.HTTPException as error:
             connection.close()
             raise OSError(f"{self._server}: {type(error).__name__}") from None
         except BaseException:
             connection.close()
             raise
-        finally:
-            watch.cancel()
         self._idle.append(connection)
 
     def _connection(self) -> http.client.HTTPSConnection:
@@ -177,8 +181,12 @@ class Gateway:
         return _Connection(address, timeout=self._silence, context=self._context)
 
 
-def _cut_at(connection: http.client.HTTPSConnection, until: float) -> threading.Timer:
+@contextmanager
+def _cut_at(connection: http.client.HTTPSConnection, until: float) -> Iterator[None]:
     """Have a connection cut at a time: byte after byte, an answer may come without an end."""
+    if until == math.inf:  # a notification counter is read too often for a thread each time
+        yield
+        return
 
     def cut() -> None:
         if connection.sock is not None:
@@ -189,7 +197,10 @@ def _cut_at(connection: http.client.HTTPSConnection, until: float) -> threading.
     timer = threading.Timer(left, cut)
     timer.daemon = True
     timer.start()
-    return timer
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Connection(http.client.HTTPSConnection):

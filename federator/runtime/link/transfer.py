@@ -61,13 +61,12 @@ class PartTransfer:
             Failure: ``late``, if they have not come by ``expires`` (epoch seconds).
             WeightsError: if they are no weights.
         """
-        self._client.until = expires
         if len(self._model.buffer) != manifest.size:
             self.let_go(manifest.size)
 
         def receive(where: slice) -> Part:
             part = self._model.buffer[where]
-            self._client.get(manifest.down, where.start, part)
+            self._client.get(manifest.down, where.start, part, expires)
             return Part(len(part), sha256(part))
 
         def have(number: int, where: slice) -> int:
@@ -108,7 +107,6 @@ class PartTransfer:
         Raises:
             Failure: ``late``, if they are not there by ``expires`` (epoch seconds).
         """
-        self._client.until = expires
 
         def send(number: int, where: slice) -> Part:
             data, to = update.read(where), name(number, update.size)
@@ -116,7 +114,7 @@ class PartTransfer:
             if update.memory is self._model:
                 self._table[number] = part
             if not is_known(number, part, update.size, manifest.parts):
-                retry_until(lambda: self._client.put(manifest.up, to, data), expires)
+                retry_until(lambda: self._client.put(manifest.up, to, data, expires), expires)
             return part
 
         return tuple(_side_by_side(send, update.size))

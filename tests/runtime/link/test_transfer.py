@@ -33,24 +33,24 @@ class Faulty(Folder):
         super().__init__(path)
         self.cuts, self.changes, self.carried = list(cuts), list(changes), []
 
-    def get(self, capability, start, into):
+    def get(self, capability, start, into, until):
         number = start // STEP
         if number in self.cuts:
             self.cuts.remove(number)
             into[:10] = b"x" * 10
             raise ConnectionResetError("cut")
-        super().get(capability, start, into)
+        super().get(capability, start, into, until)
         if number in self.changes:
             self.changes.remove(number)
             into[5] ^= 1
         self.carried.append(number)
 
-    def put(self, capability, part, data):
+    def put(self, capability, part, data, until):
         number = int(part[:4])
         if number in self.cuts:
             self.cuts.remove(number)
             raise ConnectionResetError("cut")
-        super().put(capability, part, data)
+        super().put(capability, part, data, until)
         self.carried.append(number)
 
 
