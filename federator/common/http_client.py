@@ -129,6 +129,12 @@ def is_local(host: str) -> bool:
     return name in ("localhost", "127.0.0.1", "::1")
 
 
+def is_encrypted(url: str) -> bool:
+    """Whether nobody on the way can read what is sent: by TLS, or to this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_local(parts.netloc)
+
+
 def _is_limited(answer: requests.Response) -> bool:
     """Whether the service wants fewer questions: GitHub often says so by 403."""
     status = answer.status_code

@@ -56,12 +56,13 @@ class Templates:
         """Return the paths of the repository's templates that differ from the package's."""
         if not self._own:
             return ()
+        ours = shipped()
         files = {path.relative_to(self._own).as_posix(): path for path in self._own.rglob("*")}
         return tuple(
             name
             for name, path in sorted(files.items())
             if path.is_file()
-            and (known := shipped().joinpath(name)).is_file()
+            and (known := ours.joinpath(name)).is_file()
             and path.read_bytes() != known.read_bytes()
         )
 

@@ -168,9 +168,7 @@ class _Files:
         """Return the example of the server's ``.env``, or of a site's."""
         name = "deploy/site.env" if site else "deploy/server.env"
         layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
-        return Templates(self.federation.root).fill(
-            name, site=site, port=self.port, layout=layout, **self.limits
-        )
+        return self.templates.fill(name, site=site, port=self.port, layout=layout, **self.limits)
 
     def server(self) -> str:
         """Return ``server.yaml``."""
@@ -205,9 +203,14 @@ class _Files:
         return self.address.rpartition(":")[2]
 
     @cached_property
+    def templates(self) -> Templates:
+        """The templates, each compiled once for all sites."""
+        return Templates(self.federation.root)
+
+    @cached_property
     def gateway(self) -> str:
         """The configuration of the gateway."""
-        return Templates(self.federation.root).fill(f"deploy/{GATEWAY}", **_GATEWAY_PLACES)
+        return self.templates.fill(f"deploy/{GATEWAY}", **_GATEWAY_PLACES)
 
     @cached_property
     def hash(self) -> str:
@@ -235,9 +238,8 @@ class _Files:
             raise InputError(Problem(f"{path} is missing", hint=hint)) from None
 
     def _template(self, name: str) -> CommentedMap:
-        templates = Templates(self.federation.root)
         try:
-            file: CommentedMap = _yaml().load(templates.read(f"deploy/{name}"))
+            file: CommentedMap = _yaml().load(self.templates.read(f"deploy/{name}"))
         except YAMLError as error:
             raise InputError(Problem(str(error), Where(f"{FOLDER}/deploy/{name}"))) from None
         return file

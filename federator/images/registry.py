@@ -156,7 +156,7 @@ class Registry:
         realm = urlsplit(fields.get("realm", ""))
         if scheme.lower() != "bearer" or not realm.netloc:
             raise RegistryError(f"{image.host} wants a kind of login that is not known here")
-        if realm.scheme != "https" and not http_client.is_local(realm.netloc):
+        if not http_client.is_encrypted(realm.geturl()):
             raise RegistryError(f"{image.host} wants logins sent unencrypted, which is refused")
         wanted = {
             "service": fields.get("service", ""),

@@ -23,8 +23,6 @@ _AT_SITES = (
     *("__init__.py", "errors.py", "runtime/*.py"),
     *(f"runtime/{part}/**/*.py" for part in ("link", "worker", "protocol", "weights", "doctor")),
 )
-# Modules beside them that only the server and the tools import.
-_NOT_AT_SITES = ("journal.py", "source_map.py")
 _PACKAGE = Path(federator.__file__).parent
 _WHEEL = "Wheel-Version: 1.0\nGenerator: federator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _COMMANDS = "[console_scripts]\nfederator = federator.cli:main\n"
@@ -48,7 +46,7 @@ def for_site(requirements: Iterable[str], package: Path = _PACKAGE) -> Wheel:
         package: the folder of the package ``federator``.
     """
     paths = {path for pattern in _AT_SITES for path in package.glob(pattern)}
-    paths -= {package / "runtime" / name for name in _NOT_AT_SITES}
+    paths.discard(package / "runtime/source_map.py")  # only the server and the tools import it
     return _wheel(SITE_VERSION, _read(package, paths), requirements)
 
 

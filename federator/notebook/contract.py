@@ -38,11 +38,10 @@ from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.component import (
     SHORT_NAMES,
     Component,
-    Undefined,
     component,
     undefined,
 )
-from federator.notebook.slicing.statements import Step, Unreadable
+from federator.notebook.slicing.statements import Unreadable
 
 _NAMES = tuple(part.name for part in PARTS)
 _AGGREGATION = ("strategy", "config")
@@ -89,8 +88,8 @@ def take_apart(notebook: Notebook) -> Parts:
     values = dict(parameters.read(analysis.steps))
     local_files, task, aggregation = find_local_files(
         notebook,
-        component(analysis.task, analysis.supplied(analysis.task)),
-        component(analysis.aggregation, analysis.supplied(analysis.aggregation)),
+        component(analysis.task, analysis.supplied_task),
+        component(analysis.aggregation, analysis.supplied_aggregation),
     )
     warnings = [*analysis.warnings(local_files), *local_files.warnings]
     return Parts(
@@ -123,13 +122,13 @@ class Analysis:
         self.steps = [both[index] for index in sorted(both)]
         self.known = definitions(self.steps)
         self.strategy = strategy.examine(program, self.aggregation)
-        self.undefined = [*undefined(self.task), *undefined(self.aggregation)]
+        task, aggregation = undefined(self.task), undefined(self.aggregation)
+        self.undefined = [*task, *aggregation]
+        # Short names that a slice uses, and that are imported for the author.
+        self.supplied_task = [m for m in task if is_supplied(program, m)]
+        self.supplied_aggregation = [m for m in aggregation if is_supplied(program, m)]
         self.absent = [n for n in (*_NAMES, *_AGGREGATION) if not program.bindings(n)]
         self.hidden = dict(self._hidden())
-
-    def supplied(self, steps: list[Step]) -> list[Undefined]:
-        """Return the short names that a slice uses and that are imported for the author."""
-        return [m for m in undefined(steps) if is_supplied(self.program, m)]
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything that keeps the notebook from being converted."""
@@ -176,7 +175,7 @@ class Analysis:
                 continue
             message = f"the cell is left out: {cell.problem.message}"
             yield Problem(message, cell.problem.where, "Nothing that is needed seems to be in it.")
-        for missing in (*self.supplied(self.task), *self.supplied(self.aggregation)):
+        for missing in (*self.supplied_task, *self.supplied_aggregation):
             usual = SHORT_NAMES[missing.name]
             message = f"`{missing.name}` is never imported; `{usual}` is supplied"
             yield Problem(message, missing.where, "Write the import in the notebook.")

@@ -146,7 +146,7 @@ class Actions:
         if answer.status_code != 302:
             raise refusal(answer, Problem(f"the artifact {artifact.name} was deleted"))
         parts = urlsplit(place)
-        if parts.scheme != "https" and not http_client.is_local(parts.netloc):
+        if not http_client.is_encrypted(place):
             raise GitHubError(f"GitHub leads to {parts.hostname} without encryption: refused")
         # Another host, which needs no token: the address itself is the permission.
         with http_client.ask(

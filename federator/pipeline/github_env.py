@@ -22,8 +22,7 @@ def address() -> str:
         InputError: The token would be sent unencrypted.
     """
     url = (os.environ.get("GITHUB_API_URL") or _API).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not http_client.is_local(parts.netloc):
+    if not http_client.is_encrypted(url):
         hint = "for GitHub Enterprise Server it is https://HOST/api/v3"
         raise InputError(Problem("GITHUB_API_URL must begin with https://", hint=hint))
     return url

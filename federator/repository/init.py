@@ -6,7 +6,6 @@ generated, so that one which the author has changed since is known.
 """
 
 import hashlib
-import json
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ import federator
 from federator.common.templates import Templates, shipped
 from federator.errors import FederatorError, InputError, Problem
 from federator.federation import schema
+from federator.notebook.dependencies.distributions import direct_url
 from federator.repository.answers import Answers
 from federator.runtime import files
 
@@ -168,8 +168,7 @@ def _requirement() -> str:
     https://packaging.python.org/en/latest/specifications/direct-url/
     """
     name = "notebook-federator[author]"
-    installed = metadata.distribution("notebook-federator")
-    recorded = json.loads(installed.read_text("direct_url.json") or "{}")
+    recorded = direct_url(metadata.distribution("notebook-federator"))
     if commit := recorded.get("vcs_info", {}).get("commit_id"):
         return f"{name} @ git+{recorded['url']}@{commit}"
     return f"{name}=={federator.__version__}"

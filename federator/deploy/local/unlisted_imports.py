@@ -6,6 +6,7 @@ Excel files with openpyxl where that is installed, and no import in the notebook
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -39,14 +40,14 @@ def doubtful(imported: Mapping[str, Asked], client: Iterable[str]) -> list[Probl
         client: the requirement lines of that image.
     """
     there = requirements.brought([*client, *requirements.runtime()]) | {_OURS}
-    missing: dict[str, Distribution] = {}
+    installed, missing = _Installed(), dict[str, Distribution]()
     for module in sorted(imported):
-        owner = _owner(module)
+        owner = installed.owner(module)
         if owner is None or owner.name in there or owner in missing.values():
             continue
-        if _counts(owner.name, imported[module], there):
+        if _counts(installed, owner.name, imported[module], there):
             top = module.partition(".")[0]
-            missing[top if _owner(top) == owner else module] = owner
+            missing[top if installed.owner(top) == owner else module] = owner
     lines = _not_brought({name: f"{one.name}=={one.version}" for name, one in missing.items()})
     if not lines:
         return []
@@ -56,24 +57,32 @@ def doubtful(imported: Mapping[str, Asked], client: Iterable[str]) -> list[Probl
     return [Problem(what, hint=hint)]
 
 
-def _owner(module: str) -> Distribution | None:
-    """Return the distribution that has a module; None if there is none, or it is not clear."""
-    owners = distributions.here().owners(module)
-    return owners[0] if len(owners) == 1 else None
+class _Installed:
+    """What is installed here. A run imports thousands of modules: each package is read once."""
+
+    def __init__(self) -> None:
+        self._modules = distributions.here()
+        self._described = cache(distributions.described)
+        self.extras = cache(_extras)
+
+    def owner(self, module: str) -> Distribution | None:
+        """Return the distribution that has a module; None if there is none, or it is not clear."""
+        owning = self._modules.owning(module)
+        return self._described(owning[0]) if len(owning) == 1 else None
 
 
-def _counts(name: str, asked: Asked, there: set[str]) -> bool:
+def _counts(installed: _Installed, name: str, asked: Asked, there: set[str]) -> bool:
     """Tell whether a package is needed, as far as who asked for it shows that.
 
     What only another missing package asks for, is not. A library of the image that takes what it
     finds while it is loaded, does without it, unless it declares it as one of its extras.
     """
-    asking = _owner(asked.by) if asked.by else None
+    asking = installed.owner(asked.by) if asked.by else None
     if asking is None:  # the author's own code
         return True
-    if asking.name not in there - {_AT_WILL}:
+    if asking.name == _AT_WILL or asking.name not in there:
         return False
-    return not asked.loading or name in _extras(asking.name)
+    return not asked.loading or name in installed.extras(asking.name)
 
 
 def _extras(name: str) -> set[str]:

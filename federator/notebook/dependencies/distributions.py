@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -43,14 +44,16 @@ class Installed:
 
     def owners(self, dotted: str) -> tuple[Distribution, ...]:
         """Return the distributions that have the most of a dotted name: one, if that is clear."""
+        return tuple(described(one) for one in self.owning(dotted))
+
+    def owning(self, dotted: str) -> list[metadata.Distribution]:
+        """Return them as :meth:`owners` does, without reading what is known of them."""
         parts = dotted.split(".")
         scores: dict[int, list[metadata.Distribution]] = {}
         for found in self._index.get(parts[0], ()):
-            depth = _depth(parts, found.modules)
-            scores.setdefault(depth, []).append(found.distribution)
-        if not (best := max(scores, default=0)):
-            return ()
-        return tuple(described(one) for one in scores[best])
+            scores.setdefault(_depth(parts, found.modules), []).append(found.distribution)
+        best = max(scores, default=0)
+        return scores[best] if best else []
 
     def has_part_of(self, dotted: str) -> bool:
         """Say whether any distribution has a module in the top-level folder of a dotted name."""
@@ -166,7 +169,7 @@ def _origin(distribution: metadata.Distribution) -> str | None:
     PEP 610. Conda's own packages name the folder in which somebody else built them: they count as
     coming from an index, and so does a single file, which is often a copy of an index's.
     """
-    direct = _direct_url(distribution)
+    direct = direct_url(distribution)
     conda = (distribution.read_text("INSTALLER") or "").strip() == "conda"
     if conda or not ("vcs_info" in direct or "dir_info" in direct):
         return None
@@ -175,11 +178,12 @@ def _origin(distribution: metadata.Distribution) -> str | None:
 
 
 def _folder(distribution: metadata.Distribution) -> Path | None:
-    url = urlsplit(str(_direct_url(distribution).get("url", "")))
+    url = urlsplit(str(direct_url(distribution).get("url", "")))
     return Path(unquote(url.path)) if url.scheme == "file" else None
 
 
-def _direct_url(distribution: metadata.Distribution) -> Mapping[str, object]:
+def direct_url(distribution: metadata.Distribution) -> Mapping[str, Any]:
+    """Return where a distribution was installed from, as pip recorded it (PEP 610)."""
     try:
         direct = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:

@@ -71,7 +71,11 @@ def literal_path(node: ast.expr) -> str | None:
             word = last_word(function)
             if word in ("cwd", "getcwd") and not args:
                 return "."
-            joins = ast.unparse(function).split(".")[-2:] == ["path", "join"]
+            joins = (
+                word == "join"
+                and isinstance(function, ast.Attribute)
+                and last_word(function.value) == "path"
+            )
             if not joins and word not in PATH_CLASSES:
                 return None
             parts = [literal_path(argument) for argument in args]

@@ -107,7 +107,9 @@ def extra(requirement: str | None, module: str, where: Where) -> str | None:
     """
     if requirement is None or (line := _chosen(requirement)):
         return line if requirement else None
-    raise RequirementError(replace(unpinned.version_open(module, requirement), where=where))
+    raise RequirementError(
+        replace(unpinned.version_open(module, name_of(requirement)), where=where)
+    )
 
 
 class _Search:
@@ -123,7 +125,7 @@ class _Search:
             requirement = self._chosen[key]
             if requirement is None:
                 return None
-            return _chosen(requirement) or unpinned.version_open(key, requirement)
+            return _chosen(requirement) or unpinned.version_open(key, name_of(requirement))
         if place := environment(path):
             hint = "take out what needs it, or tag its cell `local`"
             return Problem(f"`{one}` exists in {place} only", hint=hint)

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from federator.errors import Problem
 from federator.notebook.dependencies.distributions import Distribution
 from federator.notebook.dependencies.package_names import environment, is_known, usual_distribution
@@ -22,9 +19,8 @@ def not_from_index(path: str, owner: Distribution) -> Problem:
     )
 
 
-def version_open(module: str, requirement: str) -> Problem:
-    """Return the error for a requirement that names no version, and that is not installed."""
-    name = canonicalize_name(Requirement(requirement).name)
+def version_open(module: str, name: str) -> Problem:
+    """Return the error for a package that is required in no version, and is not installed."""
     return Problem(
         f"`import {module}` needs {name}, but in which version is not known: its requirement "
         "leaves that open",
