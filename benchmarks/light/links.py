@@ -6,6 +6,7 @@ Each has its own key, its own connections and its own socket, as if it stood alo
 import argparse
 import base64
 import logging
+import ssl
 import threading
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def main() -> None:
         socket = options.root / f"{name}.socket"
         listener, transfer = (
             WorkerListener(socket),
-            PartTransfer(Gateway(options.server, options.ca)),
+            PartTransfer(Gateway(options.server, ssl.create_default_context(cafile=options.ca))),
         )
         link = Link(name, options.app_hash, key, Policy(2), True, listener, transfer)
         number = int(name.rpartition("-")[2])

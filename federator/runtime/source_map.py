@@ -60,6 +60,12 @@ class SourceMap:
         path.write_text(text, encoding="utf-8", newline="\n")
 
 
+def placed(text: str, source_map: SourceMap | None, file: str, line: int) -> str:
+    """Return a text with the place in the notebook of a line of a generated file, if known."""
+    where = source_map.locate(file, line) if source_map and line else None
+    return f"{text} ({where})" if where else text
+
+
 def read(path: Path) -> SourceMap:
     """Read a map that :meth:`SourceMap.write` wrote.
 

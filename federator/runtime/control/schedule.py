@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from federator.errors import InputError, RunError
+from federator.runtime import files
 from federator.runtime.app_config import Setting, app_config
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
@@ -123,7 +124,7 @@ class ScheduledRounds:
             RunError: if other rounds are running, or these end without a model.
         """
         with _alone(paths.runs):
-            paths.order.write_text(json.dumps(asdict(self)))
+            files.write(paths.order, json.dumps(asdict(self)))
             try:
                 yield from self._events(paths, paths.runs / self.run)
             finally:

@@ -70,9 +70,7 @@ class Folder:
         """Return the number in a notification counter."""
         return int.from_bytes((self._path / COUNTERS / capability).read_bytes(), "big")
 
-    def put(
-        self, capability: str, part: str, data: Sequence[memoryview], until: float = math.inf
-    ) -> None:
+    def put(self, capability: str, part: str, data: Sequence[memoryview], until: float) -> None:
         """Write a part of an update, in pieces, by its name."""
         del until
         lent = self._path / UP / capability
@@ -92,13 +90,13 @@ class Gateway:
 
     Args:
         server: ``host:port``.
-        authorities: whom to trust (PEM); None for the system's own.
+        context: whom to trust.
         silence: seconds without a byte, after which a line counts as cut.
     """
 
-    def __init__(self, server: str, authorities: Path | None, silence: float = 60.0) -> None:
+    def __init__(self, server: str, context: ssl.SSLContext, silence: float = 60.0) -> None:
         self._server, self._silence = server, silence
-        self._context = ssl.create_default_context(cafile=authorities)
+        self._context = context
         self._idle: list[http.client.HTTPSConnection] = []
 
     def get(self, capability: str, start: int, into: memoryview, until: float = math.inf) -> None:
@@ -120,9 +118,7 @@ class Gateway:
             if answer.readinto(into) != len(into):
                 raise OSError(f"{self._server} sends another number of bytes")
 
-    def put(
-        self, capability: str, part: str, data: Sequence[memoryview], until: float = math.inf
-    ) -> None:
+    def put(self, capability: str, part: str, data: Sequence[memoryview], until: float) -> None:
         """Write a part of an update, in pieces, by its name."""
         slices = (
             piece[start : start + _SLICE]

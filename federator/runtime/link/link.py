@@ -65,7 +65,7 @@ class Link:
         transfer: how weights travel as files; None if they have to go in messages.
         notifications: says when to ask the server.
         followed: remembers which instructions were followed.
-        pace: how often to listen to it, and to ask.
+        pace: how often to read the notification counter, and to ask the server.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
 

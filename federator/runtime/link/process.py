@@ -4,6 +4,7 @@ import argparse
 import base64
 import logging
 import signal as signals
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -75,8 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Folder(options.store)
         transfer, notifications = PartTransfer(folder), NotificationCounter(folder)
     elif not options.insecure:
-        transfer = PartTransfer(Gateway(options.server, authorities))
-        notifications = NotificationCounter(Gateway(options.server, authorities, silence=_HEARD))
+        context = ssl.create_default_context(cafile=authorities)
+        transfer = PartTransfer(Gateway(options.server, context))
+        notifications = NotificationCounter(Gateway(options.server, context, silence=_HEARD))
     noted = options.followed or (options.key and options.key.with_suffix(".followed"))
     link = Link(
         site=options.site,

@@ -19,7 +19,7 @@ from federator.runtime.protocol.instructions import MOST_TEXT, sign
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
-from federator.runtime.weights.block_file import Watch, WeightFile
+from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.encoding import EXACT, restore, update_form
 from federator.runtime.weights.format import WeightsError, require_same
 from federator.runtime.weights.parts import PartsManifest, travelled
@@ -232,7 +232,6 @@ class Exchange:
         )
         assert model is not None and given is not None
         form = update_form(given.tensors, encoding)
-        watch = item.packed.watch or Watch(form)
         if item.packed.manifest is not None and item.packed.receiver is not None:
             parts = replies.parts_in(content) or ()
             update = item.packed.receiver.close(parts, given, item.packed.manifest.parts)
@@ -244,5 +243,8 @@ class Exchange:
         if encoding != EXACT:
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
-        watch.require_finite(update)
+        if item.packed.watch is None:
+            update.require_finite()
+        else:
+            item.packed.watch.require_finite(update)
         return update, size, up

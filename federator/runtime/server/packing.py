@@ -32,7 +32,7 @@ class Packed:
         file: the model as it travels.
         manifest: what the message says of it where it travels as files.
         receiver: where the update is to arrive as files.
-        watch: looks at the update meanwhile.
+        watch: looks at the update meanwhile, where that is its numbers as they count.
         arrays: the model within the message.
         hashed: SHA-256 of those arrays, which is signed with the instruction.
     """
@@ -87,10 +87,9 @@ class Packing:
         if order.instruction.kind != "train":
             return Packed(file, PartsManifest(capability, parts, ""))
         form = update_form(file.tensors, order.instruction.encoding)
-        watch = Watch(form)
         # What arrives encoded is not what counts: it is checked once it is restored.
-        exact = order.instruction.encoding == EXACT
-        receiver = self._store.accept(file_size(form), watch.look if exact else None)
+        watch = Watch(form) if order.instruction.encoding == EXACT else None
+        receiver = self._store.accept(file_size(form), watch.look if watch else None)
         return Packed(file, PartsManifest(capability, parts, receiver.capability), receiver, watch)
 
     def _in_message(self, file: WeightFile) -> Packed:

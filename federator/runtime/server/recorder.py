@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,6 @@ from federator.runtime.server.selection import Selection
 
 log = logging.getLogger("federator")
 
-_ANY_TIME = datetime.min.replace(tzinfo=UTC)  # of events that are compared but for their time
 _TRAFFIC = ("bytes_down", "bytes_up", "bytes_known")
 
 
@@ -40,33 +38,27 @@ class Recorder:
     def __init__(self, run: Path, source_map: str | None) -> None:
         self._run = run
         self._source_map = sourcemap.read(Path(source_map)) if source_map else None
-        self._written: dict[str, SiteState] = {}
+        self._written: dict[str, tuple[str, str | None]] = {}  # state and reason, by site
         self._warned: set[tuple[str, str, str, str]] = set()
 
     def explain(self, failure: Failure) -> str:
         """Return a failure in words, with the notebook's cell where there is one."""
-        where = None
-        if self._source_map is not None and failure.line:
-            where = self._source_map.locate(failure.file, failure.line)
-        return f"{failure} ({where})" if where else str(failure)
+        return sourcemap.placed(str(failure), self._source_map, failure.file, failure.line)
 
     def write_site(self, answer: Answer) -> None:
         """Write that a site joined, or why it did not, unless it has just said the same."""
-        site, reason = answer.site or "(unknown)", None
-        event = SiteState(time=now(), site=site, state="joined", reason=None)
+        site, state, reason = answer.site or "(unknown)", "joined", None
+        known = {}
         if answer.failure is not None:
             kind, reason = answer.failure.reason, self.explain(answer.failure)
             state = kind if kind in ("outdated", "refused") else "failed"
-            event = SiteState(time=now(), site=site, state=state, reason=reason)
             log.warning("site %s: %s", site, reason)
         elif answer.outcome is not None:
-            examples = dict(answer.outcome.examples)
-            event = SiteState(time=now(), site=site, state="joined", reason=None, examples=examples)
+            known = {"examples": dict(answer.outcome.examples)}
         # A site that failed is greeted again and again; one that joins was not there before.
-        written = event.model_copy(update={"time": _ANY_TIME})
-        if answer.failure is None or self._written.get(site) != written:
-            append(self._run, event)
-        self._written[site] = written
+        if answer.failure is None or self._written.get(site) != (state, reason):
+            append(self._run, SiteState(time=now(), site=site, state=state, reason=reason, **known))
+        self._written[site] = (state, reason)
         self.warn({site: answer})
 
     def write_missing(self, site: str) -> None:

@@ -148,13 +148,12 @@ def _told(error: Exception, settings: ServerSettings) -> str:
     """Return in words what broke down, with the notebook's cell: no site's data are here."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).name == "aggregation.py"]
-    where = None
-    if own and settings.source_map is not None:
-        source_map = sourcemap.read(Path(settings.source_map))
-        where = source_map.locate(own[-1].filename, own[-1].lineno or 0)
     who = "the notebook's strategy" if own else "the server"
     text = f"{who} broke down: {type(error).__name__}: {error}"
-    return f"{text} ({where})" if where else text
+    if not own or settings.source_map is None:
+        return text
+    source_map = sourcemap.read(Path(settings.source_map))
+    return sourcemap.placed(text, source_map, own[-1].filename, own[-1].lineno or 0)
 
 
 def _signing_key(settings: ServerSettings) -> Ed25519PrivateKey | None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from federator.runtime import files
+
 ENVIRONMENT = "FEDERATOR_SETTINGS"
 
 
@@ -54,7 +56,7 @@ class ServerSettings:
 
     def write(self, path: Path) -> None:
         """Write the settings to a file."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        files.write(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @staticmethod
     def read(federation: str, run_id: int) -> "ServerSettings":

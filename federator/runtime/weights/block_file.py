@@ -75,7 +75,7 @@ class WeightFile:
 
     Args:
         pieces: the file, or its pieces in their order.
-        table: its parts, if somebody has hashed them already.
+        parts: its parts, if somebody has hashed them already.
 
     Raises:
         WeightsError: if it is not in the safetensors format.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from federator.errors import RunError
-from federator.runtime.files import replaced
+from federator.runtime.files import write
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,7 @@ def find_buffers(net: "torch.nn.Module") -> Buffers:
 
 def write_buffers(model: Path, buffers: Collection[str]) -> None:
     """Write the buffers' names beside the file of the first model."""
-    with replaced(_beside(model)) as out:
-        out.write(json.dumps(sorted(buffers), indent=1).encode() + b"\n")
+    write(_beside(model), json.dumps(sorted(buffers), indent=1) + "\n")
 
 
 def read_buffers(model: Path, tensors: Collection[str]) -> Buffers:

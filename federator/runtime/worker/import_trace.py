@@ -35,6 +35,7 @@ class ImportTrace(MetaPathFinder):
 
     def __init__(self, path: Path, author: frozenset[str]) -> None:
         self._path, self._author, self._asked = path, author, dict[str, Asked]()
+        self._written = ""
         self._before = frozenset(sys.modules)
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> None:
@@ -60,7 +61,9 @@ class ImportTrace(MetaPathFinder):
             for name, module in list(sys.modules.items())
             if name not in self._before and getattr(module, "__dict__", {}).get("__file__")
         }
-        write(self._path, json.dumps(found))
+        if (text := json.dumps(found)) != self._written:  # most answers import nothing new
+            write(self._path, text)
+            self._written = text
 
 
 def _name(frame: FrameType) -> str:

@@ -105,7 +105,9 @@ STEP = 2**20
 
 
 def gateway(deployment):
-    return PartTransfer(Gateway(deployment.address, deployment.ca))
+    return PartTransfer(
+        Gateway(deployment.address, ssl.create_default_context(cafile=deployment.ca))
+    )
 
 
 def test_weights_pass_the_gateway_both_ways(deployment, store):
@@ -180,7 +182,10 @@ def test_without_a_capability_no_body_is_taken(deployment, store):
 
 
 def test_a_counter_is_heard_by_who_knows_its_name(deployment, store):
-    counter, way = store.new_counter(), Gateway(deployment.address, deployment.ca)
+    counter, way = (
+        store.new_counter(),
+        Gateway(deployment.address, ssl.create_default_context(cafile=deployment.ca)),
+    )
     for count in (0, 1, 2):
         assert way.read_counter(counter) == count
         store.increment(counter)

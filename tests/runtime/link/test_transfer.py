@@ -1,7 +1,9 @@
 """Parts between the store and shared memory: cut lines, wrong bytes, and nobody waiting."""
 
 import http.client
+import math
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -281,10 +283,10 @@ class Endless:
 
 
 def test_a_body_that_goes_on_is_not_read():
-    gateway, connection = Gateway("127.0.0.1:1", None), Endless()
+    gateway, connection = Gateway("127.0.0.1:1", ssl.create_default_context()), Endless()
     gateway._idle.append(connection)
     with pytest.raises(OSError, match="another number of bytes"):
-        gateway.get("0" * 32, 0, memoryview(bytearray(8)))
+        gateway.get("0" * 32, 0, memoryview(bytearray(8)), math.inf)
     assert connection.closed and gateway._idle == []
 
 
@@ -312,7 +314,7 @@ def dripping(monkeypatch):
     plain = http.client.HTTPConnection
     monkeypatch.setattr(Gateway, "_connection", lambda _: plain("127.0.0.1", port, timeout=60))
     with listener:
-        yield Gateway(f"127.0.0.1:{port}", None)
+        yield Gateway(f"127.0.0.1:{port}", ssl.create_default_context())
 
 
 def test_an_answer_that_comes_byte_by_byte_is_waited_for_no_longer_than_anybody_waits(dripping):

@@ -62,8 +62,8 @@ class RunFolder:
         with replaced(path) as out, replaced(kept) if state else TemporaryFile() as state_out:
             yield Draft(out, model), Draft(state_out, state)
 
-    def load(self, round_number: int, table: Parts = ()) -> Checkpoint:
-        """Return the checkpoint of a round, given the table of its parts if there is one.
+    def load(self, round_number: int, parts: Parts = ()) -> Checkpoint:
+        """Return the checkpoint of a round, given its parts if somebody has hashed them.
 
         Raises:
             OSError: if there is none.
@@ -71,7 +71,7 @@ class RunFolder:
         path = self._weights(round_number)
         state = path.with_suffix(".state.safetensors")
         found = WeightFile(state) if state.exists() else None
-        return Checkpoint(round_number, WeightFile(path, parts=table), found)
+        return Checkpoint(round_number, WeightFile(path, parts=parts), found)
 
     def buffers(self, tensors: Collection[str]) -> Buffers:
         """Return which of the model's tensors are no parameters.
