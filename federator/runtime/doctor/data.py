@@ -8,8 +8,8 @@ from pathlib import Path
 from federator.runtime import app_files
 from federator.runtime.app_config import app_config
 from federator.runtime.doctor.finding import Finding
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.instructions import Instruction
-from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.loaders import Drawn

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from federator.runtime.protocol.labels import DTYPES, FORMS
+from federator.runtime.protocol.evaluation.labels import DTYPES, FORMS
 from federator.runtime.protocol.metrics import coarsen
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.protocol.outcomes import (

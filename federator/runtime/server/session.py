@@ -10,8 +10,8 @@ from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 from federator.errors import RunError
 from federator.runtime.app_config import Setting, declared_metrics
 from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
-from federator.runtime.protocol.labels import Labels
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.exchange import Answer, updates_in
 from federator.runtime.server.journal import SiteState, events

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federator.runtime.protocol import metrics
-from federator.runtime.protocol.labels import Labels
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Scores
 from federator.runtime.worker.author_code import reporting_failures

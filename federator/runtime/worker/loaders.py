@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.labels import OUTSIDE
+from federator.runtime.protocol.evaluation.labels import OUTSIDE
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.targets import form_of, read_target
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.protocol.disclosure import LARGEST_NUMBER
-from federator.runtime.protocol.labels import OUTSIDE
+from federator.runtime.protocol.evaluation.labels import OUTSIDE
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.outputs import Prediction

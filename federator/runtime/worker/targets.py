@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.labels import (
+from federator.runtime.protocol.evaluation.labels import (
     COLUMNS,
     MASKS,
     NOT_FINITE,
@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
     Attributes:
         classes: the class numbers, of shape (N,); None if it holds something else.
-        form: one of :data:`~federator.runtime.protocol.labels.FORMS`, where it does.
+        form: one of :data:`~federator.runtime.protocol.evaluation.labels.FORMS`, where it does.
         dtype: of what was found; empty if that is no array of numbers.
         shape: its shape.
     """
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
 
 def form_of(value: object) -> str:
-    """Name what an object is, in words of :data:`~federator.runtime.protocol.labels.FORMS`."""
+    """Name what an object is, in words of ``FORMS`` (protocol/evaluation/labels.py)."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from federator.runtime.app_config import Setting, choose, declared_metrics
 from federator.runtime.protocol.disclosure import SETS
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.instructions import Instruction
-from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.protocol.train_settings import split_settings

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome, vet_scores
-from federator.runtime.protocol.labels import COLUMNS
+from federator.runtime.protocol.evaluation.labels import COLUMNS
 from federator.runtime.protocol.outcomes import OF_LINKS, OF_SERVERS, Failure
 
 EXAMPLES = {"trainset": 10, "valset": 4, "testset": 4}

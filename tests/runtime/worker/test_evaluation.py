@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from federator.runtime.protocol.labels import Labels
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.evaluation import Evaluator

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from federator.runtime.protocol.labels import FORMS
+from federator.runtime.protocol.evaluation.labels import FORMS
 from federator.runtime.worker import targets
 from federator.runtime.worker.targets import form_of, read_target
 

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
+from federator.runtime.protocol.evaluation.labels import Labels
 from federator.runtime.protocol.instructions import Instruction
-from federator.runtime.protocol.labels import Labels
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.state import take

@@ -1,0 +1,1 @@
+"""What a worker counts of an evaluation, one module for each task."""
