@@ -1,9 +1,7 @@
-"""The workflow runs of a repository at GitHub, through its REST API.
-
-In the version that GitHub Enterprise Server has too.
-"""
+"""The workflow runs of a repository at GitHub, through its REST API."""
 
 import functools
+from collections.abc import Callable
 from datetime import datetime
 from typing import IO, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from federator.errors import Problem
 from federator.pipeline.github_errors import GitHubError, not_understood, refusal
 from federator.pipeline.github_models import Approval, Artifact, Job, Repository, Run
 
-_VERSION = "2022-11-28"
+_VERSION = "2022-11-28"  # of the API; GitHub Enterprise Server has it too
 _DETAILS = "return_run_details"  # unknown to GitHub Enterprise Server before 3.21
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -36,6 +34,19 @@ class _Artifacts(BaseModel):
 
 class _Dispatched(BaseModel):
     workflow_run_id: int
+
+
+def client(
+    token: str, patience: http_client.Patience = http_client.PATIENCE
+) -> Callable[..., requests.Response]:
+    """Return :func:`http_client.ask` with what every request to GitHub's API has in common."""
+    return functools.partial(
+        http_client.ask,
+        authorization=f"Bearer {token}",
+        accept="application/vnd.github+json",
+        headers={"X-GitHub-Api-Version": _VERSION},
+        patience=patience,
+    )
 
 
 class Actions:
@@ -58,13 +69,7 @@ class Actions:
         self.repository = repository
         self._url = f"{api}/repos/{repository}"
         self._patience = patience
-        self._web = functools.partial(
-            http_client.ask,
-            authorization=f"Bearer {token}",
-            accept="application/vnd.github+json",
-            headers={"X-GitHub-Api-Version": _VERSION},
-            patience=patience,
-        )
+        self._web = client(token, patience)
 
     def about(self) -> Repository:
         """The repository itself.

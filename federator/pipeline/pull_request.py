@@ -3,7 +3,6 @@
 https://docs.github.com/rest/pulls/pulls
 """
 
-import functools
 import os
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -12,14 +11,16 @@ from pydantic import BaseModel, RootModel
 
 from federator.common import http_client
 from federator.errors import Problem
-from federator.pipeline import github_env
-from federator.pipeline.github import parsed
+from federator.pipeline import github, github_env
 from federator.pipeline.github_errors import GitHubError, refusal
 from federator.pipeline.github_models import Words
 
 
 class _Pull(BaseModel):
     html_url: Words
+
+
+_Pulls = RootModel[list[_Pull]]
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,21 @@ class PullRequests:
             WebError: if GitHub refused, or could not be asked.
         """
         repository = github_env.checked(os.environ.get("GITHUB_REPOSITORY", ""))
-        ask = functools.partial(
-            http_client.ask,
-            url=f"{github_env.address()}/repos/{repository}/pulls",
-            authorization=f"Bearer {github_env.token()}",
-            accept="application/vnd.github+json",
-            patience=self.patience,
-        )
+        ask = github.client(github_env.token(), self.patience)
+        pulls = f"{github_env.address()}/repos/{repository}/pulls"
         owner = repository.partition("/")[0]
         wanted = {"state": "open", "base": self.base, "head": f"{owner}:{branch}"}
-        there = ask("GET", params=wanted)
-        if there.status_code == 200 and (found := parsed(there, RootModel[list[_Pull]]).root):
+        there = ask("GET", pulls, params=wanted)
+        if there.status_code == 200 and (found := github.parsed(there, _Pulls).root):
             return found[0].html_url
-        made = ask("POST", json={"title": title, "base": self.base, "head": branch},
-                   repeatable=False)  # fmt: skip
+        made = ask(
+            "POST",
+            pulls,
+            json={"title": title, "base": self.base, "head": branch},
+            repeatable=False,
+        )
         if made.status_code == 201:
-            return parsed(made, _Pull).html_url
+            return github.parsed(made, _Pull).html_url
         refused = refusal(made, Problem(f"GitHub shows no repository {repository}"))
         page = f"{os.environ.get('GITHUB_SERVER_URL')}/{repository}/compare/"
         page += f"{quote(self.base)}...{quote(branch)}"

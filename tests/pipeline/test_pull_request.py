@@ -26,13 +26,18 @@ class _Handler(Answers):
     def do_GET(self):
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         assert path == "/repos/acme/hospitals/pulls"
-        assert self.headers["Authorization"] == f"Bearer {TOKEN}"
+        self.check()
         found = [one for one in self.server.pulls
                  if query == {"state": ["open"], "base": [one["base"]],
                               "head": [f"acme:{one['head']}"]}]  # fmt: skip
         self.answer(200, found)
 
+    def check(self):
+        assert self.headers["Authorization"] == f"Bearer {TOKEN}"
+        assert self.headers["X-GitHub-Api-Version"] == "2022-11-28"
+
     def do_POST(self):
+        self.check()
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.refusal:
             return self.answer(*self.server.refusal)
