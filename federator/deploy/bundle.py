@@ -7,7 +7,6 @@ ones: people compare the fingerprint of the list of checksums.
 """
 
 import gzip
-import hashlib
 import json
 import shutil
 import tarfile
@@ -25,7 +24,7 @@ from federator.errors import FederatorError, InputError, Problem, Where
 from federator.federation.schema import Federation
 from federator.images import engine
 from federator.images.reference import Reference
-from federator.runtime.files import COMMAND, fingerprint
+from federator.runtime.files import COMMAND, file_sha256, fingerprint
 
 _SUMS = "SHA256SUMS"
 _IMAGES = "images.tar.gz"
@@ -82,7 +81,9 @@ def write(federation: Federation, site: str, folder: Path) -> Bundle:
             example = compose.with_suffix(".env.example")
             (inside / "site.env.example").write_bytes(example.read_bytes())
             _save(tags, inside / _IMAGES)
-            sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(inside.iterdir()))
+            sums = "".join(
+                f"{file_sha256(path)}  {path.name}\n" for path in sorted(inside.iterdir())
+            )
             (inside / _SUMS).write_text(sums)
             with tarfile.open(written, "w") as tar:
                 tar.add(inside, name, filter=_without_owner)
@@ -126,11 +127,6 @@ def _save(tags: Mapping[Reference, str], path: Path) -> None:
     with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=1) as packed:
         shutil.copyfileobj(source, packed, 2**20)
     plain.unlink()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -4,7 +4,6 @@ The component templates ``site.yaml`` and ``server.yaml`` are compose files, wit
 person in hospital IT. This module sets their values. The same input gives the same bytes.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from federator.images import engine
 from federator.images.build import Images
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
-from federator.runtime.files import replaced
+from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.review import APP, visible
@@ -246,7 +245,7 @@ class _Files:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 def _block(text: str) -> ScalarString:

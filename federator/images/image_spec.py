@@ -21,6 +21,7 @@ from federator.federation.schema import FILE, Federation
 from federator.images import wheel
 from federator.images.reference import Reference
 from federator.notebook.dependencies import requirements
+from federator.runtime.files import file_sha256
 
 BAKE_FILE = "docker-bake.json"
 FOLDER = "images"
@@ -104,7 +105,7 @@ def _specs(federation: Federation, components: Components, images: str) -> Itera
     indexes = {"PIP_INDEX_URL": settings.index, "PIP_EXTRA_INDEX_URL": settings.extra_index}
     arguments = {name: url for name, url in indexes.items() if url}
     origin = _origin(federation)
-    notebook = hashlib.sha256(federation.notebook.read_bytes()).hexdigest()
+    notebook = file_sha256(federation.notebook)
     labels = origin | {"federator.notebook.sha256": notebook}
     runtime = requirements.runtime()
     for_site, for_server = wheel.for_site(runtime), wheel.for_server(runtime)

@@ -8,7 +8,6 @@ Docker.
 
 import base64
 import functools
-import hashlib
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from federator.common import http_client
 from federator.errors import Problem
 from federator.images.login import Login, docker_login
 from federator.images.reference import DOCKER_HUB, Reference
+from federator.runtime.files import sha256
 
 _MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -94,7 +94,7 @@ class Registry:
         if answer.status_code == 404:
             return None
         named = answer.headers.get("Docker-Content-Digest")
-        return named or f"sha256:{hashlib.sha256(self._manifest(reference)).hexdigest()}"
+        return named or f"sha256:{sha256(self._manifest(reference))}"
 
     def size(self, image: str) -> int:
         """The bytes that a new site downloads: the compressed layers for linux/amd64."""

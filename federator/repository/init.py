@@ -5,7 +5,6 @@ the installed version of this package: ``.federator.json`` keeps the SHA-256 of 
 generated, so that one which the author has changed since is known.
 """
 
-import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -176,7 +175,7 @@ def _requirement() -> str:
 
 def sha256(content: bytes | None) -> str | None:
     """Return the hash that the record keeps of a file; None of one that is not there."""
-    return None if content is None else hashlib.sha256(content).hexdigest()
+    return None if content is None else files.sha256(content)
 
 
 def write(path: Path, content: bytes | None) -> None:

@@ -4,13 +4,13 @@ Flower's hash is over the files that it would send, of a few types; a ``vocab.tx
 them. Hence ``pyproject.toml``, which is, lists the SHA-256 of each file in ``assets``.
 """
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from federator.errors import InputError
+from federator.runtime.files import sha256
 
 ASSETS = "assets"
 """The folder in an app of the files that lay beside the notebook and are no modules."""
@@ -58,7 +58,7 @@ def write(app: Path, files: Mapping[str, str]) -> None:
 
 def digest(text: str) -> str:
     """Return what ``pyproject.toml`` says of an asset."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 def listed(app: Path) -> dict[str, str]:
@@ -87,7 +87,7 @@ def require_listed(app: Path) -> None:
         if name not in known:
             raise InputError(f"{ASSETS}/{name} is there, and pyproject.toml does not list it")
         content = there[name].read_bytes()
-        if there[name].is_symlink() or hashlib.sha256(content).hexdigest() != known[name]:
+        if there[name].is_symlink() or sha256(content) != known[name]:
             raise InputError(f"{ASSETS}/{name} is not the file that pyproject.toml lists")
 
 

@@ -138,7 +138,25 @@ def _encoding(content: bytes) -> tuple[str | None, bytes]:
     return None, content
 
 
+def sha256(*data: bytes | memoryview) -> str:
+    """Return the SHA-256 (hex) of bytes, which may come in pieces."""
+    total = hashlib.sha256()
+    for piece in data:
+        total.update(piece)
+    return total.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file, which is read in pieces.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
 def fingerprint(content: bytes) -> str:
     """Return the fingerprint of a file's content: eight groups of four."""
-    digits = hashlib.sha256(re.sub(rb"\r(?=\n|\Z)", b"", content)).hexdigest()[:32]
+    digits = sha256(re.sub(rb"\r(?=\n|\Z)", b"", content))[:32]
     return " ".join(re.findall("....", digits.translate(_DIGITS)))

@@ -6,7 +6,6 @@ link/admission.py and link/fleet.py, the server's in control/control_api.py.
 """
 
 import functools
-import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flwr.supercore.inflatable.inflatable_utils import (
 )
 
 from federator.runtime.app_files import require_listed
+from federator.runtime.files import sha256
 
 FLWR_VERSION = "1.42.0"
 if flwr.__version__ != FLWR_VERSION:
@@ -43,7 +43,7 @@ def app_hash(app: Path) -> str:
     from flwr.cli.build import build_fab_from_disk  # slow to import, and no link needs it
 
     require_listed(app)
-    return hashlib.sha256(build_fab_from_disk(app)).hexdigest()
+    return sha256(build_fab_from_disk(app))
 
 
 def left_out(files: Iterable[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """The sites' data folders on this machine: checked before a local run, and again after it."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from federator.errors import FederationFileError, FederatorError, Problem, RunError
 from federator.federation.schema import Federation, Site
+from federator.runtime.files import file_sha256
 
 _HASHED = 2**20  # bytes; larger files are compared by size and times, since hashing takes long
 _LOOKED_AT = 500_000  # entries, so that the search for links ends within seconds
@@ -117,7 +117,7 @@ def snapshot(folder: Path) -> Mapping[str, object]:
             told = status.st_mode
         elif stat.S_ISREG(status.st_mode) and status.st_size <= _HASHED:
             with suppress(OSError):
-                told = told, hashlib.sha256(Path(entry.path).read_bytes()).digest()
+                told = told, file_sha256(Path(entry.path))
         found[os.path.relpath(entry.path, folder)] = told
     return found
 

@@ -4,7 +4,6 @@ It has no authentication of its own: whoever reaches it may do all of this, so t
 not pass it, and only the server speaks it.
 """
 
-import hashlib
 import os
 import shutil
 import sys
@@ -42,6 +41,7 @@ from flwr.supercore.utils import disable_process_dumping
 
 from federator.errors import Problem, RunError
 from federator.runtime.app_config import Setting
+from federator.runtime.files import sha256
 
 _BIN = Path(sys.executable).parent
 PARTS = ("flower-superlink", "flower-superexec", "flwr-serverapp")
@@ -114,7 +114,7 @@ class Control:
         from flwr.cli.build import build_fab_from_disk  # 3 MB, and most of the time not needed
 
         content = build_fab_from_disk(app)
-        fab = Fab(hashlib.sha256(content).hexdigest(), content, {})
+        fab = Fab(sha256(content), content, {})
         request = StartRunRequest(
             fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(overrides))
         )

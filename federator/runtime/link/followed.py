@@ -6,10 +6,9 @@ on disk before the instruction is done, and stays for as long as a message could
 
 import os
 import time
-from hashlib import sha256
 from pathlib import Path
 
-from federator.runtime.files import replaced
+from federator.runtime.files import replaced, sha256
 from federator.runtime.protocol.instructions import InstructionError
 
 LONGEST = 7 * 24 * 3600.0
@@ -45,7 +44,7 @@ class Followed:
             InstructionError: if it was followed before, holds for too long, or cannot be
                 remembered.
         """
-        key, now = sha256(signature).hexdigest(), time.time()
+        key, now = sha256(signature), time.time()
         if expires > now + LONGEST:
             raise InstructionError("the instruction holds for more than 7 days")
         if key in self._lapses:

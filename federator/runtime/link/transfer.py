@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from federator.runtime.files import sha256
 from federator.runtime.link.gateway import NoLongerWanted, StoreClient
 from federator.runtime.protocol.instructions import InstructionError
 from federator.runtime.protocol.outcomes import Failure
@@ -22,7 +23,6 @@ from federator.runtime.weights.parts import (
     cut,
     is_known,
     name,
-    sha256,
     zeros,
 )
 

@@ -9,10 +9,10 @@ Each record is an object of its own to Flower, with requests of its own on each 
 
 import io
 from dataclasses import dataclass
-from hashlib import sha256
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
+from federator.runtime.files import sha256
 from federator.runtime.protocol.instructions import MOST_TEXT, UnsignedInstruction
 from federator.runtime.untrusted import MALFORMED, printable
 from federator.runtime.weights import parts
@@ -54,7 +54,7 @@ class Received:
     @property
     def digest(self) -> str:
         """What of the weights is signed."""
-        return digest(self.files, "" if self.arrays is None else sha256(self.arrays).hexdigest())
+        return digest(self.files, "" if self.arrays is None else sha256(self.arrays))
 
     @property
     def manifest(self) -> PartsManifest | None:
@@ -82,7 +82,7 @@ def digest(files: str, arrays: str) -> str:
         files: what a message says of its files.
         arrays: SHA-256 (hex) of the bytes that travel in it; empty if none do.
     """
-    return f"{sha256(files.encode(errors='surrogatepass')).hexdigest()} {arrays}"
+    return f"{sha256(files.encode(errors='surrogatepass'))} {arrays}"
 
 
 def _received(content: RecordDict) -> Received:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord
 
 from federator.errors import RunError
+from federator.runtime.files import sha256
 from federator.runtime.protocol import messages
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.server.storage.store import Store
@@ -13,7 +14,7 @@ from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
 from federator.runtime.weights.encoding import EXACT, model_form, update_form, write_model
 from federator.runtime.weights.format import WeightsError, file_size
-from federator.runtime.weights.parts import Parts, PartsManifest, sha256
+from federator.runtime.weights.parts import Parts, PartsManifest
 
 
 @dataclass(frozen=True)

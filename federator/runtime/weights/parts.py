@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from federator.runtime.files import sha256
 from federator.runtime.untrusted import MALFORMED, read_json
 
 STEPS = (2**20, 2**22, 2**24)
@@ -66,14 +67,6 @@ def cut(size: int) -> list[slice]:
     """Return the parts of a file as slices of its bytes."""
     length = step(size)
     return [slice(start, min(start + length, size)) for start in range(0, size, length)]
-
-
-def sha256(*data: bytes | memoryview) -> str:
-    """Return the SHA-256 (hex) of bytes, which may come in pieces."""
-    total = hashlib.sha256()
-    for piece in data:
-        total.update(piece)
-    return total.hexdigest()
 
 
 @cache

@@ -5,7 +5,6 @@ A checkpoint is ``round-NNN.safetensors``
 ``round-NNN.state.safetensors``. A file is whole or not there.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
-from federator.runtime.files import replaced, write
+from federator.runtime.files import file_sha256, replaced, write
 from federator.runtime.weights.block_file import Draft, WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffers
 from federator.runtime.weights.format import Tensor, Weights, save
@@ -91,14 +90,9 @@ class RunFolder:
         """Write the final model and the manifest with the hash of every file of weights."""
         with replaced(self.path / _MODEL) as out:
             chosen.weights.write_to(out)
-        files = {path.name: _hash(path) for path in sorted(self.path.glob("*.safetensors"))}
+        files = {path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))}
         text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
         write(self.path / "manifest.json", text + "\n")
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()

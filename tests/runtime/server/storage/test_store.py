@@ -5,10 +5,11 @@ import gc
 import numpy as np
 import pytest
 
+from federator.runtime.files import sha256
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
-from federator.runtime.weights.parts import Part, cut, sha256
+from federator.runtime.weights.parts import Part, cut
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=5 * 2**20).astype(np.float32)}
 PARTS = 21

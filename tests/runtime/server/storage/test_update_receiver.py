@@ -6,10 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from federator.runtime.files import sha256
 from federator.runtime.server.storage.disk import wait_for_removals
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import WeightsError, save
-from federator.runtime.weights.parts import Part, cut, name, sha256
+from federator.runtime.weights.parts import Part, cut, name
 
 WEIGHTS = {"a": np.random.default_rng(1).normal(size=5 * 2**20).astype(np.float32)}
 PARTS = 21
