@@ -41,6 +41,7 @@ from federator.federation.fields import (
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 
 FILE = "federation.yaml"
+FOLDER = "compose"  # of a repository: each folder in it with a FILE is a federation
 
 
 class _Part(BaseModel):
@@ -222,7 +223,7 @@ class Federation(_Part):
     @property
     def root(self) -> Path:
         """The repository, which ``build`` and ``results`` lie in."""
-        return self.folder.parent.parent if self.folder.parent.name == "compose" else self.folder
+        return self.folder.parent.parent if self.folder.parent.name == FOLDER else self.folder
 
     def where(self, *keys: str) -> Where:
         """Return the place of a key in the federation file."""
@@ -266,9 +267,9 @@ def _nearby(folder: Path) -> str:
     except OSError:  # such as a name that is too long
         here = folder.parent
     roots = [here, *here.parents[:3]]
-    found = next((all_ for root in roots if (all_ := sorted(root.glob(f"compose/*/{FILE}")))), [])
+    found = next((all_ for root in roots if (all_ := sorted(root.glob(f"{FOLDER}/*/{FILE}")))), [])
     if not found:
-        return f"give a folder in which there is a {FILE}, such as compose/NAME"
+        return f"give a folder in which there is a {FILE}, such as {FOLDER}/NAME"
     names = ", ".join(str(file.parent) for file in found[:5])
     return f"give the folder of a federation: {names}"
 

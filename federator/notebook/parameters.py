@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from federator.errors import Problem
-from federator.notebook.slicing.statements import Step
+from federator.notebook.slicing.statements import Step, assignments
 from federator.notebook.strategy import literal
 
 Value = bool | float | int | str
@@ -15,16 +15,12 @@ INJECTED = "injected-parameters"  # papermill's own, which it writes below the a
 
 def assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
     """Yield each name that a statement assigns, with the expression of its value."""
-    if isinstance(node, ast.AnnAssign):
-        if isinstance(node.target, ast.Name) and node.value is not None:
-            yield node.target.id, node.value
-    elif isinstance(node, ast.Assign):
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                yield target.id, node.value
-            elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                pairs = zip(target.elts, node.value.elts, strict=False)
-                yield from ((n.id, value) for n, value in pairs if isinstance(n, ast.Name))
+    for target, value in assignments(node):
+        if isinstance(target, ast.Name):
+            yield target.id, value
+        elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = zip(target.elts, value.elts, strict=False)
+            yield from ((n.id, each) for n, each in pairs if isinstance(n, ast.Name))
 
 
 def read(steps: Iterable[Step]) -> Iterator[tuple[str, Value]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from federator.errors import Problem
 from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.names import own_nodes
-from federator.notebook.slicing.statements import Step
+from federator.notebook.slicing.statements import Definition, Step, assignments
 
 MODULE = "flwr.serverapp.strategy"
 
@@ -39,8 +39,7 @@ _BY_PLACE = (
     "min_evaluate_nodes",
     "min_available_nodes",
 )
-_SCALAR = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Lambda)
-_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SCALAR = ast.Constant | ast.JoinedStr | ast.List | ast.Tuple | ast.Set | ast.Lambda
 _WRITE = "Write: strategy = fl.serverapp.strategy.FedAvg()"
 _WRITE_CONFIG = 'Write: config = {"num_rounds": 3}'
 
@@ -202,7 +201,7 @@ def _name_strategy(program: Program, classes: set[str], found: StrategyReport) -
     if known or found.name in classes:
         message = f"`strategy` is the class {found.name}, not a strategy made from it"
         found.problems.append(Problem(message, step.where(value), f"Write {found.name}()."))
-    elif isinstance(value, (*_SCALAR, *_DEFINITION, ast.Dict)):
+    elif isinstance(value, _SCALAR | Definition | ast.Dict):
         message = "`strategy` is not one of Flower's strategies"
         found.problems.append(Problem(message, step.where(value), _WRITE))
     else:
@@ -217,12 +216,12 @@ def _read_config(program: Program, found: StrategyReport) -> None:
         entries = [(literal(k), v) for k, v in zip(value.keys, value.values, strict=True)]
     elif isinstance(value, ast.Call) and ast.unparse(value.func) == "dict":
         entries = [(keyword.arg, keyword.value) for keyword in value.keywords]
-    elif isinstance(value, (*_SCALAR, *_DEFINITION)):
+    elif isinstance(value, _SCALAR | Definition):
         message = "`config` is not a dictionary"
         found.problems.append(Problem(message, step.where(value), _WRITE_CONFIG))
     for later in program.closure(["config"]):
         for node in own_nodes(later.nodes):
-            for target, entry in _assignments(node):
+            for target, entry in assignments(node):
                 if isinstance(target, ast.Subscript) and ast.unparse(target.value) == "config":
                     entries.append((literal(target.slice), entry))
     for key, entry in entries:
@@ -245,14 +244,7 @@ def _last_value(program: Program, name: str) -> tuple[Step, ast.AST]:
     """Return what a name is assigned to last, or the statement that binds it in another way."""
     step = program.bindings(name)[-1]
     for node in own_nodes(step.nodes):
-        for target, value in _assignments(node):
+        for target, value in assignments(node):
             if isinstance(target, ast.Name) and target.id == name:
                 return step, value
     return step, step.nodes[0]
-
-
-def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
-    if isinstance(node, ast.Assign):
-        yield from ((target, node.value) for target in node.targets)
-    elif isinstance(node, ast.AnnAssign) and node.value:
-        yield node.target, node.value

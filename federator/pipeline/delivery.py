@@ -19,7 +19,7 @@ from pathlib import Path
 from federator.common import git
 from federator.common.git import GitError
 from federator.errors import InputError
-from federator.federation.schema import FILE
+from federator.federation.schema import FILE, FOLDER
 from federator.pipeline import plan
 
 PREFIX = "compose-"
@@ -125,7 +125,7 @@ class Committer:
         newer = {folder.name for folder in plan.affected(tree, self.built)}
         known = {folder.name for folder in plan.folders(tree)} - newer
         for name, folder in folders.items():
-            place = tree / plan.COMPOSE / name
+            place = tree / FOLDER / name
             if name not in known:
                 delivery.left_out.append(name)
                 continue

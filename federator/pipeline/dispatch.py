@@ -51,12 +51,14 @@ def find(given: Path) -> Federation:
         FederationFileError: if it is not there, or is wrong.
         InputError: if it lies where the workflows do not look for it.
     """
-    compose = Path("compose")
+    compose = Path(schema.FOLDER)
     is_name = len(given.parts) == 1 and compose.is_dir()
     found = schema.read(compose / given if is_name else given)
-    if found.folder.parent.name != "compose":
-        hint = "the workflows find a federation as compose/<name>"
-        raise InputError(Problem(f"{found.folder} is not in a folder named compose", hint=hint))
+    if found.folder.parent.name != schema.FOLDER:
+        hint = f"the workflows find a federation as {schema.FOLDER}/<name>"
+        raise InputError(
+            Problem(f"{found.folder} is not in a folder named {schema.FOLDER}", hint=hint)
+        )
     return found
 
 

@@ -13,9 +13,9 @@ from federator.common.git import GitError
 from federator.common.templates import FOLDER as TEMPLATES
 from federator.errors import FederationFileError, FederatorError, InputError, Problem
 from federator.federation import schema
-from federator.federation.schema import FILE
+from federator.federation.schema import FILE, FOLDER
 
-COMPOSE, NOTEBOOKS = "compose", "notebooks"
+NOTEBOOKS = "notebooks"
 _OF_ALL = (TEMPLATES, "requirements.txt")  # what everything is generated with
 _OF_ONE = (FILE, "sites", "public")
 _COMMIT = re.compile("(?!0+$)[0-9a-f]{40,64}")
@@ -66,7 +66,7 @@ def make(root: Path, since: str) -> Plan:
 
 def folders(root: Path) -> list[Path]:
     """Return the folders of a repository's federations, by name."""
-    return sorted(file.parent for file in (root / COMPOSE).glob(f"*/{FILE}"))
+    return sorted(file.parent for file in (root / FOLDER).glob(f"*/{FILE}"))
 
 
 def affected(root: Path, since: str) -> list[Path]:

@@ -43,7 +43,7 @@ class Answers:
     @property
     def file(self) -> str:
         """Where its federation file lies in the repository."""
-        return f"compose/{self.federation}/{schema.FILE}"
+        return f"{schema.FOLDER}/{self.federation}/{schema.FILE}"
 
     def told(self, question: str, answer: Answer) -> "Answers":
         """Return the answers with another one; a list may be a text with commas."""

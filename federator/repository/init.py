@@ -150,7 +150,7 @@ def generated(name: str) -> dict[str, bytes]:
         ".github/dependabot.yml": templates.read("repository/dependabot.yml"),
         ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
         "README.md": templates.fill("repository/README.md", federation=name),
-        "compose/federation.schema.json": schema.schema(),
+        f"{schema.FOLDER}/federation.schema.json": schema.schema(),
         "requirements.txt": templates.fill(
             "repository/requirements.txt", requirement=_requirement()
         ),

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from federator.notebook.slicing.aliases import Aliases, Roots, lower
 from federator.notebook.slicing.definitions import Definitions, Function, parameters
 from federator.notebook.slicing.effects import CallReader, Effects
-
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+from federator.notebook.slicing.statements import Definition
 
 # Decorators that look at what they are handed and change nothing.
 _DECORATOR_LOOKERS = ("wraps", "parametrize", "update_wrapper")

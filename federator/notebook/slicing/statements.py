@@ -12,7 +12,7 @@ from federator.notebook.reader import Cell, Notebook
 from federator.notebook.slicing.names import Names, own_nodes
 
 BUILTINS = frozenset(dir(builtins))
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 _PLACEHOLDER = re.compile(r"=\s*#.*TODO", re.IGNORECASE)
 
@@ -57,7 +57,7 @@ class Step:
     @property
     def is_definition(self) -> bool:
         """Whether the step does nothing but define functions or classes."""
-        return all(isinstance(node, DEFINITIONS) for node in self.nodes)
+        return all(isinstance(node, Definition) for node in self.nodes)
 
     def walk(self) -> Iterator[ast.AST]:
         """Walk over all nodes of the step, those inside functions and classes included."""
@@ -163,3 +163,11 @@ def star_imports(steps: Iterable[Step]) -> Iterator[tuple[Step, ast.ImportFrom]]
         for node in own_nodes(step.nodes):
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 yield step, node
+
+
+def assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield each target that a statement assigns to, with the expression of its value."""
+    if isinstance(node, ast.Assign):
+        yield from ((target, node.value) for target in node.targets)
+    elif isinstance(node, ast.AnnAssign) and node.value:
+        yield node.target, node.value

@@ -32,7 +32,7 @@ from federator.runtime.protocol.instructions import (
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.shared_memory import Memory, Update
 from federator.runtime.weights.encoding import EXACT, update_form
-from federator.runtime.weights.format import Tensor, WeightsError, describe, file_size, head, size
+from federator.runtime.weights.format import Tensor, WeightsError, describe, file_form, size
 from federator.runtime.weights.parts import ManifestError, Parts, PartsManifest
 
 log = logging.getLogger("federator")
@@ -260,7 +260,7 @@ class Link:
             return None
         exact = request.instruction.encoding == EXACT
         form = update_form(request.tensors, request.instruction.encoding)
-        start, length = head(form), file_size(form)
+        start, length = file_form(form)
         over = exact and length == len(request.model.buffer)
         return Update(start, request.model if over else Memory.new(length))
 

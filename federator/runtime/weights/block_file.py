@@ -21,8 +21,7 @@ from federator.runtime.weights.format import (
     Tensor,
     Weights,
     WeightsError,
-    file_size,
-    head,
+    file_form,
     load,
     read_from,
     read_head,
@@ -185,10 +184,11 @@ class Watch:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        places = read_head(head(tensors), file_size(tensors))
+        start, self._size = file_form(tensors)
+        places = read_head(start, self._size)
         self._places = list(places.items())
         self._starts = [place.start for place in places.values()]
-        self._size, self._seen = file_size(tensors), dict[int, int]()  # bytes by where they begin
+        self._seen = dict[int, int]()  # bytes by where they begin
         self._bad: set[str] = set()
         self._torn: set[str] = set()  # a number lies in two pieces
 
@@ -240,7 +240,7 @@ class Draft:
     """
 
     def __init__(self, out: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
-        start, size = head(tensors), file_size(tensors)
+        start, size = file_form(tensors)
         self._places = read_head(start, size)
         self._out = out
         os.pwrite(out.fileno(), start, 0)

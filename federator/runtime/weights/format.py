@@ -117,13 +117,23 @@ def head(tensors: Mapping[str, Tensor]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
+def file_form(tensors: Mapping[str, Tensor]) -> tuple[bytes, int]:
+    """Return what stands before the numbers of such tensors, and the bytes of the complete file.
+
+    Raises:
+        WeightsError: as :func:`head`.
+    """
+    start = head(tensors)
+    return start, len(start) + sum(tensor.size for tensor in tensors.values())
+
+
 def file_size(tensors: Mapping[str, Tensor]) -> int:
     """Return the bytes of a file of such tensors.
 
     Raises:
         WeightsError: as :func:`head`.
     """
-    return len(head(tensors)) + sum(tensor.size for tensor in tensors.values())
+    return file_form(tensors)[1]
 
 
 def _read_tensor(name: str, entry: Mapping[str, Any]) -> Tensor:
