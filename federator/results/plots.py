@@ -83,7 +83,9 @@ def chart(
     columns = [point.x for line in series for point in line.points]
     if y_range is None or not columns:
         return None
-    left, right = min(columns), max(max(columns), min(columns) + 1)
+    left, right = min(columns), max(columns)
+    if right - left < 1e-9:  # such as of a single round
+        right = left + 1
     bottom, top = y_range
     if top - bottom < 1e-9:
         bottom = top - (abs(top) / 10 or 1.0)

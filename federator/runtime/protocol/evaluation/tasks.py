@@ -29,6 +29,7 @@ ERROR_SUMS = (
     "n", "absolute", "squared", "error", "truth", "truth_squared", "prediction",
     "prediction_squared", "product",
 )  # fmt: skip
+PAIRS = ("events", "concordant", "same_risk", "comparable")  # of an event and who came later
 CALIBRATION = ("n", "prediction", "truth", "squared")  # rows: sums by bin of the prediction
 
 
@@ -94,13 +95,18 @@ def _regression(size: int) -> dict[str, Form]:
 
 
 def _survival(_size: int) -> dict[str, Form]:
-    """Rows are bins of rising risk; columns events, then ends without one, by interval."""
+    """Rows are bins of rising risk; columns events, then ends without one, by interval.
+
+    ``pairs`` are of the site's own patients, by their exact times and risks: each of one with an
+    event, which is what counts as an example there.
+    """
     columns = 2 * TIMES
     fewer_risks = [(RISK_BINS // 2**k, columns) for k in range(1, 5)]
     fewer_times = [(2, columns // 2**k) for k in range(1, 4)]
     return {
         "risks": Form(RISK_BINS, columns, coarser=(*fewer_risks, *fewer_times)),
         "times": Form(1, columns, coarser=tuple((1, columns // 2**k) for k in range(1, 4))),
+        "pairs": Form(1, len(PAIRS), counted=0),
     }
 
 
@@ -168,8 +174,11 @@ def _of_regression(size: int, tables: Tables) -> int | None:
 
 
 def _of_survival(_size: int, tables: Tables) -> int | None:
-    totals = {int(sum(map(sum, table))) for table in tables.values()}
-    if len(totals) > 1:
+    binned = [table for name, table in tables.items() if name != "pairs"]
+    totals = {int(sum(map(sum, table))) for table in binned}
+    events = {int(sum(sum(row[: len(row) // 2]) for row in table)) for table in binned}
+    events |= {int(tables["pairs"][0][0])} if "pairs" in tables else set()
+    if len(totals) > 1 or len(events) > 1:
         raise ValueError("tables of other patients")
     return totals.pop() if totals else None
 
