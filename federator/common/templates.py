@@ -2,12 +2,12 @@
 
 They lie in a folder for each stage: ``app/``, ``images/``, ``deploy/``, ``report/`` and
 ``repository/``. A file in ``component_templates`` of the repository replaces the package's file of
-the same path there. It is text to fill in, not a program: conversion of a checkout runs nothing
-of it.
+the same path in the first three of them. It is text to fill in, not a program: conversion of a
+checkout runs nothing of it.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from io import StringIO
@@ -20,13 +20,20 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from federator.errors import InputError, Problem, Where
 
 FOLDER = "component_templates"
+_REPLACEABLE = ("app", "images", "deploy")
 
 
 class Templates:
-    """The templates of one repository, or those of the package alone."""
+    """The templates of one repository, or those of the package alone.
+
+    Raises:
+        InputError: if a template of the repository lies where it would replace nothing.
+    """
 
     def __init__(self, repository: Path | None = None) -> None:
         self._own = repository and repository / FOLDER
+        if misplaced := list(self._misplaced()):
+            raise InputError(*misplaced)
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._source),
             undefined=jinja2.StrictUndefined,
@@ -54,17 +61,32 @@ class Templates:
 
     def own(self) -> tuple[str, ...]:
         """Return the paths of the repository's templates that differ from the package's."""
-        if not self._own:
-            return ()
-        ours = shipped()
-        files = {path.relative_to(self._own).as_posix(): path for path in self._own.rglob("*")}
+        ours, files = _replaceable(), self._files()
         return tuple(
             name
-            for name, path in sorted(files.items())
-            if path.is_file()
-            and (known := ours.joinpath(name)).is_file()
-            and path.read_bytes() != known.read_bytes()
+            for name, path in files.items()
+            if name in ours and path.read_bytes() != ours[name].read_bytes()
         )
+
+    def _files(self) -> dict[str, Path]:
+        """Return the files in the repository's folder, by their paths there, sorted."""
+        found = sorted(self._own.rglob("*")) if self._own else []
+        return {
+            path.relative_to(self._own or "").as_posix(): path for path in found if path.is_file()
+        }
+
+    def _misplaced(self) -> Iterator[Problem]:
+        """Yield an error for each file that was to replace a template, and replaces none."""
+        ours = _replaceable()
+        places = {_stem(name): name for name in ours}
+        for name, path in self._files().items():
+            fixed, where = shipped().joinpath(name), Where(f"{FOLDER}/{name}")
+            if name not in ours and (place := places.get(_stem(name))):
+                hint = f"move it to {FOLDER}/{place}"
+                yield Problem("this template replaces none: it is in the wrong place", where, hint)
+            elif name not in ours and fixed.is_file() and fixed.read_bytes() != path.read_bytes():
+                hint = f"remove it; those in {', '.join(_REPLACEABLE)} can be replaced"
+                yield Problem("this template cannot be replaced", where, hint)
 
     def read(self, file: str) -> str:
         """Return the text of a template that is used as it stands."""
@@ -74,6 +96,19 @@ class Templates:
         own = self._own and self._own / name
         file: Traversable = own if own and own.is_file() else shipped() / name
         return file.read_text(encoding="utf-8"), str(file), None
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.removesuffix(".j2")
+
+
+def _replaceable() -> dict[str, Traversable]:
+    """Return the package's templates that a repository may replace, by their paths."""
+    return {
+        f"{folder}/{file.name}": file
+        for folder in _REPLACEABLE
+        for file in shipped().joinpath(folder).iterdir()
+    }
 
 
 def place(file: str) -> str:

@@ -28,7 +28,7 @@ FOLDER = "images"
 SECRET = "FEDERATOR_PIP_CONFIG"
 """The environment variable that holds a pip.conf while an image is built."""
 
-_REPORT = ("jinja2", "pydantic", "rich", "tomli-w", "typer")
+_REPORT = ("jinja2", "rich", "tomli-w", "typer")  # what federator.results needs besides
 _TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 
 

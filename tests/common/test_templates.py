@@ -104,3 +104,27 @@ def test_a_value_survives_toml(value: object) -> None:
 @pytest.mark.parametrize("name", ["a.ipynb", '"""', "\\", 'end"', "\\N"])
 def test_a_name_survives_a_docstring(name: str) -> None:
     assert eval(f'"""From {docstring(name)}."""') == f"From {name}."
+
+
+WRONG_PLACE = "this template replaces none: it is in the wrong place"
+CANNOT = "this template cannot be replaced"
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("task.py.j2", WRONG_PLACE, "move it to component_templates/app/task.py.j2"),
+        ("app/task.py", WRONG_PLACE, "move it to component_templates/app/task.py.j2"),
+        ("server/site.yaml", WRONG_PLACE, "move it to component_templates/deploy/site.yaml"),
+        ("report/report.css", CANNOT, "remove it; those in app, images, deploy can be replaced"),
+    ],
+)
+def test_a_template_that_would_replace_nothing_is_refused(tmp_path, name, message, hint):
+    file = tmp_path / "component_templates" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("ours")
+    with pytest.raises(InputError) as caught:
+        Templates(tmp_path)
+    (problem,) = caught.value.problems
+    where = Where(f"component_templates/{name}")
+    assert (problem.message, problem.where, problem.hint) == (message, where, hint)
