@@ -5,7 +5,6 @@ They are the same programs, with the same Flower App, that run in containers at 
 """
 
 import base64
-import json
 import os
 import shutil
 import sys
@@ -43,7 +42,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
-from federator.runtime.server.journal import FILE, End, Line, SiteState, append, now
+from federator.runtime.server.journal import End, Line, SiteState, append, has_ended, mend, now
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
@@ -117,7 +116,9 @@ class LocalRun:
                 with site_data.left_unchanged(unguarded):
                     yield from self._run(Path(scratch), processes)
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                ended = self._has_ended()  # as its parts are ended, the run may say that it failed
+                ended = has_ended(
+                    self.folder
+                )  # as its parts are ended, the run may say that it failed
                 processes.stop()
                 self._end(ended, "stopped", "stopped by hand")
                 raise
@@ -125,15 +126,16 @@ class LocalRun:
                 processes.stop()
                 # Without the hints: the report, which is made of it, may be sent around.
                 reason = "\n".join(str(replace(one, hint=None)) for one in error.problems)
-                self._end(self._has_ended(), "failed", reason)
+                self._end(has_ended(self.folder), "failed", reason)
                 raise
             finally:
                 self.imported.update(unlisted_imports.read(Path(scratch)))
                 shutil.rmtree(self._store, ignore_errors=True)
 
     def _end(self, ended: bool, state: str, reason: str) -> None:
-        """Record how the run ended, if the ServerApp has not done so."""
+        """Record how the run ended, if the ServerApp has not done so; its parts have stopped."""
         if not ended:
+            mend(self.folder)
             append(self.folder, End(time=now(), state=state, reason=reason, seconds=0.0))
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Line]:
@@ -231,11 +233,6 @@ class LocalRun:
     @property
     def _store(self) -> Path:
         return self.folder.resolve() / STORE
-
-    def _has_ended(self) -> bool:
-        path = self.folder / FILE
-        last = path.read_text().splitlines()[-1:] if path.exists() else []
-        return bool(last) and json.loads(last[0])["event"] == "end"
 
 
 def prepare(

@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
 from federator.runtime.protocol import metrics
 
@@ -229,10 +229,27 @@ def events(run: Path, kind: type[E]) -> list[E]:
 
     Raises:
         OSError: if there is no journal.
-        ValidationError: if a line is not whole (see :func:`mend`), or not an event.
+        ValidationError: if a complete line is not an event.
     """
-    found = map(EVENT.validate_json, (run / FILE).read_bytes().splitlines())
+    found = map(EVENT.validate_json, _complete_lines(run))
     return [event for event in found if isinstance(event, kind)]
+
+
+def has_ended(run: Path) -> bool:
+    """Return whether the last complete event of the run in a folder is its end."""
+    if not (run / FILE).exists():
+        return False
+    last = _complete_lines(run)[-1:]
+    try:
+        return bool(last) and isinstance(EVENT.validate_json(last[0]), End)
+    except ValidationError:
+        return False
+
+
+def _complete_lines(run: Path) -> list[bytes]:
+    """Return the lines of a journal without the last one, if that is not (yet) complete."""
+    *lines, _ = (run / FILE).read_bytes().split(b"\n")
+    return lines
 
 
 def mend(run: Path) -> None:

@@ -1,5 +1,6 @@
 """Whole federations on this machine: a real SuperLink, real links and workers, real weights."""
 
+import json
 import re
 import signal
 import subprocess
@@ -214,6 +215,20 @@ def test_ctrl_c_while_an_event_is_shown_is_in_the_journal_too(tmp_path, monkeypa
     run = rehearse(lay_out(tmp_path, {"north": lay_out_site(tmp_path / "north", 1)}))
     with closing(run.events()) as shown:
         assert next(shown) == begun
+    assert [event["state"] for event in events(run.folder, "end")] == ["stopped"]
+
+
+def test_ctrl_c_while_a_line_is_written_leaves_a_journal_that_can_be_read(tmp_path, monkeypatch):
+    run = rehearse(lay_out(tmp_path, {"north": lay_out_site(tmp_path / "north", 1)}))
+    joined = {"event": "site", "time": "2026-11-28T10:00:00Z", "site": "north", "state": "joined"}
+
+    def cut_off(*_):
+        (run.folder / "rounds.jsonl").write_text(f'{json.dumps(joined)}\n{{"event": "rou')
+        yield joined
+
+    monkeypatch.setattr(LocalRun, "_run", cut_off)
+    with closing(run.events()) as shown:
+        next(shown)
     assert [event["state"] for event in events(run.folder, "end")] == ["stopped"]
 
 
