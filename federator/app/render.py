@@ -22,6 +22,7 @@ from federator.notebook.parameters import Value
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
 from federator.runtime.source_map import SourceMap, Span
+from federator.runtime.weights.local_tensors import SETTING
 
 DEFAULT_ROUNDS = 3
 
@@ -114,6 +115,7 @@ def _config(federation: Federation, parts: Parts) -> dict[str, Value]:
         "positive": federation.positive or "",
         "metrics": ",".join(federation.metrics),
         "select": federation.select,
+        **({SETTING: ",".join(federation.local)} if federation.local else {}),
     }
 
 

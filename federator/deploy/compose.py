@@ -160,6 +160,9 @@ class _Files:
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
         if not cuda:
             del worker["deploy"]
+        if not federation.local:
+            del worker["environment"]["FEDERATOR_PERSONAL"], file["volumes"]["personal"]
+            worker["volumes"].remove("personal:/personal")
         file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}
         return _dump(file)
 

@@ -29,6 +29,7 @@ _SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?
 _IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
 _INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
+_TENSORS = r"^[^,\s]{1,200}$"  # a run's configuration joins them by commas
 _MEMORY = "^[1-9][0-9]*[mg]$"
 PERCENTAGE = "^(100|[1-9][0-9]?)%$"
 
@@ -44,6 +45,7 @@ MESSAGES = {
     _IMAGE: "must be the name of an image, not {given}",
     # A password would stay in the image's history.
     _INDEX: "must be an address such as https://host/simple, without user and password",
+    _TENSORS: "must be a tensor's name, * for any text, without spaces and commas, not {given}",
     _MEMORY: "must be a size such as 512m or 8g, not {given}",
 }
 
@@ -136,6 +138,7 @@ Namespace = Annotated[str, Field(pattern=_NAMESPACE)]
 ImageName = Annotated[str, Field(pattern=_IMAGE)]
 Index = Annotated[str, Field(pattern=_INDEX)]
 Server = Annotated[str, Field(pattern=_SERVER), After(_address)]
+TensorPattern = Annotated[str, Field(pattern=_TENSORS)]
 Memory = Annotated[str, Field(pattern=_MEMORY)]
 Folder = Annotated[Path, PlainValidator(_path, json_schema_input_type=str)]
 File = Annotated[Path, PlainValidator(_file, json_schema_input_type=str)]

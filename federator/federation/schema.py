@@ -35,6 +35,7 @@ from federator.federation.fields import (
     Positive,
     Repetitions,
     Server,
+    TensorPattern,
     Variable,
     distinct,
 )
@@ -150,6 +151,8 @@ class Federation(_Part):
     """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
+    local: Annotated[list[TensorPattern], After(distinct)] = []
+    """Names of tensors that stay at each site, such as "*.bn*" or "head.*"; * is any text."""
     select: Literal["last", "best"] = "last"
     """Which round's model is the final one; best has the lowest validation loss."""
     labels: Annotated[list[Label], Field(min_length=2), After(distinct)] = ["negative", "positive"]

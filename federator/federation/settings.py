@@ -45,6 +45,7 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
         "FEDERATOR_SITE": site.name,
         "FEDERATOR_LABELS": str(len(federation.labels)),
         "FEDERATOR_METRICS": " ".join(federation.metrics),
+        "FEDERATOR_LOCAL": " ".join(federation.local),
         "FEDERATOR_MIN_CELL_COUNT": str(site.min_cell_count),
         "FEDERATOR_BASELINES": str(site.baselines).lower(),
     }

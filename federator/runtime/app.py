@@ -40,10 +40,11 @@ def server_app(module: str) -> "ServerApp":
     from federator.runtime.server.server_app import server_app
     from federator.runtime.weights.buffers import Buffers
     from federator.runtime.weights.format import Weights
+    from federator.runtime.weights.local_tensors import LocalTensors
 
-    def first_model(seed: int) -> tuple[Weights, Buffers]:
+    def first_model(seed: int, local: LocalTensors) -> tuple[Weights, Buffers]:
         from federator.runtime.worker.initial_model import build  # needs torch
 
-        return build(None, seed)
+        return build(None, seed, local)[:2]
 
     return server_app(module, first_model)

@@ -32,7 +32,8 @@ def files(tmp_path_factory):
     made = lay_out(tmp_path_factory.mktemp("repository"))
     path = made.folder / "federation.yaml"
     text = path.read_text().replace("[{name: north}, {name: south}]", "\n  - name: north\n" + CUDA)
-    path.write_text(text + "metrics: [dice]\nlimits: {worker: 9g}\n")
+    text += 'metrics: [dice]\nlimits: {worker: 9g}\nlocal: ["*.bn*", "head.*"]\n'
+    path.write_text(text)
     return write(schema.read(path))
 
 
@@ -71,6 +72,22 @@ def test_data_and_network_never_meet(files):
     assert data["read_only"] is True and data["bind"] == {"create_host_path": False}
     assert sources(link)[:2] == ["keys:/keys", "handover:/handover"]
     assert not any("ports" in service for service in services.values())
+
+
+def test_what_stays_at_a_site_is_on_a_volume_of_the_worker_s_alone(files, tmp_path):
+    site = parsed(files["north.yaml"])
+    mounted = {name: sources(site["services"][name]) for name in ("link", "worker", "review")}
+    assert [name for name, volumes in mounted.items() if "personal:/personal" in volumes] == [
+        "worker"
+    ]
+    assert "personal" in site["volumes"]
+    assert site["services"]["worker"]["environment"]["FEDERATOR_PERSONAL"] == "/personal"
+    assert site["services"]["link"]["environment"]["FEDERATOR_LOCAL"] == "*.bn* head.*"
+    without = write(lay_out(tmp_path))["north.yaml"]
+    assert "personal" not in without.partition("x-app:")[0]
+    assert parsed(without)["services"]["link"]["environment"]["FEDERATOR_LOCAL"] == ""
+    dockerfile = (TEMPLATES.parent / "images" / "link.Dockerfile.j2").read_text()
+    assert "--group 10001 --mode 2770 /personal" in dockerfile, "the worker's group, any user"
 
 
 def test_only_gateway_and_server_see_weights_on_their_way(files):

@@ -14,6 +14,7 @@ from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import Weights
+from federator.runtime.weights.local_tensors import LocalTensors
 
 Follow = Callable[[Instruction, Weights | None], tuple[Outcome, Weights | None]]
 
@@ -62,13 +63,17 @@ class SiteGrid:
         return replies.outcome_reply(message, replies.site_record(site), outcome, weights)
 
 
-def serve(grid, folder, strategy, buffers=(), *, rounds=3, select="last", **settings) -> Rounds:
+def serve(
+    grid, folder, strategy, buffers=(), *, rounds=3, select="last", local=(), **settings
+) -> Rounds:
     """Return a server of these sites, whose run is then to be started."""
     told = ServerSettings(
         "tumours", str(folder.path), **{"sites": tuple(sorted(grid.follow)), **settings}
     )
     store = Store(folder.path / "store")
-    plan = Plan(rounds, 1, 0, ("benign", "malignant"), "malignant", select)
+    plan = Plan(
+        rounds, 1, 0, ("benign", "malignant"), "malignant", select, local=LocalTensors(local)
+    )
     exchange = Exchange(grid, 7, None, store, plan.policy)
     sites = Sites(grid, exchange, True, lambda _: False)
     return Rounds(Session(sites, told, plan, strategy, folder, frozenset(buffers)))

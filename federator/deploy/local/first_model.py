@@ -23,7 +23,8 @@ def build(
     """Write the first model's weights to a file in the safetensors format.
 
     Raises:
-        InputError: if the weights to start from are not the model's.
+        InputError: if the weights to start from are not the model's, or what is to stay at the
+            sites does not go with it.
         RunError: if the model could not be built, with the exception of the author's code.
     """
     command = [
@@ -42,6 +43,8 @@ def build(
         raise InputError(Problem(last, federation.where("initial_weights")))
     if status == 1 and last.startswith("{"):
         failure = Failure.read(last)
+        if failure.reason == "local":
+            raise InputError(Problem(failure.type, federation.where("local")))
         where = components.source_map.locate(failure.file, failure.line)
         last = f"{failure} ({where})" if where else str(failure)
     exception = (last_exception("\n".join(above)) or "").splitlines()

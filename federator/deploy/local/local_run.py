@@ -167,6 +167,7 @@ class LocalRun:
                     site,
                     self.components.app,
                     scratch / site.name,
+                    self._personal / site.name,
                     self._links[site.name].values(),
                 ),
                 workers.environment(os.environ, scratch, threads, site),
@@ -229,6 +230,11 @@ class LocalRun:
                 processes.restart(f"{site.name}.{half}")
         if processes.ended("superlink") is not None:
             raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
+
+    @property
+    def _personal(self) -> Path:
+        """Where sites keep what stays there: beside the run, in which only the server writes."""
+        return self.folder.resolve().parent / "personal"
 
     @property
     def _store(self) -> Path:

@@ -42,13 +42,16 @@ def environment(
     return allowed | hidden | own | {"OMP_NUM_THREADS": str(threads)}
 
 
-def command(site: Site, app: Path, socket: Path, outside: Iterable[Path] = ()) -> list[str]:
+def command(
+    site: Site, app: Path, socket: Path, personal: Path, outside: Iterable[Path] = ()
+) -> list[str]:
     """Return the command that starts a site's worker.
 
     Args:
         site: the worker's site.
         app: the folder of the Flower App.
         socket: where the site's link listens.
+        personal: the folder of what stays at the site.
         outside: the targets of links in the data folder.
 
     Returns:
@@ -58,7 +61,7 @@ def command(site: Site, app: Path, socket: Path, outside: Iterable[Path] = ()) -
     unprepared = [
         *(sys.executable, "-P", "-m", "federator.runtime.worker.process", "--site", site.name),
         *("--app", str(app), "--socket", str(socket), "--data", data),
-        *("--imported", f"{socket}.imported"),
+        *("--imported", f"{socket}.imported", "--personal", str(personal)),
     ]
     targets = [path for path in dict.fromkeys(outside) if path.exists()]
     folders = [Path(data), app, *targets[:_READ_ONLY_AT_MOST]]

@@ -33,6 +33,7 @@ from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.shared_memory import Memory, Update
 from federator.runtime.weights.encoding import EXACT, update_form
 from federator.runtime.weights.format import Tensor, WeightsError, describe, file_form, size
+from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.weights.parts import ManifestError, Parts, PartsManifest
 
 log = logging.getLogger("federator")
@@ -66,6 +67,7 @@ class Link:
         notifications: says when to ask the server.
         followed: remembers which instructions were followed.
         pace: how often to read the notification counter, and to ask the server.
+        local: the tensors that stay at the site: a model that has one of them is refused.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
 
@@ -79,6 +81,7 @@ class Link:
     notifications: NotificationCounter = field(default_factory=NotificationCounter)
     followed: Followed = field(default_factory=Followed)
     pace: Pace = field(default_factory=Pace)
+    local: LocalTensors = field(default_factory=LocalTensors)
     worker_patience: float = 60.0
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
     _sizes: tuple[int, Mapping[str, int]] | None = None  # a run, and the sets as it joined that
@@ -114,7 +117,7 @@ class Link:
         Raises:
             InstructionError: if a guard refuses it.
             ManifestError: if the list of the weights' parts has another form.
-            WeightsError: if the weights are none.
+            WeightsError: if the weights are none, or have a tensor that stays at the site.
             Failure: if the run is of another app, or the weights do not come.
         """
         self._require_app(run)
@@ -126,7 +129,9 @@ class Link:
         self.pace.sites = instruction.sites
         self.notifications.subscribe(instruction.counter)
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
-        return self._with_weights(received, instruction)
+        request = self._with_weights(received, instruction)
+        self.local.require_shared_only(request.tensors)  # guard 7: an update has the same tensors
+        return request
 
     def _require_app(self, run: Run) -> None:
         """Guard 1: the run is of the app that the site took.

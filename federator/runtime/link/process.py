@@ -23,6 +23,7 @@ from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.handover import WorkerListener
+from federator.runtime.weights.local_tensors import LocalTensors
 
 log = logging.getLogger("federator")
 
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         policy=Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
         baselines=options.baselines,
         listener=WorkerListener(options.socket),
+        local=LocalTensors(tuple(options.local)),
         transfer=transfer,
         notifications=notifications,
         followed=_followed(noted),
@@ -142,6 +144,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--socket", type=Path, required=True, help="where the worker connects")
     add("--labels", type=int, required=True, help="number of labels")
     add("--metrics", nargs="*", default=[], help="further numbers that may leave")
+    add("--local", nargs="*", default=[], help="names (patterns) of tensors that stay at the site")
     add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
     add("--baselines", action="store_true", help="take part in the comparison of single sites")
     return parser.parse_args(arguments)

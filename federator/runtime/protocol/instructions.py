@@ -8,6 +8,7 @@ link acts on nothing else, and takes nothing apart before it has checked that.
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -26,6 +27,7 @@ FEDERATION = "federation"
 MOST_TEXT = 2**16
 """The most characters that an instruction takes."""
 _MOST = 2**53
+_FOLDER = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # what a model or a run may be called
 
 
 MOST_SETTINGS = 32
@@ -58,6 +60,8 @@ class Instruction:
         sites: to how many sites the server speaks; the more, the more seldom each should ask it.
         settings: what the strategy writes for ``train``, by the name of a parameter of that.
         counter: the capability of the site's notification counter (polling.py); empty for none.
+        run: the name of the run, under which a site keeps the tensors that stay there; the same
+            where a run is resumed.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -72,6 +76,7 @@ class Instruction:
     sites: int = 1
     settings: Mapping[str, Setting] = field(default_factory=dict)
     counter: str = ""
+    run: str = ""
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -103,9 +108,18 @@ class Instruction:
             raise InstructionError("not settings for train")
         if instruction.counter and not is_capability(instruction.counter):
             raise InstructionError("not the name of a counter")
+        if not _is_name(instruction.model) or not (
+            not instruction.run or _is_name(instruction.run)
+        ):
+            raise InstructionError("not the name of a model, or of a run")
         if instruction.expires < time.time():
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text can name a folder, in no other place than it should be."""
+    return _FOLDER.fullmatch(text) is not None
 
 
 def _names(found: object) -> tuple[str, ...]:

@@ -27,6 +27,12 @@ NOTICES = {
     "gives ({set}): there are no figures of labels; return labels and scores for each example",
     "all-the-same": "predict returned the same label and the same score for each example ({set}): "
     "there are no figures of labels; return those of each example",
+    "local-anew": "the tensors that stay at the site are as Model() makes them, in round {value}: "
+    "the site has none of an earlier round (it has not trained, or its volume is new)",
+    "local-changed": "the tensors that stay at the site are as Model() makes them: those of the "
+    "version of the app before have other names, types or shapes",
+    "local-earlier": "the tensors that stay at the site are of round {value}, and this is round "
+    "{other}: the site did not train in between, or its volume was put back",
     "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
     "train: give its loader drop_last=True, or another batch size",
 }

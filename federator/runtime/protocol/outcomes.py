@@ -106,6 +106,11 @@ REASONS = {
     "grown": "the model's state has other tensors after a batch than Model() gave it, or tensors "
     "of other shapes: make them in Model(), or register the buffer with persistent=False",
     "misfit": "the weights that came are not those of the notebook's Model(): it was changed since",
+    "local": "local in the federation file: {type}",
+    "no-volume": "the site has no folder for the tensors that stay there: a stock SuperNode takes "
+    "one by its node configuration, personal-dir",
+    "not-kept": "what stays at the site cannot be written to its volume ({type}): is it full, or "
+    "another user's?",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",
     "worker-died": "the worker ended while it worked (killed: out of memory is the usual cause)",

@@ -54,6 +54,7 @@ class Start(_Event):
     local_epochs: int = 1
     baselines: bool = False
     select: str = "last"
+    local: list[str] = []  # patterns over the names of the tensors that stay at the sites
     versions: dict[str, str] = {}
     encoding: str = "float32"  # of weights on their way
     model_bytes: int | None = None

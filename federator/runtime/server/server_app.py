@@ -35,11 +35,12 @@ from federator.runtime.server.storage.store import STORE, Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers
 from federator.runtime.weights.format import Weights
+from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 
 log = logging.getLogger("federator")
 
-FirstModel = Callable[[int], tuple[Weights, Buffers]]
-"""Builds the author's ``Model()`` from a seed; returns its weights and which are buffers."""
+FirstModel = Callable[[int, LocalTensors], tuple[Weights, Buffers]]
+"""Builds the author's ``Model()`` from a seed; returns its shared weights and which are buffers."""
 
 
 def server_app(module: str, first_model: FirstModel) -> ServerApp:
@@ -103,6 +104,10 @@ def _run(
     else:
         weights, buffers = _first_model(settings, plan, store, first_model)
         start = Checkpoint(0, weights)
+    try:
+        plan.local.require_shared_only(start.weights.tensors)
+    except LocalTensorsError as error:
+        raise RunError(f"{error}: start a new run, from the first model") from None
     versions = {
         "python": platform.python_version(),
         "flwr": flwr.__version__,
@@ -118,6 +123,7 @@ def _run(
         "local_epochs": plan.epochs,
         "baselines": settings.baselines,
         "select": plan.select,
+        "local": list(plan.local.patterns),
         "versions": versions,
         "encoding": settings.encoding,
         "model_bytes": start.weights.size,
@@ -179,7 +185,7 @@ def _first_model(
         file = WeightFile(path := Path(settings.initial_weights))
         return file, read_buffers(path, file.tensors)
     try:
-        weights, buffers = build(plan.seed)
+        weights, buffers = build(plan.seed, plan.local)
         return store.keep(weights), buffers
     except ImportError as error:
         raise RunError(

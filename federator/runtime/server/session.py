@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
@@ -23,6 +23,7 @@ from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.disk import require_space
 from federator.runtime.weights.buffers import Buffers
 from federator.runtime.weights.encoding import EXACT
+from federator.runtime.weights.local_tensors import LocalTensors
 
 _RETURNING = 2.0  # seconds that a round waits for a site that has just come back
 
@@ -38,6 +39,7 @@ class Plan:
     positive: str | None
     select: str
     metrics: tuple[str, ...] = ()
+    local: LocalTensors = field(default_factory=LocalTensors)
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "Plan":
@@ -51,6 +53,7 @@ class Plan:
             positive=None if labels.positive is None else labels.names[labels.positive],
             select=str(config["select"]),
             metrics=declared_metrics(config),
+            local=LocalTensors.of(config),
         )
 
     @property
@@ -173,7 +176,9 @@ class Session:
         deadline = time.time() + self.settings.round_deadline
         instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
         order = Order(instruction, checkpoint.weights)
-        answers = self.ask(dict.fromkeys(self.sites.nodes, order))
+        # A model trained at one site alone is whole only there, if some of its tensors stay.
+        whole = not self.plan.local or model == FEDERATION
+        answers = self.ask(dict.fromkeys(self.sites.nodes if whole else [model], order))
         if "val" in sets:
             own = answers if model == FEDERATION else {model: answers[model]}
             self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
@@ -206,6 +211,7 @@ class Session:
             proximal_mu=float(getattr(self.strategy, "proximal_mu", 0.0)) if proximal else 0.0,
             encoding=self.settings.encoding if kind == "train" else encoding,
             sites=max(1, len(self.sites.nodes or self.settings.sites)),
+            run=self.folder.path.name,
         )
 
     def require_space_for(self, orders: Mapping[str, Order]) -> None:

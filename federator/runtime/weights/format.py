@@ -11,7 +11,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -78,6 +78,12 @@ def describe(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
 def size(weights: Mapping[str, npt.NDArray[Any]]) -> int:
     """Return the number of bytes of all tensors together."""
     return sum(array.nbytes for array in weights.values())
+
+
+def listed(names: Collection[str], most: int = 3) -> str:
+    """Return the first of some names, and how many others there are."""
+    first = list(names)[:most]
+    return ", ".join(first) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def require_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,7 @@
 ``python -m federator.runtime initial`` writes it as safetensors, with the names of the tensors that
 are no parameters beside it (buffers.py), from the author's ``Model()`` (which may fetch pretrained
 weights here, where there is a network), or from a file of the author's own, whose tensors must
-then be those of ``Model()``.
+then be those of ``Model()``. Tensors that stay at the sites are left out of either.
 """
 
 import logging
@@ -24,25 +24,31 @@ from federator.runtime.weights.format import (
     save,
     size,
 )
+from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 from federator.runtime.worker.sandbox.pretrained import first_model
 from federator.runtime.worker.sandbox.scratch import Workspace
-from federator.runtime.worker.state import take
+from federator.runtime.worker.state import take, tied
 from federator.runtime.worker.targets import as_plain
+
+_NONE = LocalTensors()
 
 
 class First(NamedTuple):
-    """The first model: its weights, and which of them are no parameters."""
+    """The first model: its shared weights, which of them are no parameters, and its whole size."""
 
     weights: Weights
     buffers: Buffers
+    size: int
 
 
-def build(folder: Path | None, seed: int) -> First:
+def build(folder: Path | None, seed: int, local: LocalTensors = _NONE) -> First:
     """Return the author's ``Model()``, built from a seed; frozen weights first.
 
+    Without the tensors that stay at the sites, which make them from the same seed.
+
     Raises:
-        Failure: if the author's code fails.
+        Failure: if the author's code fails; ``local``, if what is to stay does not go with it.
     """
     workspace = Workspace(folder, None)
     with reporting_failures("import"), workspace.entered():
@@ -53,10 +59,15 @@ def build(folder: Path | None, seed: int) -> First:
         if not hasattr(net, "state_dict"):
             raise Failure("contract", "Model")
         weights = take(net)
+        try:
+            local.require_fitting(weights, tied(net))
+        except LocalTensorsError as error:
+            raise Failure("local", str(error)) from None
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     # Side by side, so that the parts that they fill need not travel again (parts.py).
-    order = sorted(weights, key=lambda name: name not in frozen)
-    return First({name: weights[name] for name in order}, find_buffers(net))
+    order = sorted(local.shared(weights), key=lambda name: name not in frozen)
+    buffers = frozenset(find_buffers(net).intersection(order))
+    return First({name: weights[name] for name in order}, buffers, size(weights))
 
 
 def read(path: Path) -> Weights:
@@ -89,9 +100,10 @@ def main(arguments: list[str] | None = None) -> int:
     config = app_config(options.app)
     choose(config)
     try:
-        weights, buffers = build(options.app.resolve(), int(config["seed"]))
+        local = LocalTensors.of(config)
+        weights, buffers, whole = build(options.app.resolve(), int(config["seed"]), local)
         if options.source is not None:
-            given = read(options.source)
+            given = local.shared(read(options.source))
             require_same(describe(given), describe(weights))
             weights = {name: given[name] for name in weights}
     except Failure as failure:
@@ -103,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error)
         return 2
     if options.size:
-        print(size(weights))
+        print(whole)
     else:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_buffers(options.out, buffers)

@@ -59,8 +59,15 @@ def spare_processors(cgroup: Path = _CGROUP) -> None:
 class Worker:
     """Answers one link."""
 
-    def __init__(self, app: Path, data: Path, site: str, imported: Path | None = None) -> None:
-        self._app, self._data, self._site = app, data, site
+    def __init__(
+        self,
+        app: Path,
+        data: Path,
+        site: str,
+        imported: Path | None = None,
+        personal: Path | None = None,
+    ) -> None:
+        self._app, self._data, self._site, self._personal = app, data, site, personal
         self._run: tuple[object, object] | None = None
         self._task: Task | None = None
         self._trace: ImportTrace | None = None
@@ -90,7 +97,7 @@ class Worker:
             changed = overrides if isinstance(overrides, dict) else {}
             config = {**app_config(self._app), **changed}
             self._task, self._run = None, None
-            self._task = Task(self._app, config, self._data, self._site)
+            self._task = Task(self._app, config, self._data, self._site, self._personal)
             self._run = (run, overrides)
         return self._task
 
@@ -157,12 +164,14 @@ def client_app(module: str) -> "ClientApp":
     def follow(message: Message, context: Context) -> Message:
         site = str(context.node_config.get("site", context.node_id))
         data = Path(str(context.node_config.get("data-dir", "/data"))).resolve()
+        kept = context.node_config.get("personal-dir")
+        personal = None if kept is None else Path(str(kept)).resolve()
         try:
             require_assets(imported_from())
             with reporting_failures():
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
-                task = Task(None, context.run_config, data, site)
+                task = Task(None, context.run_config, data, site, personal)
                 outcome, trained = task.follow(instruction, received.weights)
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
@@ -198,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the site's data folder")
     parser.add_argument("--site", required=True, help="the site's name")
     parser.add_argument("--socket", type=Path, required=True, help="where the link listens")
+    parser.add_argument("--personal", type=Path, help="folder of what stays at this site")
     parser.add_argument("--imported", type=Path, help="file to list what was imported in")
     options = parser.parse_args(arguments)
     begin_log()
@@ -215,7 +225,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         channel = connect(options.socket, 60)
         log.info("connected to the link")
-        worker = Worker(options.app.resolve(), data, options.site, options.imported)
+        worker = Worker(
+            options.app.resolve(), data, options.site, options.imported, options.personal
+        )
         serve(worker, channel)
     except (HandoverError, WeightsError) as error:
         log.info("ended: %s", error)

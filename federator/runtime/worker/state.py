@@ -1,12 +1,11 @@
 """A model's state dictionary: taken as arrays, filled from arrays, and compared with them."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.weights.format import CODES, Weights
+from federator.runtime.weights.format import CODES, Weights, listed
 from federator.runtime.worker.targets import as_plain
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def take(net: "torch.nn.Module") -> Weights:
         if not isinstance(tensor, torch.Tensor):
             raise Failure("state", name)
     if lazy := [name for name, tensor in state.items() if is_lazy(tensor)]:
-        raise Failure("lazy", _listed(lazy))
+        raise Failure("lazy", listed(lazy))
     return {name: _array(name, tensor) for name, tensor in state.items()}
 
 
@@ -42,9 +41,15 @@ def _array(name: str, tensor: "torch.Tensor") -> npt.NDArray[Any]:
     raise Failure("tensor-type", name, dtype=str(tensor.dtype).removeprefix("torch."))
 
 
-def _listed(names: Iterable[str], most: int = 3) -> str:
-    first = list(names)
-    return ", ".join(first[:most]) + (f" and {len(first) - most} more" if len(first) > most else "")
+def tied(net: "torch.nn.Module") -> list[tuple[str, str]]:
+    """Return pairs of names in a model's state dictionary whose tensors share their memory."""
+    first: dict[int, str] = {}
+    pairs = []
+    for name, tensor in net.state_dict().items():
+        if tensor.numel():
+            one = first.setdefault(tensor.untyped_storage().data_ptr(), name)
+            pairs += [(one, name)] if one != name else []
+    return pairs
 
 
 def fill(net: "torch.nn.Module", weights: Weights) -> None:

@@ -15,6 +15,7 @@ from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.protocol.train_settings import split_settings
 from federator.runtime.weights.encoding import model_form, read_model, write_update
 from federator.runtime.weights.format import Tensor, Weights, describe
+from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 from federator.runtime.worker.evaluation import Evaluator
 from federator.runtime.worker.loaders import (
@@ -27,6 +28,8 @@ from federator.runtime.worker.loaders import (
     require_batches,
 )
 from federator.runtime.worker.outputs import look_at_outputs, needs_more_than_one
+from federator.runtime.worker.personal.local_part import LocalPart
+from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import fill, has_changed, take
@@ -45,13 +48,19 @@ class Task:
         config: the app's configuration, as the run has it.
         data: the site's data folder.
         site: the site's name; it takes part in the seeds.
+        personal: the folder of what stays at the site; None where it has none.
 
     Raises:
         Failure: if there is no data, or the author's code cannot be imported.
     """
 
     def __init__(
-        self, folder: Path | None, config: Mapping[str, Setting], data: Path, site: str
+        self,
+        folder: Path | None,
+        config: Mapping[str, Setting],
+        data: Path,
+        site: str,
+        personal: Path | None = None,
     ) -> None:
         self.loads, self._told = 0, False
         self._folder, self._data, self._site = folder, data, site
@@ -65,6 +74,8 @@ class Task:
             self._module = import_task(folder)
         declared = frozenset(declared_metrics(config))
         self._evaluator = Evaluator(self._module, Labels.of(config), declared)
+        volume = Volume(personal, every_round=config.get("select") == "best")
+        self._local = LocalPart(LocalTensors.of(config), volume)
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._loaders: dict[str, object] = {}
@@ -92,11 +103,14 @@ class Task:
             return self._outcome({}, notices), None
         net = self.model(instruction.seed)
         self._require_form(net)
-        tensors, encoding = self._form, instruction.encoding
-        if model_form(tensors, encoding) != describe(weights):
+        shared, encoding = self._local.tensors.shared(self._form), instruction.encoding
+        if model_form(shared, encoding) != describe(weights):
             raise Failure("misfit")
-        given = read_model(weights, tensors, encoding)
-        fill(net, given)
+        given = read_model(weights, shared, encoding)
+        whole, told = self._local.complete(given, instruction)
+        notices += told
+        fill(net, whole)
+        self._local.keep_tested(whole, instruction)
         evaluations = {}
         for part in instruction.sets:
             if self._examples[f"{part}set"]:
@@ -106,14 +120,17 @@ class Task:
             return self._outcome(evaluations, notices), None
         self._net = None  # until it is known that training left its tensors as they were
         self._train(net, instruction)
-        if instruction.epochs and not has_changed(net, given):
+        if instruction.epochs and not has_changed(net, whole):
             notices.append(Notice("unchanged"))
         trained = take(net)
-        if describe(trained) == tensors:
+        if describe(trained) == self._form:
             self._net = net
+            self._local.keep(trained, instruction)
             trained = {name: trained[name] for name in weights}
             left = self._left.setdefault(instruction.model, {})
             trained = write_update(given, trained, encoding, left)
+        elif self._local.tensors:  # what grew may have a name that stays
+            raise Failure("grown")
         return self._outcome(evaluations, notices), trained
 
     def _outcome(self, evaluations: dict[str, Evaluation], notices: Iterable[Notice]) -> Outcome:
@@ -149,7 +166,9 @@ class Task:
             if not isinstance(net, torch.nn.Module):
                 raise Failure("contract", "Model")
             self._net = net.to(self._device())
-            self._form = describe(take(self._net))
+            made = take(self._net)
+            self._form = describe(made)
+            self._local.begin(made)
         return self._net
 
     def _require_form(self, net: "torch.nn.Module") -> None:

@@ -19,6 +19,7 @@ from federator.runtime.protocol.instructions import Instruction, sign
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import describe, file_size, head
+from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.weights.parts import PartsManifest
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
@@ -244,3 +245,15 @@ def test_an_order_is_followed_once(site):
     order = site.order(site.manifest())
     assert not site.answer(order).has_error()
     assert "followed before" in refusal(site.answer(order))
+
+
+def test_a_model_with_a_tensor_that_stays_at_the_site_is_refused(site):
+    site.link.local = LocalTensors(("w",))
+    told = refusal(site.answer(site.order(site.manifest())))
+    assert "refused the instruction: the model has w, which `local` keeps at the sites" in told
+    told = refusal(site.answer(site.order(weights=MODEL)))
+    assert "the model has w, which" in told
+    assert site.received == [], "the worker hears nothing of it"
+    site.link.local = LocalTensors(("head.*",))
+    site.answer(site.order(site.manifest()))
+    assert len(site.received) == 1

@@ -1,0 +1,83 @@
+"""Rounds of real workers whose tensors stay with them: what passes between them and the server."""
+
+import numpy as np
+import pytest
+from fakes.site_grid import SiteGrid, serve
+from fixtures.rehearsals import PLAIN_TRAIN, lay_out, lay_out_site
+from fixtures.small_notebook import MODEL
+from flwr.serverapp import strategy as flower
+
+from federator.app.convert import convert
+from federator.runtime.app_config import app_config
+from federator.runtime.protocol import messages
+from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
+from federator.runtime.weights.block_file import WeightFile
+from federator.runtime.weights.format import load, save
+from federator.runtime.weights.local_tensors import LocalTensors
+from federator.runtime.worker.initial_model import build
+from federator.runtime.worker.trainer import Task
+
+pytestmark = pytest.mark.usefixtures("in_a_run")
+PATTERNS = ("layers.1.*", "layers.3.*")
+NORMED = MODEL.replace("nn.ReLU()", "nn.BatchNorm1d(WIDTH), nn.ReLU()")
+
+
+class Listening(SiteGrid):
+    """A grid that keeps every byte of weights that passes, and every text."""
+
+    def __init__(self, follow):
+        super().__init__(follow)
+        self.passed: list[bytes] = []
+
+    def _reply(self, message):
+        reply = super()._reply(message)
+        for each in (message, reply):
+            for record in each.content.array_records.values():
+                self.passed.append(messages.packed_in(record))
+            self.passed.append(repr(dict(each.content.config_records)).encode())
+        return reply
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        flower.FedAvg(),
+        flower.FedAvgM(server_momentum=0.9),
+        flower.FedAdam(),
+        flower.FedMedian(),
+        flower.FedProx(proximal_mu=0.1),
+        flower.Krum(num_malicious_nodes=0),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_no_message_has_a_byte_of_a_local_tensor(tmp_path, monkeypatch, strategy):
+    data = {name: lay_out_site(tmp_path / name, n) for n, name in enumerate(("east", "west"))}
+    settings = f"local: {list(PATTERNS)}\nselect: best\n"
+    read = lay_out(tmp_path, data, settings, model=NORMED, train=PLAIN_TRAIN)
+    app = convert(read, tmp_path / "build").app
+    monkeypatch.syspath_prepend(str(app))
+    config = app_config(app)
+    tasks = {
+        name: Task(app, config, path, name, tmp_path / "personal" / name)
+        for name, path in data.items()
+    }
+    grid = Listening({name: task.follow for name, task in tasks.items()})
+    folder = RunFolder(tmp_path / "run")
+    server = serve(grid, folder, strategy, rounds=2, select="best", local=PATTERNS, baselines=True)
+    first = build(app, 0, LocalTensors(PATTERNS))
+    save(tmp_path / "first.safetensors", first.weights)
+    server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
+
+    kept = list((tmp_path / "personal").rglob("round-*.safetensors"))
+    assert len(kept) == 2 * 2 * 2, "sites, models, rounds"
+    found = [array for path in kept for array in load(path).values() if len(np.unique(array)) > 2]
+    secrets = {array.tobytes() for array in found}
+    assert len(secrets) >= 20
+    whole = b"".join(grid.passed)
+    assert whole.count(b"layers.0.weight") > 20, "the shared ones pass"
+    assert b"layers.1" not in whole and b"layers.3" not in whole
+    assert not [one for one in secrets if one in whole]
+    assert WeightFile(tmp_path / "run" / "round-002.safetensors").tensors.keys() == {
+        "layers.0.weight",
+        "layers.0.bias",
+    }
