@@ -116,9 +116,8 @@ class LocalRun:
                 with site_data.left_unchanged(unguarded):
                     yield from self._run(Path(scratch), processes)
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
-                ended = has_ended(
-                    self.folder
-                )  # as its parts are ended, the run may say that it failed
+                # Before its parts are ended: as they are, the run may say that it failed.
+                ended = has_ended(self.folder)
                 processes.stop()
                 self._end(ended, "stopped", "stopped by hand")
                 raise
