@@ -12,6 +12,7 @@ from fixtures.paths import ROOT
 # A contract -> a module that breaks it, and the line that does.
 BROKEN = {
     "stages": ("notebook/reader.py", "import federator.deploy.compose"),
+    "notebook": ("notebook/slicing/names.py", "import federator.notebook.checks.portability"),
     "runtime": ("runtime/weights/format.py", "import federator.runtime.protocol.outcomes"),
     "wings": ("runtime/link/admission.py", "import federator.runtime.server.settings"),
     "tools": ("runtime/options.py", "import federator.common.git"),
