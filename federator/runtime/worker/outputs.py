@@ -174,7 +174,7 @@ def needs_more_than_one(net: "torch.nn.Module", inputs: "torch.Tensor") -> bool:
     apart = copy.deepcopy(net).train()
     try:
         with torch.no_grad():
-            apart(inputs[:1].to(_device(net)))
+            apart(inputs[:1].to(device_of(net)))
     except ValueError as error:
         return LONE_EXAMPLE in str(error)
     except Exception:
@@ -184,14 +184,15 @@ def needs_more_than_one(net: "torch.nn.Module", inputs: "torch.Tensor") -> bool:
 
 def _moved(net: "torch.nn.Module", inputs: object, part: str) -> "torch.Tensor":
     require_tensor(inputs, part)
-    return inputs.to(_device(net))  # type: ignore[attr-defined, no-any-return]
+    return inputs.to(device_of(net))  # type: ignore[attr-defined, no-any-return]
 
 
 def _few(inputs: "torch.Tensor") -> "torch.Tensor":
     return inputs[:2]
 
 
-def _device(net: "torch.nn.Module") -> "torch.device":
+def device_of(net: "torch.nn.Module") -> "torch.device":
+    """Return the device of a model's parameters; the processor where it has none."""
     import torch
 
     first = next(net.parameters(), None)

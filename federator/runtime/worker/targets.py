@@ -62,17 +62,10 @@ def read_target(labels: object, classes: int) -> Target:
         labels: of a batch or a set: a tensor, an array or a list.
         classes: how many labels K the federation file names.
     """
-    if isinstance(labels, tuple | list) and any(getattr(one, "ndim", 0) for one in labels):
-        return Target(None, OBJECTS)  # such as (time, event), which numpy would stack
-    array = as_array(labels)
-    if array is None:
-        return Target(None, RAGGED)
-    kind = array.dtype.kind
-    if kind in "US":
-        return Target(None, TEXTS)
-    if kind not in "biufc":
-        return Target(None, OBJECTS)
-    found = str(array.dtype), array.shape
+    array = read_numbers(labels)
+    if isinstance(array, str):
+        return Target(None, array)
+    kind, found = array.dtype.kind, (str(array.dtype), array.shape)
     flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if flat.ndim == 0:
         return Target(None, "a single number", *found)
@@ -85,6 +78,21 @@ def read_target(labels: object, classes: int) -> Target:
     if flat.size and not 0 <= flat.min() <= flat.max() < classes:
         return Target(None, OUTSIDE, *found)
     return Target(flat.astype(np.int64), "", *found)
+
+
+def read_numbers(values: object) -> npt.NDArray[np.generic] | str:
+    """Return a tensor, array or list as an array of numbers; what it is instead, if it is none.
+
+    That is one of :data:`~federator.runtime.protocol.evaluation.labels.FORMS`.
+    """
+    if isinstance(values, tuple | list) and any(getattr(one, "ndim", 0) for one in values):
+        return OBJECTS  # such as (time, event), which numpy would stack
+    array = as_array(values)
+    if array is None:
+        return RAGGED
+    if array.dtype.kind in "US":
+        return TEXTS
+    return array if array.dtype.kind in "biufc" else OBJECTS
 
 
 def as_array(values: object) -> npt.NDArray[np.generic] | None:
