@@ -1,6 +1,6 @@
-"""What the sites of a rehearsal imported, and no image would have: told with the line to write.
+"""Warns of what the sites of a local run imported and no image would have, with the line to write.
 
-A rehearsal runs in the author's environment, where more is installed than in an image. pandas reads
+A local run uses the author's environment, where more is installed than in an image. pandas reads
 Excel files with openpyxl where that is installed, and no import in the notebook shows it.
 """
 
@@ -19,7 +19,7 @@ from federator.runtime.worker.import_trace import Asked
 
 _OURS = "notebook-federator"
 # torch tries what is installed, and does without: torch/hub.py, torch/backends/opt_einsum,
-# torch/_dynamo/trace_rules.py. Every rehearsal would be told of it.
+# torch/_dynamo/trace_rules.py. Every local run would warn of it.
 _AT_WILL = "torch"
 _OF_DEVELOPERS = ("test", "dev", "doc", "lint", "typing", "benchmark", "example", "build", "maint")
 

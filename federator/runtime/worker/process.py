@@ -71,7 +71,7 @@ class Worker:
         self._run: tuple[object, object] | None = None
         self._task: Task | None = None
         self._trace: ImportTrace | None = None
-        if imported is not None:  # a rehearsal
+        if imported is not None:  # a local run
             self._trace = ImportTrace(imported, _own_modules(app))
             sys.meta_path.insert(0, self._trace)
 
