@@ -1,4 +1,4 @@
-"""Which module asked for which other one: noted in the workers of a local run (unlisted_imports.py)."""
+"""Which module imported which other one, noted in a local run (unlisted_imports.py)."""
 
 import json
 import sys
