@@ -1,0 +1,1 @@
+"""The survey of a site's data: its loaders read once, in bounded time, and counted."""
