@@ -32,7 +32,7 @@ def run(source: Path, seed: int, encoding: str, root: Path) -> Figures:
     assert together is not None
     parts = [part for trained in done.trained() for part in trained.sites.values()]
     moved = sum(part.bytes_down + part.bytes_up for part in parts) / len(parts)
-    return {**measure(together.counts, done.positive), "bytes": moved}
+    return {**measure(together.tables["confusion"], done.positive), "bytes": moved}
 
 
 def main(arguments: list[str]) -> None:

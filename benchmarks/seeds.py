@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from federator.runtime.protocol.metrics import summarise
 from ruamel.yaml import YAML
 from scipy import stats
 
@@ -28,10 +29,10 @@ from federator.federation import schema
 from federator.federation.schema import FILE, Federation
 from federator.results import history
 from federator.runtime.app_config import app_config
+from federator.runtime.protocol.evaluation.tables import Table
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
-from federator.runtime.protocol.metrics import summarise
 from federator.runtime.weights import format
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 POOLED = "pooled"
 METRICS = ("accuracy", "f1")
@@ -88,7 +89,9 @@ def run_seed(source: Path, seed: int, root: Path) -> Numbers:
     read, run = rehearse(source, seed, root, baselines=True)
     done = history.read(run)
     counts = {
-        model: together.counts for model, test in done.tests.items() if (together := test.pooled())
+        model: together.tables["confusion"]
+        for model, test in done.tests.items()
+        if (together := test.pooled())
     }
     counts[POOLED] = train_pooled(
         read.root / "build" / read.name / "app", run, root / "data" / POOLED
@@ -96,13 +99,13 @@ def run_seed(source: Path, seed: int, root: Path) -> Numbers:
     return {model: measure(matrix, done.positive) for model, matrix in counts.items()}
 
 
-def measure(counts: list[list[int]], positive: int | None) -> dict[str, float]:
+def measure(counts: Table, positive: int | None) -> dict[str, float]:
     """Return the metrics of a confusion matrix."""
     numbers = summarise(counts, positive)
     return {name: getattr(numbers, name) or 0.0 for name in METRICS}
 
 
-def train_pooled(app: Path, run: Path, data: Path) -> list[list[int]]:
+def train_pooled(app: Path, run: Path, data: Path) -> Table:
     """Train on the pooled data from the run's first weights, and return the test counts.
 
     The worker's own code does it, in one round of as many epochs as the federation had in all.
@@ -112,12 +115,12 @@ def train_pooled(app: Path, run: Path, data: Path) -> list[list[int]]:
     epochs = int(config["rounds"]) * int(config["local-epochs"])
     training = Instruction("train", 1, later, epochs=epochs, seed=seed)
     testing = Instruction("evaluate", 1, later, seed=seed, sets=("test",))
-    task = Task(app, config, data, POOLED)
+    task = Trainer(app, config, data, POOLED)
     with contextlib.redirect_stdout(io.StringIO()):
         first = format.load(run / "round-000.safetensors")
         _, trained = task.follow(training, first)
         outcome, _ = task.follow(testing, trained)
-    return outcome.evaluations["test"].counts
+    return outcome.evaluations["test"].tables["confusion"]
 
 
 def describe(seeds: Sequence[Numbers]) -> str:

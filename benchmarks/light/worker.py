@@ -11,7 +11,7 @@ from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import describe, head
 
 _EXAMPLES = {"trainset": 100, "valset": 10, "testset": 10}
-_EVALUATION = {"counts": [[5, 0], [0, 5]], "loss": 0.5, "metrics": {}}
+_EVALUATION = {"tables": {"confusion": [[5, 0], [0, 5]]}, "loss": 0.5, "metrics": {}}
 
 
 def train(model: Memory, update: Memory, site: int) -> None:

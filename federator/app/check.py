@@ -36,7 +36,9 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
 
 def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:
     """Yield the constants that name or count classes otherwise than the federation file."""
-    labels = list(read.labels)
+    labels = list(read.labels or ())  # classes; a regression has targets instead
+    if not labels:
+        return
     for statement in parts.task.statements:
         for node in ast.parse(statement.source).body:
             target = node.targets[0] if isinstance(node, ast.Assign) else None

@@ -111,9 +111,7 @@ def _config(federation: Federation, parts: Parts) -> dict[str, Value]:
         "rounds": federation.rounds or parts.rounds or DEFAULT_ROUNDS,
         "local-epochs": federation.local_epochs,
         "seed": federation.seed,
-        "labels": ",".join(federation.labels),
-        "positive": federation.positive or "",
-        "metrics": ",".join(federation.metrics),
+        **federation.evaluation.write(),
         "select": federation.select,
         **({SETTING: ",".join(federation.local)} if federation.local else {}),
     }

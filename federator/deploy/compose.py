@@ -22,7 +22,8 @@ from federator.common.templates import FOLDER, Templates
 from federator.deploy import memory_limits
 from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
 from federator.federation import settings
-from federator.federation.schema import FILE, Federation, Site
+from federator.federation.parts import Site
+from federator.federation.schema import FILE, Federation
 from federator.images import engine
 from federator.images.build import Images
 from federator.runtime import app_files

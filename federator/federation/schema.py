@@ -12,22 +12,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator as After
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from federator.errors import FederationFileError, Problem, Where
-from federator.federation import yaml_file
+from federator.federation import evaluation, yaml_file
+from federator.federation.evaluation import Horizon, Metrics, Span
 from federator.federation.fields import (
     APP_NAME,
     MESSAGES,
     PERCENTAGE,
-    Duration,
     File,
-    Folder,
-    ImageName,
-    Index,
     Label,
-    Memory,
-    Name,
     Namespace,
     Notebook,
     Parameter,
@@ -39,92 +34,16 @@ from federator.federation.fields import (
     Variable,
     distinct,
 )
+from federator.federation.parts import Build, Deadlines, Limits, Part, Publish, Site
 from federator.federation.yaml_file import did_you_mean, shown, wrong
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 
 FILE = "federation.yaml"
 FOLDER = "compose"  # of a repository: each folder in it with a FILE is a federation
 
 
-class _Part(BaseModel):
-    # strict: neither "yes" for true nor "3" for 3. The docstring below a field describes it.
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
-
-
-class Site(_Part):
-    """A hospital that takes part."""
-
-    name: Name
-    """Short name of the site, such as north, in logs, file names and the report."""
-    data: Folder | None = None
-    """Data folder, relative to this file, for a run on one machine."""
-    accelerator: Literal["cpu", "cuda"] = "cpu"
-    """What the site computes with; cuda needs an NVIDIA GPU."""
-    min_cell_count: Annotated[int, Field(ge=0)] = 5
-    """Score histograms with a count below this number do not leave the site."""
-    baselines: bool = True
-    """Whether models trained at one site alone may be tested on this site's test set."""
-    transport: Literal["files", "messages"] = "files"
-    """How weights travel; a stock SuperNode has them in messages, whatever is said here."""
-
-    @field_validator("name")
-    @classmethod
-    def _not_reserved(cls, name: str) -> str:
-        # The server's compose file, and the name of the common model in a run's journal.
-        if name in ("server", "federation"):
-            raise wrong(f"must not be {name}, which has a meaning of its own")
-        return name
-
-
-class Deadlines(_Part):
-    """How long the server waits before it goes on without a site."""
-
-    join: Duration = 300
-    """For sites to join before the first round: seconds, or a text such as 90s, 30m, 2h."""
-    round: Duration = 3600
-    """For the sites' answers in each round: seconds, or a text such as 90s, 30m, 2h."""
-
-
-class Build(_Part):
-    """What images are made from; set it where mirrors stand between you and the Internet."""
-
-    base: ImageName = "python:3.11-slim-bookworm"
-    """The image that all others start from: a Debian with Python and pip."""
-    index: Index | None = None
-    """Package index that takes the place of PyPI; for one with a login see --pip-config."""
-    extra_index: Index | None = None
-    """Package index that is asked as well."""
-    torch_index: Index | None = "https://download.pytorch.org/whl/cpu"
-    """Package index of PyTorch without CUDA; empty if the ordinary index has it."""
-
-
-class Limits(_Part):
-    """Memory that containers may take, such as 8g; what is absent follows from the model's size."""
-
-    link: Memory | None = None
-    """Of a site's link, which a site can change in its .env."""
-    worker: Memory | None = None
-    """Of a site's worker, which a site can change in its .env; raise it for data kept in memory."""
-    server: Memory | None = None
-    """Of the server's part that makes the rounds."""
-    superlink: Memory | None = None
-    """Of the server's part that messages pass through."""
-
-
-class Publish(_Part):
-    """What the workflow "rounds" may show to all who can read the repository."""
-
-    model: bool = False
-    """Whether the final model is attached to the run."""
-    sites: bool = False
-    """Whether figures of single sites are shown beside those of all together."""
-
-
-class Federation(_Part):
+class Federation(Part):
     """One federation: a notebook, the sites that train it, and how."""
 
     notebook: Notebook
@@ -151,19 +70,27 @@ class Federation(_Part):
     """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
-    local: Annotated[list[TensorPattern], After(distinct)] = []
+    local: Annotated[list[TensorPattern], After(distinct)] = Field([])
     """Names of tensors that stay at each site, such as "*.bn*" or "head.*"; * is any text."""
     select: Literal["last", "best"] = "last"
     """Which round's model is the final one; best has the lowest validation loss."""
-    labels: Annotated[list[Label], Field(min_length=2), After(distinct)] = ["negative", "positive"]
-    """Names of the classes, in the order of their numbers in the data, from 0."""
+    task: TaskName = "classification"
+    """What the model predicts; other: what the notebook's test returns is all there is."""
+    labels: Annotated[list[Label], Field(min_length=1), After(distinct)] | None = Field(
+        None, validate_default=True
+    )
+    """Names of the classes by their number from 0 (a segmentation's background first)."""
     positive: Label | None = Field(None, validate_default=True)
     """The class that sensitivity refers to (two classes only); if absent, the last one."""
-    metrics: Annotated[list[Variable], After(distinct)] = []
-    """Names of further numbers that the notebook's test returns and that may leave a site."""
-    parameters: dict[Variable, Parameter] = {}
+    targets: dict[Label, Span] | None = Field(None, validate_default=True)
+    """A regression's targets, with the range of plausible values, such as "age: [0, 100]"."""
+    horizon: Horizon | None = Field(None, validate_default=True)
+    """The last time that a survival analysis looks at, in the data's unit."""
+    metrics: Metrics = Field({})
+    """Further numbers that test returns and that may leave a site: names, or "dice: mean"."""
+    parameters: dict[Variable, Parameter] = Field({})
     """Values that replace those of the notebook's cell tagged parameters."""
-    requirements: dict[Annotated[str, Field(min_length=1)], PipRequirement] = {}
+    requirements: dict[Annotated[str, Field(min_length=1)], PipRequirement] = Field({})
     """What pip installs for an import, such as "monai: monai==1.4.0"; nothing, if it is empty."""
     build: Build = Build()
     """What images are made from; set it where mirrors stand between you and the Internet."""
@@ -201,17 +128,38 @@ class Federation(_Part):
         what = "a whole number from 1, or a percentage up to 100%"
         raise wrong(f"must be {what}, not {shown(value)}")
 
+    @field_validator("labels", "targets", "horizon")
+    @classmethod
+    def _fits_the_task(cls, value: object, info: ValidationInfo) -> object:
+        return evaluation.fitting(info.data.get("task"), str(info.field_name), value)
+
     @field_validator("positive")
     @classmethod
     def _positive_is_a_label(cls, positive: str | None, info: ValidationInfo) -> str | None:
-        labels = info.data.get("labels", ())
+        labels: list[str] = info.data.get("labels") or []
+        if positive is not None and info.data.get("task") != "classification":
+            raise wrong("belongs to the task classification only", "remove this line")
         if positive is None:
-            return labels[-1] if len(labels) == 2 else None
+            binary = len(labels) == 2 and info.data.get("task") == "classification"
+            return labels[-1] if binary else None
         if labels and positive not in labels:
             raise wrong(f"must be one of the labels ({', '.join(labels)}), not {shown(positive)}")
         if len(labels) > 2:
             raise wrong("must be absent if there are more than two labels", "remove this line")
         return positive
+
+    @property
+    def evaluation(self) -> EvaluationSettings:
+        """What is evaluated, as server, link and worker are told."""
+        names = tuple(self.targets or self.labels or ())
+        return EvaluationSettings(
+            Task(self.task, max(1, len(names))),
+            names,
+            names.index(self.positive) if self.positive else None,
+            tuple((span[0], span[1]) for span in (self.targets or {}).values()),
+            self.horizon,
+            self.metrics,
+        )
 
     @property
     def folder(self) -> Path:

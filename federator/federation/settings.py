@@ -5,7 +5,8 @@ The run on one machine and the compose files of the hospitals both take them fro
 
 from typing import TypedDict
 
-from federator.federation.schema import Federation, Site
+from federator.federation.parts import Site
+from federator.federation.schema import Federation
 
 
 class ServerPart(TypedDict):
@@ -43,7 +44,8 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
     """Return a link's settings that follow from the federation file, as environment variables."""
     return {
         "FEDERATOR_SITE": site.name,
-        "FEDERATOR_LABELS": str(len(federation.labels)),
+        "FEDERATOR_TASK": federation.task,
+        "FEDERATOR_LABELS": str(federation.evaluation.task.size),
         "FEDERATOR_METRICS": " ".join(federation.metrics),
         "FEDERATOR_LOCAL": " ".join(federation.local),
         "FEDERATOR_MIN_CELL_COUNT": str(site.min_cell_count),

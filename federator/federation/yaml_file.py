@@ -36,14 +36,18 @@ _PHRASES = {
     "invalid_key": "is not a key of this file",
     "string_type": "must be text, not {given}",
     "int_type": "must be a whole number, not {given}",
+    "float_type": "must be a number, not {given}",
     "bool_type": "must be true or false, not {given}",
     "list_type": "must be a list, not {given}",
     "dict_type": "must be a mapping (key: value), not {given}",
     "model_type": "must be a mapping (key: value), not {given}",
     "literal_error": "must be {expected}, not {given}",
+    "finite_number": "must be a number, not {given}",
+    "greater_than": "must be greater than {gt}, not {given}",
     "greater_than_equal": "must be at least {ge}, not {given}",
     "less_than_equal": "must be at most {le}, not {given}",
     "too_short": "needs {min_length} or more entries",
+    "too_long": "has more than {max_length} entries",
 }
 # What to do about an error of the YAML itself, by a part of its text.
 _SYNTAX = {

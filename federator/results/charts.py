@@ -1,15 +1,15 @@
-"""The charts of a report: learning curves, ROC curves, and the time that rounds took."""
+"""The charts of a report: learning curves, charts of the tests, and the time of rounds."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from federator.common import figures
 from federator.results import plots
-from federator.results.comparison import compare, roc
+from federator.results.comparison import compare
 from federator.results.findings import rounds
 from federator.results.history import Journal
 from federator.results.plots import Chart, Point, Series
-from federator.runtime.protocol import metrics
+from federator.results.tasks.base import Shown
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Result
 
@@ -59,34 +59,36 @@ def alone(journal: Journal) -> dict[str, list[Chart]]:
     return found
 
 
-def roc_curves(journal: Journal) -> list[Chart]:
-    """Draw the ROC of the federation's model at each site, and of all models over all sites."""
+def tests(journal: Journal) -> list[Chart]:
+    """Draw the federation's model at each site, and all models over all sites, by the task."""
     pooled = compare(journal)
     own = [(row, site) for site in journal.sites for row in compare(journal, site, [FEDERATION])]
     own += [(row, "all sites") for row in pooled if row.model == FEDERATION]
     rivals = [(row, figures.model(row.model)) for row in reversed(pooled)]
+    groups = {
+        "Federation, by test set": own,
+        "Each model, all test sets": rivals if len(rivals) > 1 else [],
+    }
     charts = []
-    for title, shown in (
-        ("Federation, by test set", own),
-        ("Each model, all test sets", rivals if len(rivals) > 1 else []),
-    ):
-        lines = []
-        for row, name in shown:
-            curve = roc(journal, row.result)
-            if curve is None or row.missing:
-                continue
+    for title, rows in groups.items():
+        shown = {}
+        for row, name in rows:
             site = name if row.model == FEDERATION else row.model
-            bins = len(curve.fpr) - 1
-            points = [
-                Point(x, y, f"score at least {1 - i / bins:.2f}: sensitivity {y:.3f}")
-                for i, (x, y) in enumerate(zip(curve.fpr, curve.tpr, strict=True))
-            ]
             number = journal.sites.index(site) if site in journal.sites else None
-            label = f"{name}, AUC {figures.number(curve.auc)} ({bins} bins)"
-            lines.append(Series(label, number, points, row.model != FEDERATION))
-        if lines:  # as high as wide
-            charts.append(plots.chart(title, "1 − specificity", lines, (0.0, 1.0), plots.SQUARE))
-    return [chart for chart in charts if chart]
+            if not row.missing:
+                shown[name] = Shown(row.result.tables, number, row.model != FEDERATION)
+        charts += journal.view.charts(title, shown)
+    return charts
+
+
+def without(journal: Journal) -> list[str]:
+    """Return the sites that gave no tables to draw the charts of the tests from."""
+    test = journal.tests.get(FEDERATION)
+    return [
+        site
+        for site, result in (test.sites if test else {}).items()
+        if not any(name.startswith(journal.view.chart_table) for name in result.tables)
+    ]
 
 
 def seconds(journal: Journal) -> Chart | None:
@@ -131,9 +133,17 @@ def _line(
 
 
 def _shown(journal: Journal) -> dict[str, Callable[[Result], float | None]]:
-    """What the learning curves show, by title."""
-    return {
-        "Loss": lambda result: result.loss,
-        "F1": lambda result: metrics.summarise(result.counts, journal.positive).f1,
-        "Accuracy": lambda result: metrics.summarise(result.counts, journal.positive).accuracy,
-    }
+    """What the learning curves show, by title: the loss, and the task's chief figures."""
+
+    def value(name: str) -> Callable[[Result], float | None]:
+        return lambda result: journal.view.figures(result.tables)[name].value
+
+    def metric(name: str) -> Callable[[Result], float | None]:
+        return lambda result: result.metrics.get(name)
+
+    chosen = {journal.view.columns[name].title: value(name) for name in journal.view.headline}
+    if not chosen:
+        named = {name: 0 for each in journal.curve(FEDERATION) for one in each.sites.values()
+                 for name in one.metrics}  # fmt: skip
+        chosen = {name: metric(name) for name in named}
+    return {"Loss": lambda result: result.loss, **chosen}

@@ -4,24 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from federator.results.history import Journal
-from federator.runtime.protocol import metrics
+from federator.results.tasks.base import Figure, View
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Result
-
-COLUMNS = {
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "accuracy": "Accuracy",
-    "auc": "AUC",
-}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model on some test sets: the values of ``COLUMNS`` and those in which it is best.
+    """A model on some test sets: its figures, and the columns in which it is best.
 
     ``missing`` are the sites on whose test sets this model was not tested though others were:
     such a row is not compared.
@@ -29,8 +19,7 @@ class Row:
 
     model: str
     result: Result
-    values: dict[str, float | None]
-    intervals: dict[str, metrics.Interval]
+    figures: dict[str, Figure]
     missing: tuple[str, ...]
     best: frozenset[str] = frozenset()
 
@@ -45,31 +34,32 @@ def compare(journal: Journal, site: str | None = None, models: Sequence[str] = (
         result = test.sites.get(site) if site else test.pooled()
         if result is not None:
             missing = () if site else tuple(sorted(everywhere - set(test.sites)))
-            found = metrics.summarise(result.counts, journal.positive)
-            curve = roc(journal, result)
-            values = {name: getattr(found, name) for name in metrics.NAMES}
-            values["auc"] = curve.auc if curve else None
-            known = journal.positive is not None
-            sure = metrics.intervals(result.counts, journal.positive or 0) if known else {}
-            rows.append(Row(model, result, values, sure, missing))
+            rows.append(Row(model, result, journal.view.figures(result.tables), missing))
     rivals = [row for row in rows if not row.missing]
-    return [replace(row, best=_best(row, rivals)) if row in rivals else row for row in rows]
+    best = _best(journal.view, rivals)
+    return [replace(row, best=best.get(row.model, frozenset())) for row in rows]
 
 
-def _best(row: Row, rivals: Sequence[Row]) -> frozenset[str]:
-    """Name the columns in which a row is best, and some other is not."""
-    best = set()
-    for name, value in row.values.items():
-        others = [other for rival in rivals if (other := rival.values[name]) is not None]
-        if value is not None and min(others) < value == max(others):
-            best.add(name)
-    if len({rival.result.scores.bins for rival in rivals if rival.result.scores}) > 1:
-        best.discard("auc")  # coarser scores give smaller areas
-    return frozenset(best)
+def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:
+    """Name, by model, the columns in which it is best, and some other is not."""
+    best: dict[str, set[str]] = {row.model: set() for row in rivals}
+    for name, column in view.columns.items():
+        values = {row.model: row.figures[name].value for row in rivals}
+        known = [value for value in values.values() if value is not None]
+        # Coarser scores give smaller areas.
+        if not column.better or not known or (column.table and _bins_differ(column.table, rivals)):
+            continue
+        top = max(known) if column.better == "higher" else min(known)
+        for model, value in values.items():
+            if value == top and min(known) < max(known):
+                best[model].add(name)
+    return {model: frozenset(names) for model, names in best.items()}
 
 
-def roc(journal: Journal, result: Result) -> metrics.Roc | None:
-    """Draw a result's ROC; None for more than two labels, and where there are no scores."""
-    if journal.positive is None or result.scores is None:
-        return None
-    return metrics.roc(result.scores.counts, journal.positive)
+def _bins_differ(table: str, rivals: Sequence[Row]) -> bool:
+    sizes: dict[str, set[int]] = {}
+    for row in rivals:
+        for name, found in row.result.tables.items():
+            if name.startswith(table):
+                sizes.setdefault(name, set()).add(len(found[0]))
+    return any(len(each) > 1 for each in sizes.values())

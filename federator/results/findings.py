@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from federator.common import figures
 from federator.results.history import Journal
-from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Evaluation, Result
 from federator.runtime.server.selection import Selection, select_round
@@ -37,6 +36,7 @@ def findings(journal: Journal) -> list[Finding]:
         *map(Finding, _final(journal)),
         *map(Finding, _untested(journal)),
         *map(Finding, _left_out(journal)),
+        *_withheld(journal),
         *(Finding(text, tuple(sites)) for text, sites in warned.items()),
     ]
 
@@ -72,14 +72,20 @@ def _final(journal: Journal) -> Iterator[str]:
     first, last, count = _together(curve[0], curve[final])
     if first is None or last is None:
         return
-    before, after = (metrics.summarise(one.counts).accuracy for one in (first, last))
-    if not (_rose(first.loss, last.loss) or _rose(after, before)):
+    changes = [_change("loss", first.loss, last.loss)]
+    worse = _rose(first.loss, last.loss)
+    for name in journal.view.headline[-1:]:
+        column = journal.view.columns[name]
+        before, after = (journal.view.figures(one.tables)[name].value for one in (first, last))
+        worse |= _rose(before, after) if column.better == "lower" else _rose(after, before)
+        changes.append(_change(column.title.lower(), before, after))
+    if not worse:
         return
     withheld = journal.start.sites_withheld
     where = "over all sites" if withheld else f"at the same {count} site{'s' if count > 1 else ''}"
     text = (
         f"The final model (round {final}) is worse than the first one: validation "
-        f"{_change('loss', first.loss, last.loss)}, {_change('accuracy', before, after)}, {where}."
+        f"{', '.join(changes)}, {where}."
     )
     best = selection(journal)
     if journal.start.select == "last" and best.round not in (None, final):
@@ -122,7 +128,22 @@ def _untested(journal: Journal) -> Iterator[str]:
     if journal.misfits:
         yield (
             f"Figures of {', '.join(sorted(journal.misfits))} were left out: they do not fit "
-            f"the {len(journal.start.labels)} labels."
+            f"the task ({journal.start.task}, {', '.join(journal.start.labels)})."
+        )
+
+
+def _withheld(journal: Journal) -> Iterator[Finding]:
+    """Tell which sites keep tables of the final model's tests, for their minimum cell count."""
+    by_names: dict[str, list[str]] = {}
+    test = journal.tests.get(FEDERATION)
+    for site, result in (test.sites if test else {}).items():
+        if result.withheld:
+            by_names.setdefault(", ".join(result.withheld), []).append(site)
+    for names, sites in by_names.items():
+        yield Finding(
+            f"{names} of the test set did not leave the site: a count is below its "
+            "min_cell_count. Figures that follow from it are missing.",
+            tuple(sites),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from federator.errors import RunError
+from federator.results.tasks import views
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import (
     EVENT,
@@ -28,7 +29,8 @@ class Journal:
     """A run as far as its journal goes; of what was done twice, the later.
 
     ``rounds`` and ``validations`` are keyed by model and round, ``tests`` by model. ``misfits``
-    are sites with figures that are left out, since they are none of this run's labels.
+    are sites with figures that are left out, since they are none of this run's labels. ``view``
+    derives the figures of the run's task.
     """
 
     def __init__(self, events: Sequence[Event], unreadable: int = 0) -> None:
@@ -42,7 +44,8 @@ class Journal:
         self.misfits: set[str] = set()
         self.unreadable = unreadable
         self.last = events[-1].time
-        self._labels = next(len(each.labels) for each in events if isinstance(each, Start))
+        first = next(each for each in events if isinstance(each, Start))
+        self.view, self.task = views.view(first), views.task(first)
         for event in events:
             self._take(event)
 
@@ -63,11 +66,8 @@ class Journal:
 
     @property
     def positive(self) -> int | None:
-        """The index of the positive label; None where there are more than two."""
-        labels, positive = self.start.labels, self.start.positive
-        if len(labels) != 2:
-            return None
-        return labels.index(positive) if positive in labels else 1
+        """The number of the positive one of two labels; None for all else."""
+        return self.view.names.positive
 
     @property
     def sites(self) -> list[str]:
@@ -107,7 +107,7 @@ class Journal:
             self._take_figures(event)
 
     def _take_figures(self, event: Evaluation) -> None:
-        fitting = event.fitting(self._labels)
+        fitting = event.fitting(self.task)
         self.misfits |= event.sites.keys() - fitting.sites.keys()
         if event.event == "test":
             self.tests[event.model] = fitting

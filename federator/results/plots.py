@@ -51,7 +51,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of ``WIDTH`` by ``height`` units; ticks are pairs of a place and its label."""
+    """A chart of ``WIDTH`` by ``height`` units; ticks are pairs of a place and its label.
+
+    ``diagonal``: whether a line from the lower left to the upper right shows chance, or identity.
+    """
 
     title: str
     x_name: str
@@ -59,6 +62,7 @@ class Chart:
     lines: Sequence[Line]
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
+    diagonal: bool = False
 
 
 def span(series: Iterable[Series]) -> Range | None:
@@ -73,6 +77,7 @@ def chart(
     series: Sequence[Series],
     y_range: Range | None = None,
     height: int = HEIGHT,
+    diagonal: bool = False,
 ) -> Chart | None:
     """Lay out a chart; None where no series has a value.
 
@@ -115,6 +120,7 @@ def chart(
         lines,
         [(across(x), label) for x, label in inside],
         [(up(y), label) for y, label in rows],
+        diagonal,
     )
 
 

@@ -17,10 +17,9 @@ from federator.common import figures
 from federator.common.text import fenced, page, table
 from federator.errors import RunError
 from federator.results import history, report
-from federator.results.comparison import COLUMNS, compare
+from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import Journal
-from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import FILE, Evaluation, Line
 from federator.runtime.server.settings import ServerSettings
@@ -130,10 +129,11 @@ def _findings(journal: Journal) -> str:
 def _tests(journal: Journal) -> str:
     groups = {_TOGETHER: compare(journal)}
     groups |= {site: compare(journal, site, (FEDERATION, site)) for site in journal.sites}
-    head = ["Test data", "Model", " n", *(f" {title}" for title in COLUMNS.values())]
+    columns = journal.view.columns
+    head = ["Test data", "Model", " n", *(f" {column.title}" for column in columns.values())]
     lines = [
         [where, figures.model(row.model), str(row.result.examples)]
-        + [figures.number(row.values[name]) for name in COLUMNS]
+        + [figures.number(row.figures[name].value) for name in columns]
         for where, rows in groups.items()
         for row in rows
     ]
@@ -144,10 +144,11 @@ def _curve(journal: Journal) -> str:
     lines = []
     for each in journal.curve(FEDERATION):
         if each.round + 1 >= journal.start.first_round and (pooled := each.pooled()):
-            found = metrics.summarise(pooled.counts, journal.positive)
-            values = (pooled.loss, found.f1, found.accuracy)
+            found = journal.view.figures(pooled.tables)
+            values = (pooled.loss, *(found[name].value for name in journal.view.headline))
             lines.append([str(each.round), *map(figures.number, values)])
-    head = ["After round", " Loss", " F1", " Accuracy"]
+    titles = [journal.view.columns[name].title for name in journal.view.headline]
+    head = ["After round", " Loss", *(f" {title}" for title in titles)]
     return f"On all validation sets together:\n\n{table(head, lines)}" if lines else ""
 
 

@@ -17,11 +17,10 @@ import jinja2
 from federator.common import figures
 from federator.common.templates import shipped
 from federator.results import charts, plots
-from federator.results.comparison import COLUMNS, compare
+from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import Journal, read
 from federator.runtime import files
-from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.weights.encoding import EXACT
 
@@ -68,17 +67,18 @@ def write(run: Path) -> Path:
         learning=charts.learning(journal),
         measured=charts.measured(journal),
         alone=charts.alone(journal),
-        roc=charts.roc_curves(journal),
+        tests=charts.tests(journal),
+        without=charts.without(journal),
+        view=journal.view,
+        pooling=journal.tests[FEDERATION].pooling if FEDERATION in journal.tests else {},
         seconds=charts.seconds(journal),
         saved=_saved(journal),
         failures=_failures(journal),
         many=many,
         FEDERATION=FEDERATION,
-        COLUMNS=COLUMNS,
         SETS=SETS,
         SHOWN=SHOWN,
         plots=plots,
-        summary=lambda result: metrics.summarise(result.counts, journal.positive),
     )
     files.write(run / FILE, page)
     return run / FILE
@@ -99,9 +99,10 @@ def comparison_table(journal: Journal) -> "Table":
     )
     table.collapse_padding, table.pad_edge = True, False
     table.add_column("Test set, model")
-    for name in metrics.NAMES:
-        short = COLUMNS[name].replace("sitivity", "s.").replace("cificity", "c.")
-        table.add_column(short, justify="right", no_wrap=True)
+    # A terminal is 80 wide: the columns that depend on bins stand in the page.
+    columns = {name: one for name, one in journal.view.columns.items() if not one.table}
+    for column in columns.values():
+        table.add_column(column.short or column.title, justify="right", no_wrap=True)
     groups = [("all sites", compare(journal))]
     groups += [(site, compare(journal, site, (FEDERATION, site))) for site in journal.sites]
     for where, rows in groups:
@@ -109,9 +110,9 @@ def comparison_table(journal: Journal) -> "Table":
             table.add_row(Text(f"{where} (n = {rows[0].result.examples})", style="bold"))
         for row in rows:
             cells = [Text(f"  {figures.model(row.model)}{' †' if row.missing else ''}")]
-            for name in metrics.NAMES:
+            for name in columns:
                 best = name in row.best
-                text = figures.number(row.values[name]) + ("*" if best else " ")
+                text = figures.number(row.figures[name].value) + ("*" if best else " ")
                 cells.append(Text(text, style="bold" if best else ""))
             table.add_row(*cells, end_section=row is rows[-1])
     every = [row for _, rows in groups for row in rows]
@@ -172,6 +173,9 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["intervals"] = lambda found: [
+        each for each in found.values() if each.low is not None
+    ]
     for written in (figures.duration, figures.model, figures.number, figures.size):
         templates.filters[written.__name__] = written
     return templates

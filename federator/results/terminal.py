@@ -17,9 +17,9 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
-from federator.runtime.protocol import metrics
+from federator.results.tasks import views
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Evaluation, Line
+from federator.runtime.server.journal import Evaluation, Line, Start
 
 
 class RunProgress:
@@ -30,8 +30,7 @@ class RunProgress:
         self._bar = progress_bar(console)
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
-        self._positive: int | None = None
-        self._labels = 0
+        self._began_as: Start | None = None
         self._measured: set[str] = set()
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
@@ -70,9 +69,7 @@ class RunProgress:
 
     def _start(self, event: Line) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
-        labels = event["labels"]
-        self._labels = len(labels)
-        self._positive = labels.index(event["positive"]) if event["positive"] else None
+        self._began_as = Start.model_validate(event)
         self._begin("federation", self._last - self._first + 1)
         sites = ", ".join(event["sites"])
         print_line(
@@ -137,16 +134,20 @@ class RunProgress:
         self._task = self._bar.add_task(description, total=total, ends=None, note="")
 
     def _validation(self, event: Line) -> None:
-        if event["model"] != FEDERATION or not event["sites"]:
+        start = self._began_as
+        if event["model"] != FEDERATION or not event["sites"] or start is None:
             return
-        evaluation = Evaluation.model_validate(event).fitting(self._labels)
+        evaluation = Evaluation.model_validate(event).fitting(views.task(start))
         if (pooled := evaluation.pooled()) is None:
             return
-        summary = metrics.summarise(pooled.counts, self._positive)
+        view = views.view(start)
+        found = view.figures(pooled.tables)
         numbers = [f"loss {figures.number(pooled.loss)}"]
-        for name in ("accuracy", "f1"):
-            if (value := getattr(summary, name)) is not None:
-                numbers.append(f"{name} {value:.3f}")
+        for name in reversed(view.headline):
+            if (value := found[name].value) is not None:
+                numbers.append(f"{view.columns[name].title.lower()} {figures.number(value)}")
+        if not view.headline:
+            numbers += [f"{name} {figures.number(one)}" for name, one in pooled.metrics.items()]
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()
         if absent := sorted(self._measured - evaluation.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")

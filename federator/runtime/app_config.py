@@ -26,11 +26,6 @@ def app_config(folder: Path) -> dict[str, Setting]:
     return flat
 
 
-def declared_metrics(config: Mapping[str, Setting]) -> tuple[str, ...]:
-    """Return the names of the metrics that an app's configuration declares."""
-    return tuple(filter(None, str(config.get("metrics", "")).split(",")))
-
-
 def choose(run_config: Mapping[str, Setting]) -> None:
     """Take the parameters of a run from its configuration, before ``task`` is imported."""
     _chosen.clear()

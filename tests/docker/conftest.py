@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from federator.federation.schema import Build
+from federator.federation.parts import Build
 
 Docker = Callable[..., str]
 

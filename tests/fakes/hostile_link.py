@@ -53,7 +53,7 @@ def answer(message: Message, kind: str, number: int, site: str) -> Message:
         return replies.outcome_reply(message, said, Outcome(SIZES))
     if number == 1:
         return Message(Error(2023, DEEP), reply_to=message)
-    outcome = replies.numbers(Outcome(SIZES)) | {"val.loss": 0.5, "val.counts": [1] * 9}
+    outcome = replies.numbers(Outcome(SIZES)) | {"val.loss": 0.5, "val.table.confusion": [1] * 9}
     content = {"site": ConfigRecord({**said, **outcome}), "arrays": packed()}
     return Message(RecordDict(content), reply_to=message)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ def result(
     guess = np.where(right, true, (true + 1 + random.integers(0, labels - 1, size)) % labels)
     counts = np.zeros((labels, labels), int)
     np.add.at(counts, (true, guess), 1)
-    found: dict[str, object] = {
-        "counts": counts.tolist(),
+    found: dict[str, Any] = {
+        "tables": {"confusion": counts.tolist()},
         "loss": round(float(1.1 - skill + random.normal(0, 0.01)), 4),
         "examples": size,
     }
@@ -45,7 +46,7 @@ def result(
         sure = random.beta(1.2, 1.6 + 2 * (guess != true), size)  # the wrong are less sure
         place = (np.where(guess == 1, 0.5 + sure / 2, 0.5 - sure / 2) * bins).astype(int)
         rows = [np.bincount(place[true == k], minlength=bins).tolist() for k in (0, 1)]
-        found["scores"] = {"bins": bins, "counts": rows}
+        found["tables"] |= {"scores.1": rows}
     return found
 
 

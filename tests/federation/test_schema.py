@@ -7,7 +7,8 @@ from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
 from federator.errors import FederationFileError
-from federator.federation.schema import Deadlines, Federation, Site, read, schema
+from federator.federation.parts import Deadlines, Site
+from federator.federation.schema import Federation, read, schema
 from federator.runtime.link.followed import LONGEST
 from federator.runtime.weights.encoding import ENCODINGS
 
@@ -181,7 +182,7 @@ def test_absent_keys_have_defaults(folder: Path) -> None:
     assert not federation.baselines
     assert (federation.initial_weights, federation.select) == (None, "last")
     assert (federation.labels, federation.positive) == (["negative", "positive"], "positive")
-    assert (federation.metrics, federation.parameters, federation.requirements) == ([], {}, {})
+    assert (federation.metrics, federation.parameters, federation.requirements) == ({}, {}, {})
     assert federation.build.base == "python:3.11-slim-bookworm"
     assert federation.build.torch_index == "https://download.pytorch.org/whl/cpu"
     assert (federation.publish.model, federation.publish.sites) == (False, False)
@@ -208,7 +209,7 @@ def test_every_key_is_read(folder: Path) -> None:
     assert federation.initial_weights == folder / "central.safetensors"
     assert federation.select == "best"
     assert (federation.labels, federation.positive) == (["benign", "malignant"], "benign")
-    assert federation.metrics == ["dice"]
+    assert federation.metrics == {"dice": "mean"}
     assert federation.parameters == {
         "learning_rate": 0.001,
         "size": 224,
@@ -357,7 +358,7 @@ def test_the_schema_tells_an_editor_what_the_model_knows() -> None:
         "min_sites: 120%",
         "labels: [0, 1]",
         "select: first",
-        "labels: [a]",
+        "labels: []",
         "deadlines: {join: 5 min}",
         "images: Acme",
     ):

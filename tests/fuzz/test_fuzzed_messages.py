@@ -19,6 +19,7 @@ from federator.runtime.link.fleet import Run
 from federator.runtime.link.link import Link
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.handover import Channel, HandoverError
 from federator.runtime.protocol.instructions import Instruction, sign
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
@@ -41,9 +42,9 @@ PACKED = messages.packed_in(messages.to_record(WEIGHTS))
 TABLE = (Part(700, "a" * 64),)
 MANIFEST = PartsManifest("b" * 32, TABLE, "c" * 32).write()
 SIZES = {"trainset": 10, "valset": 10, "testset": 10}
-SCORES = {"bins": 2, "counts": [[5, 0], [1, 4]]}
-OUTCOME = Outcome(SIZES, {"val": Evaluation([[5, 0], [1, 4]], 0.5, 10, {"dice": 0.7}, SCORES)})
-POLICY = Policy(2, frozenset({"dice"}), 1)
+TABLES = {"confusion": [[5, 0], [1, 4]], "scores.1": [[5, 0], [1, 4]]}
+OUTCOME = Outcome(SIZES, {"val": Evaluation(TABLES, 0.5, 10, {"dice": 0.7})})
+POLICY = Policy(Task("classification", 2), frozenset({"dice"}), 1)
 
 
 class Absent:
@@ -144,8 +145,8 @@ def test_tables_of_parts_and_heads_of_weights(manifest, table, packed):
 
 PACKET = {
     "version": 2, "examples": SIZES, "update": True, "warnings": [{"code": "unchanged"}],
-    "evaluations": {"val": {"counts": [[5, 0], [1, 4]], "loss": 0.5, "examples": 10,
-                            "metrics": {"dice": 0.5}, "scores": SCORES}},
+    "evaluations": {"val": {"tables": TABLES, "loss": 0.5, "examples": 10,
+                            "metrics": {"dice": 0.5}}},
     "failure": {"reason": "exception", "type": "KeyError", "file": "task.py", "line": 3},
 }  # fmt: skip
 

@@ -34,7 +34,8 @@ def test_of_a_run_that_went_well_there_is_nothing(run):
 def worse(event):
     for result in event["sites"].values():
         half = result["examples"] // 2
-        result["loss"], result["counts"] = 3.25, [[half, result["examples"] - half], [0, 0]]
+        result["loss"] = 3.25
+        result["tables"] = {"confusion": [[half, result["examples"] - half], [0, 0]]}
 
 
 def test_a_final_model_that_is_worse_than_the_first_is_told(run):
@@ -109,11 +110,16 @@ def test_rounds_that_were_not_compared_are_told(run):
 @pytest.mark.parametrize(
     "result",
     [
-        {"counts": [[1, 2, 3], [4, 5, 6]]},
-        {"counts": [[1]]},
-        {"counts": []},
-        {"counts": [[1, -2], [3, 4]]},
-        {"counts": [[9, 0, 0], [0, 9, 0], [0, 0, 9]]},
+        {"tables": {"confusion": [[1, 2, 3], [4, 5, 6]]}},
+        {"tables": {"confusion": [[1]]}},
+        {"tables": {"confusion": []}},
+        {"tables": {"confusion": [[1, -2], [3, 4]]}},
+        {"tables": {"confusion": [[9, 0, 0], [0, 9, 0], [0, 0, 9]]}},
+        {"tables": {"confusion": [[1, 2], [3, 4]], "unknown": [[1]]}},
+        {"tables": {"confusion": [[9, 3], [1, 9]], "scores.1": [[1] * 7] * 2}},
+        {"tables": {"confusion": [[9, 3], [1, 9]], "scores.1": [[1, 2], [3, 4]]}},
+        {"tables": {"confusion": [[9, 3], [1, 9]], "scores.1": [[], []]}},
+        {"tables": {"confusion": [[9, 3], [1, 9]], "scores.1": [[1, 2]]}},
     ],
 )
 def test_a_matrix_of_other_labels_is_left_out_and_told(run, result):
@@ -121,7 +127,8 @@ def test_a_matrix_of_other_labels_is_left_out_and_told(run, result):
         changed(run, lambda told: told["sites"]["birch"].update(result), event=event, round=6,
                 model="federation")  # fmt: skip
     read = history.read(run)
-    assert told(read) == ["Figures of birch were left out: they do not fit the 2 labels."]
+    task = "(classification, benign, malignant)"
+    assert told(read) == [f"Figures of birch were left out: they do not fit the task {task}."]
     report.write(run)
     report.comparison_table(read)
     publication.summary(publication.redacted(run, ServerSettings("made-up", "run")))
@@ -132,10 +139,6 @@ def test_a_matrix_of_other_labels_is_left_out_and_told(run, result):
     [
         {"loss": None},
         {"loss": float("nan")},
-        {"scores": {"bins": 7, "counts": [[1] * 7] * 2}},
-        {"scores": {"bins": 4, "counts": [[1, 2], [3, 4]]}},
-        {"scores": {"bins": 0, "counts": [[], []]}},
-        {"scores": {"bins": 2, "counts": [[1, 2]]}},
         {"metrics": {"own": float("inf")}},
     ],
 )

@@ -8,7 +8,6 @@ from fakes import run_journal
 
 from federator.errors import RunError
 from federator.results import history
-from federator.runtime.protocol import metrics
 from federator.runtime.server import journal
 
 HALF = '{"event": "round", "time": "2026-03-02T09:3'
@@ -38,7 +37,12 @@ def _evaluation(event: str, model: str, number: int, **sites: object) -> str:
 
 
 def _result(counts: list[list[int]], **fields: object) -> dict[str, object]:
-    return {"counts": counts, "loss": 0.5, "examples": sum(map(sum, counts)), **fields}
+    return {
+        "tables": {"confusion": counts},
+        "loss": 0.5,
+        "examples": sum(map(sum, counts)),
+        **fields,
+    }
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
@@ -149,18 +153,18 @@ def test_sites_are_pooled_by_their_counts(tmp_path: Path) -> None:
     read = _write(tmp_path, _start(1, 1), _evaluation("test", "federation", 1, **sites))
     pooled = read.tests["federation"].pooled()
     assert pooled is not None
-    assert pooled.counts == [[11, 3], [2, 9]]
+    assert pooled.tables["confusion"] == [[11, 3], [2, 9]]
     assert pooled.examples == 25
     assert pooled.loss == pytest.approx((0.2 * 20 + 0.7 * 5) / 25)
     assert pooled.metrics == {"dice": pytest.approx((0.9 * 20 + 0.4 * 5) / 25)}
 
 
 def test_scores_are_pooled_at_the_coarsest_and_only_if_all_have_some(tmp_path: Path) -> None:
-    fine = {"bins": 4, "counts": [[1, 2, 3, 4], [4, 3, 2, 1]]}
-    coarse = {"bins": 2, "counts": [[5, 5], [0, 5]]}
     counts = [[5, 5], [5, 5]]
-    both = {"a": _result(counts, scores=fine), "b": _result(counts, scores=coarse)}
-    one = {"a": _result(counts, scores=fine), "b": _result(counts)}
+    fine = {"confusion": counts, "scores.1": [[1, 2, 3, 4], [4, 3, 2, 1]]}
+    coarse = {"confusion": counts, "scores.1": [[5, 5], [4, 6]]}
+    both = {"a": _result(counts, tables=fine), "b": _result(counts, tables=coarse)}
+    one = {"a": _result(counts, tables=fine), "b": _result(counts)}
     read = _write(
         tmp_path,
         _start(1, 1),
@@ -168,14 +172,14 @@ def test_scores_are_pooled_at_the_coarsest_and_only_if_all_have_some(tmp_path: P
         _evaluation("test", "a", 1, **one),
     )
     pooled, half = (read.tests[model].pooled() for model in ("federation", "a"))
-    assert pooled is not None and pooled.scores is not None
-    assert pooled.scores.counts == metrics.add([[[3, 7], [7, 3]], coarse["counts"]])
-    assert half is not None and half.scores is None
+    assert pooled is not None
+    assert pooled.tables["scores.1"] == [[8, 12], [11, 9]]
+    assert half is not None and "scores.1" not in half.tables
 
 
 def test_counts_are_pooled_only_if_all_sites_with_examples_have_some(tmp_path: Path) -> None:
     none = [[0, 0], [0, 0]]
-    made_up = {**_result(none, loss=0.7, metrics={"mae": 4.0}), "examples": 10}
+    made_up = {**_result(none, loss=0.7, metrics={"mae": 4.0}), "tables": {}, "examples": 10}
     sites = {"a": _result([[8, 2], [1, 9]], loss=0.1, metrics={"mae": 1.0}), "b": made_up}
     empty = {**sites, "b": _result(none)}
     read = _write(
@@ -186,11 +190,11 @@ def test_counts_are_pooled_only_if_all_sites_with_examples_have_some(tmp_path: P
     )
     pooled, whole = (read.tests[model].pooled() for model in ("federation", "a"))
     assert pooled is not None and whole is not None
-    assert pooled.counts == none
+    assert pooled.tables == {}
     assert pooled.examples == 30
     assert pooled.loss == pytest.approx(0.3)
     assert pooled.metrics == {"mae": pytest.approx(2.0)}
-    assert whole.counts == [[8, 2], [1, 9]]
+    assert whole.tables["confusion"] == [[8, 2], [1, 9]]
 
 
 def test_nothing_to_pool(tmp_path: Path) -> None:

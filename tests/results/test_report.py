@@ -11,7 +11,7 @@ from rich.console import Console
 
 from federator.errors import RunError
 from federator.results import charts, history, plots, report
-from federator.results.comparison import COLUMNS, compare
+from federator.results.comparison import compare
 from federator.results.plots import Point, Series
 from federator.runtime.server import journal
 
@@ -35,23 +35,23 @@ def test_models_are_compared_on_the_sum_of_all_test_sets(tmp_path: Path) -> None
     rows = compare(read)
     assert [row.model for row in rows] == ["federation", *run_journal.SITES]
     for row in rows:
-        counts = [result.counts for result in read.tests[row.model].sites.values()]
+        counts = [result.tables["confusion"] for result in read.tests[row.model].sites.values()]
         tn, fp, fn, tp = (sum(c[i][j] for c in counts) for i in (0, 1) for j in (0, 1))
         assert row.result.examples == 126
-        assert row.values["sensitivity"] == pytest.approx(tp / (tp + fn))
-        assert row.values["specificity"] == pytest.approx(tn / (tn + fp))
-        assert row.values["accuracy"] == pytest.approx((tp + tn) / 126)
-        low, high = row.intervals["accuracy"]
-        assert low < row.values["accuracy"] < high
+        assert row.figures["sensitivity"].value == pytest.approx(tp / (tp + fn))
+        assert row.figures["specificity"].value == pytest.approx(tn / (tn + fp))
+        assert row.figures["accuracy"].value == pytest.approx((tp + tn) / 126)
+        low, high = row.figures["accuracy"].low, row.figures["accuracy"].high
+        assert low < row.figures["accuracy"].value < high
 
 
 def test_the_best_is_best_and_a_draw_of_all_has_none(tmp_path: Path) -> None:
     read = history.read(run_journal.write(tmp_path))
     for site in (None, *read.sites):
         rows = compare(read, site)
-        for name in COLUMNS:
-            best = {row.values[name] for row in rows if name in row.best}
-            values = [row.values[name] for row in rows]
+        for name in read.view.columns:
+            best = {row.figures[name].value for row in rows if name in row.best}
+            values = [row.figures[name].value for row in rows]
             assert best == ({max(values)} if min(values) < max(values) else set())
     assert compare(read, None, ["federation"])[0].best == frozenset()
 
@@ -72,12 +72,12 @@ def test_a_model_tested_on_other_patients_is_not_compared(tmp_path: Path) -> Non
 def test_areas_from_different_numbers_of_bins_are_not_compared(tmp_path: Path) -> None:
     def coarsen(test: dict) -> None:
         for result in test["sites"].values():
-            counts = [[sum(row[:8]), sum(row[8:])] for row in result["scores"]["counts"]]
-            result["scores"] = {"bins": 2, "counts": counts}
+            scores = result["tables"]["scores.1"]
+            result["tables"]["scores.1"] = [[sum(row[:8]), sum(row[8:])] for row in scores]
 
     run_journal.change(run_journal.write(tmp_path), coarsen, event="test", model="birch")
     rows = compare(history.read(tmp_path))
-    assert all(row.values["auc"] is not None and "auc" not in row.best for row in rows)
+    assert all(row.figures["auc"].value is not None and "auc" not in row.best for row in rows)
     assert any("accuracy" in row.best for row in rows)
 
 
@@ -167,7 +167,7 @@ def test_what_comes_from_outside_is_text(tmp_path: Path, hostile: str) -> None:
     [
         ({"baselines": False}, "No baselines: set baselines: true"),
         ({"bins": None}, "Not available: no scores of test sets"),
-        ({"labels": ("a", "b", "c")}, "Not drawn: there are more than two labels"),
+        ({"labels": ("a", "b", "c")}, "Not available: no scores of test sets"),
         ({"labels": ("a", "b", "c")}, "macro average"),
         ({"tested": False, "end": None}, "No test results"),
         ({"tested": False, "end": None}, "The journal has no end"),
@@ -181,9 +181,11 @@ def test_what_is_not_there_is_said(tmp_path: Path, options: dict[str, object], s
 
 def test_sites_without_scores_are_named(tmp_path: Path) -> None:
     run_journal.write(tmp_path)
-    run_journal.change(tmp_path, lambda test: test["sites"]["cedar"].pop("scores"), event="test")
+    run_journal.change(
+        tmp_path, lambda test: test["sites"]["cedar"]["tables"].pop("scores.1"), event="test"
+    )
     text = Page(report.write(tmp_path)).text
-    assert "No curve over all sites: no scores from cedar." in text
+    assert "Not drawn over all sites: no scores from cedar." in text
     assert "alder, AUC" in text
 
 

@@ -113,7 +113,7 @@ def test_a_round_that_not_every_site_measured_is_told_and_none_is_a_dash(events)
                 if event["round"] == 2:
                     event["sites"]["birch"]["loss"] = None
                 if event["round"] == 3:
-                    event["sites"]["birch"]["counts"] = [[1]]
+                    event["sites"]["birch"]["tables"] = {"confusion": [[1]]}
             shown.show(event)
     after = [line for line in console.file.getvalue().splitlines() if line.startswith("after")]
     assert ["without birch" in line for line in after] == [False, True, False, True, False]

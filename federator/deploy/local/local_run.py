@@ -30,7 +30,8 @@ from federator.deploy.local.supervision import ServerParts
 from federator.deploy.local.tracebacks import Exceptions
 from federator.errors import FederatorError, Problem, RunError
 from federator.federation import settings
-from federator.federation.schema import Federation, Site
+from federator.federation.parts import Site
+from federator.federation.schema import Federation
 from federator.runtime.app_config import app_config
 from federator.runtime.control import control_api
 from federator.runtime.control.control_api import Control

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from federator.errors import FederationFileError, FederatorError, Problem, RunError
-from federator.federation.schema import Federation, Site
+from federator.federation.parts import Site
+from federator.federation.schema import Federation
 from federator.runtime.files import file_sha256
 
 _HASHED = 2**20  # bytes; larger files are compared by size and times, since hashing takes long

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-from federator.federation.schema import Site
+from federator.federation.parts import Site
 from federator.runtime.worker.sandbox import isolation
 
 # The variables of the author's shell that a worker gets. Logins, caches and module paths are left

@@ -11,28 +11,60 @@ from federator.runtime.protocol.evaluation.tables import Tables
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, and its 95 % interval where there is one; None where it is undefined."""
+    """A figure: its value (None where it is undefined), 95 % interval, and a remark."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure's title, and which of two values is the better one (empty: neither)."""
+    """A column of figures.
+
+    Attributes:
+        title: in a page.
+        better: which of two values is the better one; empty if neither is.
+        short: title in a terminal; empty for ``title``.
+        table: the tables it follows from, by the beginning of their names, if values from tables
+            of different bins are not compared.
+    """
 
     title: str
     better: Literal["higher", "lower", ""] = "higher"
+    short: str = ""
+    table: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a chart draws: a model on some test set; of site number ``site``, or of all (None)."""
+
+    tables: Tables
+    site: int | None
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a run calls its labels, classes or targets, and what else their figures need.
+
+    Attributes:
+        labels: by their number.
+        positive: the number of the positive one of two labels; None for all else.
+        ranges: of each target, the smallest and the largest value that is plausible.
+        horizon: the last time of a survival analysis.
+    """
+
+    labels: tuple[str, ...]
+    positive: int | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+    horizon: float | None = None
 
 
 class View(ABC):
-    """The figures of a task, derived from the sums of its tables.
-
-    Args:
-        labels: names of the labels, classes or targets, by their number.
-        positive: number of the positive one of two labels; None for all other tasks.
-    """
+    """The figures of a task, derived from the sums of its tables."""
 
     columns: ClassVar[Mapping[str, Column]]
     """Of the comparison of models, in order."""
@@ -40,9 +72,22 @@ class View(ABC):
     """The two or three columns that stand for all, in a line, a curve or a summary."""
     part: ClassVar[str] = "Label"
     """What one row of :meth:`parts` is of."""
+    chart_title: ClassVar[str] = ""
+    """Heading of the charts; empty if there are none."""
+    chart_lead: ClassVar[str] = ""
+    """What the charts show, and how exact they are."""
+    chart_table: ClassVar[str] = ""
+    """The tables that charts are drawn from, by the beginning of their names."""
+    chart_none: ClassVar[str] = "Not available: the sites gave no tables for it."
+    """Why there is no chart."""
 
-    def __init__(self, labels: tuple[str, ...], positive: int | None = None) -> None:
-        self.labels, self.positive = labels, positive
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    @property
+    def caption(self) -> str:
+        """What the figures of the comparison are, and what their intervals."""
+        return ""
 
     @abstractmethod
     def figures(self, tables: Tables) -> dict[str, Figure]:
@@ -53,7 +98,7 @@ class View(ABC):
         del tables
         return {}
 
-    def charts(self, shown: Mapping[str, Tables]) -> list[Chart]:
+    def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw charts of test data: of each of ``shown``, by its name in the legend."""
-        del shown
+        del title, shown
         return []

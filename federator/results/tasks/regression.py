@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks.base import Column, Figure, View
+from federator.results.tasks.base import Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import ERROR_SUMS
 
@@ -33,7 +33,7 @@ class RegressionView(View):
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the figures of the target; of several, the mean of their R² where all have one."""
-        each = [self._target(tables, k) for k in range(len(self.labels))]
+        each = [self._target(tables, k) for k in range(len(self.names.labels))]
         if len(each) == 1:
             return each[0]
         found = [one["r2"].value for one in each]
@@ -43,23 +43,26 @@ class RegressionView(View):
 
     def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
         """Return the figures of each target by its name; empty if there is one."""
-        if len(self.labels) < 2:
+        if len(self.names.labels) < 2:
             return {}
-        return {name: self._target(tables, k) for k, name in enumerate(self.labels)}
+        return {name: self._target(tables, k) for k, name in enumerate(self.names.labels)}
 
-    def charts(self, shown: Mapping[str, Tables]) -> list[Chart]:
+    def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw calibration and agreement (Bland and Altman) of each target, by bins."""
         charts = []
-        for k, name in enumerate(self.labels):
-            of = f": {name}" if len(self.labels) > 1 else ""
+        given = {name: each.tables for name, each in shown.items()}
+        for k, name in enumerate(self.names.labels):
+            of = f": {name}" if len(self.names.labels) > 1 else ""
             binned = {
                 label: table
-                for label, tables in shown.items()
+                for label, tables in given.items()
                 if (table := tables.get(f"calibration.{k}"))
             }
             charts += [
-                plots.chart(f"Calibration{of}", "Mean prediction", _calibration(binned)),
-                plots.chart(f"Bland-Altman{of}", "Mean of both", _agreement(binned, shown, k)),
+                plots.chart(f"Calibration{of}. {title}", "Mean prediction", _calibration(binned)),
+                plots.chart(
+                    f"Bland-Altman{of}. {title}", "Mean of both", _agreement(binned, given, k)
+                ),
             ]
         return [chart for chart in charts if chart]
 

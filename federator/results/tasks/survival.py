@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks.base import Column, Figure, View
+from federator.results.tasks.base import Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 
 Counts = npt.NDArray[np.int64]
@@ -55,10 +55,11 @@ class SurvivalView(View):
                     found["binned"] = Figure(binned.value)
         return found
 
-    def charts(self, shown: Mapping[str, Tables]) -> list[Chart]:
+    def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw Kaplan-Meier curves by risk group, with their 95 % intervals."""
         charts = []
-        for name, tables in shown.items():
+        for name, each in shown.items():
+            tables = each.tables
             curves: dict[str, Counts] = {}
             if risks := tables.get("risks"):
                 low, high = groups(risks)
@@ -68,7 +69,9 @@ class SurvivalView(View):
             lines = []
             for number, (group, counts) in enumerate(curves.items()):
                 lines += _lines(group, number, kaplan_meier(counts))
-            charts.append(plots.chart(f"Kaplan-Meier, {name}", "Interval", lines, (0.0, 1.0)))
+            charts.append(
+                plots.chart(f"Kaplan-Meier, {name}. {title}", "Interval", lines, (0.0, 1.0))
+            )
         return [chart for chart in charts if chart]
 
 

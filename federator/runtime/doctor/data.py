@@ -8,13 +8,13 @@ from pathlib import Path
 from federator.runtime import app_files
 from federator.runtime.app_config import app_config
 from federator.runtime.doctor.finding import Finding
-from federator.runtime.protocol.evaluation.labels import Labels
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.loaders import Drawn
 from federator.runtime.worker.sandbox.isolation import is_read_only
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 _GIB = 2**30
 _LEAST = 64 * 2**20
@@ -53,14 +53,14 @@ def _folder(folder: Path, app: Path) -> Finding:
 def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     config = app_config(app)
     try:
-        task = Task(app, config, folder, site)
-        outcome, _ = task.follow(Instruction("join", 0, 0.0), None)
-        drawn = task.label_counts()
+        trainer = Trainer(app, config, folder, site)
+        outcome, _ = trainer.follow(Instruction("join", 0, 0.0), None)
+        drawn = trainer.label_counts()
     except Failure as failure:
         remedy = f"more is said above{app_files.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
         return
-    names = Labels.of(config).names
+    names = EvaluationSettings.of(config).names
     for part in SET_NAMES:
         yield _set(part, outcome.examples[f"{part}set"], drawn.get(part), names)
     for notice in outcome.warnings:

@@ -22,6 +22,7 @@ from federator.runtime.link.polling import NotificationCounter
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.evaluation.tasks import NAMES, Task
 from federator.runtime.protocol.handover import WorkerListener
 from federator.runtime.weights.local_tensors import LocalTensors
 
@@ -85,7 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
         site=options.site,
         app_hash=options.app_hash,
         coordinator=Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
-        policy=Policy(options.labels, frozenset(options.metrics), options.min_cell_count),
+        policy=Policy(
+            Task(options.task, options.labels), frozenset(options.metrics), options.min_cell_count
+        ),
         baselines=options.baselines,
         listener=WorkerListener(options.socket),
         local=LocalTensors(tuple(options.local)),
@@ -142,10 +145,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")
     add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
     add("--socket", type=Path, required=True, help="where the worker connects")
-    add("--labels", type=int, required=True, help="number of labels")
+    add("--task", choices=NAMES, default="classification", help="what is predicted")
+    add("--labels", type=int, required=True, help="number of labels, classes or targets")
     add("--metrics", nargs="*", default=[], help="further numbers that may leave")
     add("--local", nargs="*", default=[], help="names (patterns) of tensors that stay at the site")
-    add("--min-cell-count", type=int, default=5, help="smallest count in a score histogram")
+    add("--min-cell-count", type=int, default=5, help="smallest count that may leave")
     add("--baselines", action="store_true", help="take part in the comparison of single sites")
     return parser.parse_args(arguments)
 

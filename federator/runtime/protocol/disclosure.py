@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from federator.runtime.protocol.evaluation.labels import DTYPES, FORMS
-from federator.runtime.protocol.metrics import coarsen
+from federator.runtime.protocol.evaluation.tables import LARGEST, MOST, Tables
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.protocol.outcomes import (
     LIBRARIES,
@@ -26,20 +27,15 @@ from federator.runtime.protocol.outcomes import (
     Evaluation,
     Failure,
     Outcome,
-    Scores,
 )
 from federator.runtime.untrusted import printable
 
 SETS = ("trainset", "valset", "testset")
-_MOST = 2**53
 _MOST_EXAMPLES = 10**9
-_BINS = (2, 4, 8, 16, 32, 64)  # a worker makes the most of them
-LARGEST_NUMBER = 1e30
-"""The largest loss or metric that may leave."""
 _FILES = frozenset({"task.py", "aggregation.py", "client_app.py"})
 _MOST_WARNINGS = 30
 _MOST_WORDS = 300  # characters of a link's own words
-_LARGEST = 2**31  # of a shape's numbers
+_LARGEST_SIZE = 2**31  # of a shape's numbers
 # An author may name a type after a patient, so only these are told; and the parts' own names.
 _TYPES = frozenset(
     name
@@ -56,80 +52,64 @@ class Policy:
     """What a site lets out.
 
     Attributes:
-        labels: number of labels K.
+        task: what the federation predicts: which tables there are.
         metrics: names of further numbers that the federation file declares.
-        min_cell_count: smallest count, other than 0, that a score histogram may hold.
+        min_cell_count: smallest count, other than 0, that a table may hold; of a table of sums,
+            the fewest examples that it may be over.
     """
 
-    labels: int
+    task: Task
     metrics: frozenset[str] = frozenset()
     min_cell_count: int = 5
 
 
-def _count(value: object, most: int = _MOST) -> TypeGuard[int]:
+def _count(value: object, most: int = MOST) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= most
 
 
-def _table(value: object, rows: int, columns: int) -> list[list[int]]:
-    if not (
-        isinstance(value, list)
-        and len(value) == rows
-        and all(isinstance(row, list) and len(row) == columns for row in value)
-        and all(_count(cell) for row in value for cell in row)
-    ):
-        raise Failure("withheld", "counts")
-    return [[int(cell) for cell in row] for row in value]
-
-
 def _number(value: object) -> float:
-    if type(value) is int and abs(value) <= _MOST:
+    if type(value) is int and abs(value) <= MOST:
         return float(value)
     if type(value) is not float or not math.isfinite(value):
         raise Failure("withheld", "a loss or metric that is not a finite number")
-    if abs(value) > LARGEST_NUMBER:
-        raise Failure("withheld", f"a loss or metric beyond {LARGEST_NUMBER:.0e}")
+    if abs(value) > LARGEST:
+        raise Failure("withheld", f"a loss or metric beyond {LARGEST:.0e}")
     return value
 
 
-def vet_scores(scores: object, counts: list[list[int]], policy: Policy) -> Scores | None:
-    """Return a score histogram coarse enough for the site, or None where none is, or was made.
-
-    Bins are halved until every count that is not 0 reaches the site's minimum cell count.
-
-    Args:
-        scores: as they came.
-        counts: the confusion matrix of the same examples.
-        policy: the site's.
-
-    Raises:
-        Failure: ``withheld``, if it is not a histogram of these examples.
-    """
-    if scores is None or policy.labels != 2:
-        return None
-    bins = scores.get("bins") if isinstance(scores, Mapping) else None
-    if not isinstance(scores, Mapping) or not _count(bins) or bins not in _BINS:
-        raise Failure("withheld", "scores")
-    binned = _table(scores.get("counts"), 2, bins)
-    if list(map(sum, binned)) != list(map(sum, counts)):
-        raise Failure("withheld", "scores of other examples than the counts are of")
-    while bins > 1:
-        if all(cell == 0 or cell >= policy.min_cell_count for row in binned for cell in row):
-            return {"bins": bins, "counts": binned}
-        bins //= 2
-        binned = coarsen(binned, bins)
-    return None
+def _tables(value: object, task: Task) -> Tables:
+    """Return the tables of a task, each of its declared form; all others are left out."""
+    if not isinstance(value, Mapping):
+        raise Failure("withheld", "counts")
+    given = value
+    try:
+        return {name: form.read(given[name]) for name, form in task.forms.items() if name in given}
+    except ValueError as error:
+        raise Failure("withheld", f"counts: {error}") from None
 
 
 def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
     if not isinstance(value, Mapping):
         raise Failure("withheld", "evaluation")
-    counts = _table(value.get("counts"), policy.labels, policy.labels)
-    evaluated = sum(map(sum, counts))
+    tables = _tables(value.get("tables"), policy.task)
+    try:
+        evaluated = policy.task.examples(tables)
+    except ValueError as error:
+        raise Failure("withheld", str(error)) from None
+    if evaluated is None:
+        said = value.get("examples")
+        evaluated = said if _count(said, examples) else examples
     if evaluated > examples:
         raise Failure("withheld", "counts of more examples than the set has")
     metrics = value.get("metrics")
+    forms, before = policy.task.forms, value.get("withheld")
+    released = {
+        name: forms[name].release(table, policy.min_cell_count) for name, table in tables.items()
+    }
+    missing = set(before) if isinstance(before, list | tuple) else set()
+    missing |= {name for name, table in released.items() if table is None}
     return Evaluation(
-        counts=counts,
+        tables={name: table for name, table in released.items() if table is not None},
         loss=_number(value.get("loss")),
         examples=evaluated or examples,
         metrics={
@@ -137,7 +117,7 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
             for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()
             if name in policy.metrics
         },
-        scores=vet_scores(value.get("scores"), counts, policy),
+        withheld=tuple(name for name in forms if name in missing),
     )
 
 
@@ -191,7 +171,7 @@ def filter_failure(answer: Mapping[str, object], by_link: bool = False) -> Failu
     own = isinstance(file, str) and file in _FILES
     sizes = (
         shape
-        if isinstance(shape, list | tuple) and all(_count(one, _LARGEST) for one in shape)
+        if isinstance(shape, list | tuple) and all(_count(one, _LARGEST_SIZE) for one in shape)
         else ()
     )
     count = answer.get("count")
@@ -207,5 +187,5 @@ def filter_failure(answer: Mapping[str, object], by_link: bool = False) -> Failu
         name if isinstance(name, str) and name in SET_NAMES else "",
         dtype if isinstance(dtype, str) and dtype in DTYPES else "",
         tuple(map(int, sizes[:5])),
-        count if _count(count, _LARGEST) else 0,
+        count if _count(count, _LARGEST_SIZE) else 0,
     )

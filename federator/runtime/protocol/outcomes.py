@@ -2,17 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TypedDict
 
+from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.untrusted import MALFORMED, read_json
-
-
-class Scores(TypedDict):
-    """Histogram of the positive class's scores (0..1) in ``bins`` equal bins, a row per label."""
-
-    bins: int
-    counts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -20,19 +13,19 @@ class Evaluation:
     """How a model did on one set of one site, as sums that add up over sites.
 
     Attributes:
-        counts: confusion matrix of shape (K, K): rows true labels, columns predicted ones. All 0
-            where labels and scores were made up: what follows from it is undefined then.
+        tables: by name, those of the task (evaluation/tasks.py); none where labels and scores were
+            made up: what follows from them is undefined then.
         loss: mean over the examples.
-        examples: number of examples: the sum of the counts, or the set's size where that is 0.
+        examples: number of examples: those of the tables, or the set's size where they tell none.
         metrics: further numbers that the federation file declares.
-        scores: for two labels, and where the site's minimum cell count allows it.
+        withheld: names of tables that the site's minimum cell count does not let out.
     """
 
-    counts: list[list[int]]
+    tables: Tables
     loss: float
     examples: int
     metrics: dict[str, float] = field(default_factory=dict)
-    scores: Scores | None = None
+    withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
+from federator.runtime.protocol.evaluation.tables import Form
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.messages import to_record
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.untrusted import MALFORMED, printable, read_json
@@ -99,11 +101,15 @@ def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float]
     }
     for name, evaluation in outcome.evaluations.items():
         flat[f"{name}.loss"] = evaluation.loss
-        flat[f"{name}.counts"] = [cell for row in evaluation.counts for cell in row]
+        flat[f"{name}.examples"] = evaluation.examples
+        for table, rows in evaluation.tables.items():
+            cells = [cell for row in rows for cell in row]
+            whole = all(isinstance(cell, int) for cell in cells)
+            flat[f"{name}.table.{table}"] = cells if whole else list(map(float, cells))
+        if evaluation.withheld:
+            flat[f"{name}.withheld"] = list(evaluation.withheld)
         for metric, value in evaluation.metrics.items():
             flat[f"{name}.metric.{metric}"] = value
-        if evaluation.scores is not None:
-            flat[f"{name}.scores"] = [c for row in evaluation.scores["counts"] for c in row]
     if outcome.warnings:
         flat["warnings"] = [notice.write() for notice in outcome.warnings]
     return flat
@@ -121,7 +127,7 @@ def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Ou
         Failure: ``rejected``, if it is not of that form.
     """
     record: Mapping[str, object] = content.config_records.get("site", {})
-    evaluations = {name: _read_evaluation(name, record, policy.labels) for name in sets}
+    evaluations = {name: _read_evaluation(name, record, policy.task) for name in sets}
     answer = {
         "examples": {name: record.get(key) for key, name in _SETS.items()},
         "evaluations": evaluations,
@@ -133,16 +139,19 @@ def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Ou
         raise Failure("rejected", failure.type) from None
 
 
-def _read_evaluation(name: str, record: Mapping[str, object], labels: int) -> dict[str, object]:
+def _read_evaluation(name: str, record: Mapping[str, object], task: Task) -> dict[str, object]:
     """Return an evaluation as a worker hands it over; what it holds is still to be vetted."""
     prefix = f"{name}.metric."
-    binned = _rows(record.get(f"{name}.scores"), 2)
-    bins = len(binned[0]) if binned else 0
     return {
-        "counts": _rows(record.get(f"{name}.counts"), labels),
+        "tables": {
+            table: _rows(record[key], form)
+            for table, form in task.forms.items()
+            if (key := f"{name}.table.{table}") in record
+        },
         "loss": record.get(f"{name}.loss"),
+        "examples": record.get(f"{name}.examples"),
         "metrics": {k.removeprefix(prefix): v for k, v in record.items() if k.startswith(prefix)},
-        "scores": {"bins": bins, "counts": binned} if f"{name}.scores" in record else None,
+        "withheld": record.get(f"{name}.withheld"),
     }
 
 
@@ -156,12 +165,15 @@ def _read_warnings(written: object) -> list[object]:
     return found
 
 
-def _rows(flat: object, rows: int) -> list[list[object]]:
-    """Return a flat list as so many rows of the same length; none if it does not divide."""
-    if not isinstance(flat, list) or not flat or len(flat) % rows:
+def _rows(flat: object, form: Form) -> list[list[object]]:
+    """Return a flat list as the rows of a table of one of a form's sizes; none if it has no such.
+
+    The sizes of a form differ in their number of cells, so that this one tells them apart.
+    """
+    if not isinstance(flat, list):
         return []
-    width = len(flat) // rows
-    return [flat[start : start + width] for start in range(0, len(flat), width)]
+    columns = next((size[1] for size in form.sizes if size[0] * size[1] == len(flat)), 0)
+    return [flat[start : start + columns] for start in range(0, len(flat), columns or 1)]
 
 
 def failure_reply(failure: Failure, message: Message, site: str) -> Message:

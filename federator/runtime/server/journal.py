@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
-from federator.runtime.protocol import metrics
+from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Pooling
+from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 
 FILE = "rounds.jsonl"
 
@@ -48,8 +50,11 @@ class Start(_Event):
     last_round: int
     strategy: str
     sites: list[str]
-    labels: list[str]
+    task: TaskName = "classification"
+    labels: list[str]  # or classes, or targets
     positive: str | None = None
+    ranges: list[tuple[float, float]] = []  # of each target
+    horizon: float | None = None
     seed: int = 0
     local_epochs: int = 1
     baselines: bool = False
@@ -98,34 +103,30 @@ class Round(_Event):
         return any(part.ok for part in self.sites.values())
 
 
-class Histogram(_Line):
-    """Scores of the positive label, counted in equal bins over 0..1; one row for each label."""
-
-    bins: int
-    counts: list[list[int]]
-
-
 class Result(_Line):
     """A model on one site's data, or on that of several sites taken together."""
 
-    counts: list[list[int]]  # K x K: rows the true label, columns the predicted one
+    tables: dict[str, list[list[int | float]]] = {}  # protocol/evaluation/tasks.py
     loss: float | None = None  # mean over the examples
     examples: int
     metrics: dict[str, float] = {}
-    scores: Histogram | None = None
+    withheld: list[str] = []  # names of tables that the site's minimum cell count keeps there
 
-    def fits(self, labels: int) -> bool:
-        """Whether the counts are a matrix of so many labels."""
-        return self.examples >= 0 and _is_table(self.counts, labels, labels)
-
-    def finite(self, labels: int) -> "Result":
-        """Leave out numbers that are none, and scores that are not counted in whole bins."""
-        good = self.scores is not None and _is_table(self.scores.counts, labels, self.scores.bins)
+    def fitting(self, task: Task) -> "Result | None":
+        """Leave out numbers that are none; None if the tables are not of this task."""
+        forms = task.forms
+        try:
+            read = {name: forms[name].read(table) for name, table in self.tables.items()}
+            task.examples(read)
+        except (KeyError, ValueError):
+            return None
+        if self.examples < 0:
+            return None
         return self.model_copy(
             update={
+                "tables": read,
                 "loss": self.loss if self.loss is None or isfinite(self.loss) else None,
                 "metrics": {name: one for name, one in self.metrics.items() if isfinite(one)},
-                "scores": self.scores if good and _is_power(self.scores) else None,
             }
         )
 
@@ -133,7 +134,8 @@ class Result(_Line):
 class Evaluation(_Event):
     """A model on every site's validation sets, or on their test sets.
 
-    ``missing`` says why a site that was asked has no figures.
+    ``missing`` says why a site that was asked has no figures; ``pooling``, how a declared metric
+    becomes one of all sites where it is not their mean.
     """
 
     event: Literal["validation", "test"]
@@ -141,34 +143,48 @@ class Evaluation(_Event):
     round: int
     sites: dict[str, Result]
     missing: dict[str, str] = {}
+    pooling: dict[str, Pooling] = {}
 
-    def fitting(self, labels: int) -> "Evaluation":
+    def fitting(self, task: Task) -> "Evaluation":
         """Leave out what is no figure: of a site, or of its result, where the rest is one."""
-        kept = {site: one.finite(labels) for site, one in self.sites.items() if one.fits(labels)}
+        read = {site: one.fitting(task) for site, one in self.sites.items()}
+        kept = {site: one for site, one in read.items() if one is not None}
         return self.model_copy(update={"sites": kept})
 
     def pooled(self) -> Result | None:
         """Take the sites together, as if their sets were one; None where there are none.
 
-        Counts and scores are pooled only if every site gave them: those of some of the sites
+        A table is pooled only if every site with examples gave it: that of some of the sites
         would stand beside a loss over all of them.
         """
         parts = list(self.sites.values())
         if not parts:
             return None
         names = set.intersection(*(set(part.metrics) for part in parts))
+        pooled = {
+            name: self._metric(name, [(part.metrics[name], part.examples) for part in parts])
+            for name in sorted(names)
+        }
+        filled = [part for part in parts if part.examples] or parts
+        shared = list(filled[0].tables)
         return Result(
-            counts=_pooled_counts(parts),
+            tables={
+                name: tables.add(part.tables[name] for part in filled)
+                for name in shared
+                if all(name in part.tables for part in filled)
+            },
             loss=_mean([(part.loss, part.examples) for part in parts]),
             examples=sum(part.examples for part in parts),
-            metrics={
-                name: mean
-                for name in sorted(names)
-                if (mean := _mean([(part.metrics[name], part.examples) for part in parts]))
-                is not None
-            },
-            scores=_pooled_scores([part.scores for part in parts]),
+            metrics={name: value for name, value in pooled.items() if value is not None},
+            withheld=sorted({name for part in parts for name in part.withheld}),
         )
+
+    def _metric(self, name: str, parts: Sequence[tuple[float, int]]) -> float | None:
+        how = self.pooling.get(name, "mean")
+        if how == "mean":
+            return _mean(parts)
+        values = [value for value, _ in parts]
+        return sum(values) if how == "sum" else max(values)
 
 
 class Chosen(_Event):
@@ -218,6 +234,18 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def evaluated(settings: EvaluationSettings) -> Line:
+    """Return the fields of :class:`Start` that say what is evaluated."""
+    positive = settings.positive
+    return {
+        "task": settings.task.name,
+        "labels": list(settings.names),
+        "positive": None if positive is None else settings.names[positive],
+        "ranges": [list(one) for one in settings.ranges],
+        "horizon": settings.horizon,
+    }
+
+
 def append(run: Path, event: Event) -> None:
     """Append an event to the journal of the run in a folder."""
     line = {"event": event.event, **event.model_dump(exclude_unset=True)}
@@ -265,29 +293,3 @@ def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
     total = sum(examples for _, examples in parts)
     values = [value * examples for value, examples in parts if value is not None]
     return sum(values) / total if total and len(values) == len(parts) else None
-
-
-def _pooled_counts(parts: Sequence[Result]) -> list[list[int]]:
-    """Add confusion matrices; all 0 if that of a site with examples is."""
-    total = metrics.add(part.counts for part in parts)
-    known = all(any(map(any, part.counts)) for part in parts if part.examples)
-    return total if known else [[0] * len(row) for row in total]
-
-
-def _is_table(counts: Sequence[Sequence[int]], rows: int, columns: int) -> bool:
-    return len(counts) == rows and all(
-        len(row) == columns and min(row, default=0) >= 0 for row in counts
-    )
-
-
-def _is_power(scores: Histogram | None) -> bool:
-    """Whether the bins can be joined by twos to those of any other such histogram."""
-    return scores is not None and scores.bins > 0 and scores.bins & (scores.bins - 1) == 0
-
-
-def _pooled_scores(parts: Sequence[Histogram | None]) -> Histogram | None:
-    given = [part.counts for part in parts if part is not None]
-    if not given or len(given) < len(parts):
-        return None
-    counts = metrics.pool(given)
-    return Histogram(bins=len(counts[0]), counts=counts)

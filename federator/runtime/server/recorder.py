@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from federator.runtime import source_map as sourcemap
+from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.exchange import Answer
@@ -33,10 +34,14 @@ class Recorder:
     Args:
         run: the run's folder.
         source_map: file that says which cell each generated line came from.
+        metrics: how each declared metric pools.
     """
 
-    def __init__(self, run: Path, source_map: str | None) -> None:
+    def __init__(
+        self, run: Path, source_map: str | None, metrics: Mapping[str, Pooling] | None = None
+    ) -> None:
         self._run = run
+        self._pooling = {name: how for name, how in (metrics or {}).items() if how != "mean"}
         self._source_map = sourcemap.read(Path(source_map)) if source_map else None
         self._written: dict[str, tuple[str, str | None]] = {}  # state and reason, by site
         self._warned: set[tuple[str, str, str, str]] = set()
@@ -103,14 +108,13 @@ class Recorder:
                 missing[site] = f"it has no examples in its {SET_NAMES[name]}"
             else:
                 fields = asdict(answer.outcome.evaluations[name])
-                known = {key: value for key, value in fields.items() if value is not None}
-                sites[site] = Result.model_validate(known)
-        append(
-            self._run,
-            Evaluation(
-                event=event, time=now(), model=model, round=number, sites=sites, missing=missing
-            ),
-        )
+                fields["withheld"] = list(fields["withheld"])
+                sites[site] = Result.model_validate({k: v for k, v in fields.items() if v != []})
+        found = Evaluation(
+            event=event, time=now(), model=model, round=number, sites=sites, missing=missing,
+            **{"pooling": self._pooling} if self._pooling else {},
+        )  # fmt: skip
+        append(self._run, found)
 
     def write_selection(self, selection: Selection) -> None:
         """Write which rounds were compared to choose the model, and at which sites."""

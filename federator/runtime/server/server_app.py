@@ -25,7 +25,7 @@ from federator.runtime.options import begin_log
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
-from federator.runtime.server.journal import End, Line, Start, Waiting, append, mend, now
+from federator.runtime.server.journal import End, Line, Start, Waiting, append, evaluated, mend, now
 from federator.runtime.server.rounds import Rounds
 from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
@@ -117,8 +117,7 @@ def _run(
         "run": folder.path.name,
         "federation": settings.federation,
         "strategy": type(strategy).__name__,
-        "labels": list(plan.labels),
-        "positive": plan.positive,
+        **evaluated(plan.settings),
         "seed": plan.seed,
         "local_epochs": plan.epochs,
         "baselines": settings.baselines,

@@ -8,9 +8,9 @@ from typing import Literal
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 from federator.errors import RunError
-from federator.runtime.app_config import Setting, declared_metrics
+from federator.runtime.app_config import Setting
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.evaluation.labels import Labels
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.exchange import Answer, updates_in
@@ -35,31 +35,26 @@ class Plan:
     rounds: int
     epochs: int
     seed: int
-    labels: tuple[str, ...]
-    positive: str | None
     select: str
-    metrics: tuple[str, ...] = ()
+    settings: EvaluationSettings
     local: LocalTensors = field(default_factory=LocalTensors)
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "Plan":
         """Return the plan in a run's configuration."""
-        labels = Labels.of(config)
         return Plan(
             rounds=int(config["rounds"]),
             epochs=int(config["local-epochs"]),
             seed=int(config["seed"]),
-            labels=labels.names,
-            positive=None if labels.positive is None else labels.names[labels.positive],
             select=str(config["select"]),
-            metrics=declared_metrics(config),
+            settings=EvaluationSettings.of(config),
             local=LocalTensors.of(config),
         )
 
     @property
     def policy(self) -> Policy:
         """What sites may say; how small a count may be is for each of them to decide."""
-        return Policy(len(self.labels), frozenset(self.metrics), min_cell_count=0)
+        return Policy(self.settings.task, frozenset(self.settings.metrics), min_cell_count=0)
 
 
 class Session:
@@ -85,7 +80,7 @@ class Session:
     ) -> None:
         self.sites, self.settings, self.plan = sites, settings, plan
         self.strategy, self.folder, self.buffers = strategy, folder, buffers
-        self.record = Recorder(folder.path, settings.source_map)
+        self.record = Recorder(folder.path, settings.source_map, plan.settings.metrics)
 
     # -- joining ----------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.disclosure import LARGEST_NUMBER
 from federator.runtime.protocol.evaluation.labels import OUTSIDE
+from federator.runtime.protocol.evaluation.tables import LARGEST
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.outputs import Prediction
@@ -69,7 +69,7 @@ def _metrics(
     found, notices = {}, []
     for name in sorted(declared):
         value = read_number(numbers.get(name))
-        if value is not None and abs(value) <= LARGEST_NUMBER:  # which infinity and NaN are not
+        if value is not None and abs(value) <= LARGEST:  # which infinity and NaN are not
             found[name] = value
             continue
         code = "metric-missing" if name not in numbers else "metric-not-number"
@@ -143,7 +143,7 @@ def decide(
 
 
 def compare_accuracy(
-    said: float, counts: Sequence[Sequence[int]], part: str, size: int | None
+    said: float, counts: Sequence[Sequence[float]], part: str, size: int | None
 ) -> Notice | None:
     """Warn if the accuracy that ``test`` returned is not that of the counts.
 
@@ -157,8 +157,8 @@ def compare_accuracy(
         part: which set.
         size: of the batches; None if unknown, then they count as one.
     """
-    total = sum(map(sum, counts))
-    right = sum(row[k] for k, row in enumerate(counts))
+    total = int(sum(map(sum, counts)))
+    right = int(sum(row[k] for k, row in enumerate(counts)))
     if not total:
         return None
     size = min(size or total, total)

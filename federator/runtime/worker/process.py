@@ -29,7 +29,7 @@ from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.import_trace import ImportTrace
 from federator.runtime.worker.sandbox.isolation import has_network, is_read_only
 from federator.runtime.worker.sandbox.scratch import imported_from, settle
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
@@ -69,7 +69,7 @@ class Worker:
     ) -> None:
         self._app, self._data, self._site, self._personal = app, data, site, personal
         self._run: tuple[object, object] | None = None
-        self._task: Task | None = None
+        self._trainer: Trainer | None = None
         self._trace: ImportTrace | None = None
         if imported is not None:  # a local run
             self._trace = ImportTrace(imported, _own_modules(app))
@@ -81,25 +81,25 @@ class Worker:
         """Return the answer to one packet: an outcome, or what may be told of a failure."""
         try:
             with reporting_failures():
-                task = self._warm(packet["run"], packet["overrides"])
+                trainer = self._warm(packet["run"], packet["overrides"])
                 instruction = Instruction.read(str(packet["instruction"]))
-                outcome, trained = task.follow(instruction, weights)
-            return {**asdict(outcome), "loads": task.loads}, trained
+                outcome, trained = trainer.follow(instruction, weights)
+            return {**asdict(outcome), "loads": trainer.loads}, trained
         except Failure as failure:
             return {"failure": asdict(failure)}, None
         finally:
             if self._trace is not None:
                 self._trace.write()
 
-    def _warm(self, run: object, overrides: object) -> Task:
-        """Return the task of this run: imported and loaded once for all its instructions."""
-        if self._task is None or self._run != (run, overrides):
+    def _warm(self, run: object, overrides: object) -> Trainer:
+        """Return the trainer of this run: imported and loaded once for all its instructions."""
+        if self._trainer is None or self._run != (run, overrides):
             changed = overrides if isinstance(overrides, dict) else {}
             config = {**app_config(self._app), **changed}
-            self._task, self._run = None, None
-            self._task = Task(self._app, config, self._data, self._site, self._personal)
+            self._trainer, self._run = None, None
+            self._trainer = Trainer(self._app, config, self._data, self._site, self._personal)
             self._run = (run, overrides)
-        return self._task
+        return self._trainer
 
 
 def _own_modules(app: Path) -> frozenset[str]:
@@ -171,8 +171,8 @@ def client_app(module: str) -> "ClientApp":
             with reporting_failures():
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
-                task = Task(None, context.run_config, data, site, personal)
-                outcome, trained = task.follow(instruction, received.weights)
+                trainer = Trainer(None, context.run_config, data, site, personal)
+                outcome, trained = trainer.follow(instruction, received.weights)
         except Failure as failure:
             raise RuntimeError(json.dumps([site, failure.write()])) from None
         return replies.outcome_reply(message, replies.site_record(site), outcome, trained)

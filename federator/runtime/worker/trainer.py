@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from federator.runtime.app_config import Setting, choose, declared_metrics
+from federator.runtime.app_config import Setting, choose
 from federator.runtime.protocol.disclosure import SETS
-from federator.runtime.protocol.evaluation.labels import Labels
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
@@ -22,12 +22,10 @@ from federator.runtime.worker.loaders import (
     Drawn,
     draw,
     has_lone_example,
-    has_two_labels,
     is_plain_pair,
-    read_pair,
     require_batches,
 )
-from federator.runtime.worker.outputs import look_at_outputs, needs_more_than_one
+from federator.runtime.worker.outputs import needs_more_than_one
 from federator.runtime.worker.personal.local_part import LocalPart
 from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("federator")
 
 
-class Task:
+class Trainer:
     """The author's parts, ready to be told what to do.
 
     Args:
@@ -72,8 +70,8 @@ class Task:
         self._workspace = Workspace(folder, data)
         with reporting_failures("import"), self._workspace.entered():
             self._module = import_task(folder)
-        declared = frozenset(declared_metrics(config))
-        self._evaluator = Evaluator(self._module, Labels.of(config), declared)
+        self._settings = EvaluationSettings.of(config)
+        self._evaluator = Evaluator(self._module, self._settings)
         volume = Volume(personal, every_round=config.get("select") == "best")
         self._local = LocalPart(LocalTensors.of(config), volume)
         self._net: torch.nn.Module | None = None
@@ -148,7 +146,8 @@ class Task:
         """
         with self._workspace.entered():
             self._load()
-            classes = self._evaluator.classes
+            task = self._settings.task
+            classes = task.size if task.name == "classification" else 0  # no others are counted
             return {part: draw(loader, classes) for part, loader in self._sets().items()}
 
     def _sets(self) -> dict[str, object]:
@@ -215,17 +214,14 @@ class Task:
         return notices
 
     def _check(self, loaders: Mapping[str, object]) -> tuple[Notice, ...]:
-        """Check the loaders, and the training set's labels until two were seen."""
+        """Check the loaders, and the training set's labels."""
         notices = []
         for part, loader in loaders.items():
             if examples := self._examples[f"{part}set"]:
                 require_batches(loader, part, examples)
             else:
                 notices.append(Notice("no-examples", part))
-        classes, own = self._evaluator.classes, self._evaluator.predicts
-        if not has_two_labels(loaders["train"], "train", classes, own):
-            notices.append(Notice("single-label", "train"))
-        return tuple(notices)
+        return (*notices, *self._evaluator.reader.check_training_set(loaders["train"]))
 
     def _look_ahead(self, seed: int) -> list[Notice]:
         """Find what would fail only after training began: labels, outputs, a last batch of one.
@@ -233,15 +229,15 @@ class Task:
         Raises:
             Failure: if the labels of a set, or the model's outputs, are not what they must be.
         """
-        classes, sets = self._evaluator.classes, self._sets()
+        reader, sets = self._evaluator.reader, self._sets()
         lone = has_lone_example(self._loaders["train"])
-        if not self._evaluator.predicts:
+        if not reader.predicts:
             batches = {part: self._first(part) for part in sets if part != "train"}
             for part, batch in batches.items():  # the training set's were read (_check)
-                read_pair(batch, part, classes)
+                reader.check_batch(batch, part)
             part = "val" if "val" in sets else "train"
             batch = batches["val"] if part == "val" else self._first(part)
-            look_at_outputs(self.model(seed), batch, part, classes)
+            reader.check_outputs(self.model(seed), batch, part)
             self._require_form(self.model(seed))
         if lone and is_plain_pair(batch := self._first("train")):
             assert isinstance(batch, tuple | list)

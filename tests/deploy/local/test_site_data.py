@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from federator.cli import app
 from federator.deploy.local import site_data
 from federator.errors import FederationFileError, RunError
-from federator.federation.schema import FILE, Site, read
+from federator.federation.parts import Site
+from federator.federation.schema import FILE, read
 
 
 def test_what_is_wrong_with_a_folder_is_told_before_anything_starts(tmp_path):

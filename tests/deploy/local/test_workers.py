@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from federator.deploy.local import workers
-from federator.federation.schema import Site
+from federator.federation.parts import Site
 
 NORTH = Site(name="north", data="/srv/north")
 

@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LinearRegression
 
+from federator.results.tasks.base import Names, Shown
 from federator.results.tasks.regression import RegressionView, student, summarise
 from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.tasks import Task
@@ -40,7 +41,7 @@ def pooled(sites, minimum: int = 0, targets: int = 1, ranges=AGES):
 def test_figures_over_sites_are_those_of_the_pooled_sets(sizes: list[int], seed: int) -> None:
     sites = [site(seed + number, size) for number, size in enumerate(sizes)]
     truth, guess = (np.concatenate([one[k] for one in sites])[:, 0] for k in (0, 1))
-    found = RegressionView(("age",)).figures(pooled(sites))
+    found = RegressionView(Names(("age",))).figures(pooled(sites))
     if len(truth) < 2:
         assert found["r2"].value is None
         return
@@ -63,7 +64,7 @@ def test_figures_over_sites_are_those_of_the_pooled_sets(sizes: list[int], seed:
 def test_intervals_are_those_of_a_mean_by_students_t() -> None:
     truths, predictions = site(3, 40)
     errors = (predictions - truths)[:, 0]
-    found = RegressionView(("age",)).figures(pooled([(truths, predictions)]))
+    found = RegressionView(Names(("age",))).figures(pooled([(truths, predictions)]))
     for name, values in {"mae": abs(errors), "bias": errors}.items():
         low, high = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-3)
@@ -80,14 +81,14 @@ def test_students_quantile(freedom: int) -> None:
 def test_several_targets_have_figures_of_their_own_and_a_mean_r2() -> None:
     sites = [site(seed, size, 3) for seed, size in ((1, 30), (2, 7), (3, 0))]
     truth, guess = (np.concatenate([one[k] for one in sites]) for k in (0, 1))
-    view = RegressionView(("edv", "esv", "mass"))
+    view = RegressionView(Names(("edv", "esv", "mass")))
     sums = pooled(sites, targets=3)
     assert view.figures(sums)["r2"].value == pytest.approx(reference.r2_score(truth, guess))
     assert view.figures(sums)["mae"].value is None  # the targets have units of their own
-    for k, name in enumerate(view.labels):
+    for k, name in enumerate(view.names.labels):
         mae = reference.mean_absolute_error(truth[:, k], guess[:, k])
         assert view.parts(sums)[name]["mae"].value == pytest.approx(mae, rel=1e-9)
-    assert not RegressionView(("age",)).parts(sums)
+    assert not RegressionView(Names(("age",))).parts(sums)
 
 
 def test_a_truth_that_was_not_measured_is_left_out_of_its_target() -> None:
@@ -97,16 +98,18 @@ def test_a_truth_that_was_not_measured_is_left_out_of_its_target() -> None:
     known = ~np.isnan(truths[:, 1])
     assert (sums["errors.0"][0][0], sums["errors.1"][0][0]) == (20, known.sum())
     mae = reference.mean_absolute_error(truths[known, 1], predictions[known, 1])
-    found = RegressionView(("edv", "esv")).parts(sums)
+    found = RegressionView(Names(("edv", "esv"))).parts(sums)
     assert found["esv"]["mae"].value == pytest.approx(mae, rel=1e-9)
 
 
 def test_what_is_undefined_is_a_dash() -> None:
     same = np.full((6, 1), 61.3)
-    found = RegressionView(("age",)).figures(pooled([(same, same + 2)]))
+    found = RegressionView(Names(("age",))).figures(pooled([(same, same + 2)]))
     assert (found["r2"].value, found["slope"].value, found["intercept"].value) == (None, None, None)
     assert (found["mae"].value, found["bias"].low, found["bias"].high) == pytest.approx((2, 2, 2))
-    assert all(figure.value is None for figure in RegressionView(("age",)).figures({}).values())
+    assert all(
+        figure.value is None for figure in RegressionView(Names(("age",))).figures({}).values()
+    )
     assert summarise([1, 2, 4, 2, 60, 3600, 62, 3844, 3720])["lower"].value is None
 
 
@@ -130,12 +133,14 @@ def test_bins_hold_predictions_and_those_outside_of_the_range() -> None:
 
 
 def test_charts_show_calibration_and_agreement() -> None:
-    view = RegressionView(("age",))
+    view = RegressionView(Names(("age",)))
     a, b = ([site(seed, 60)] for seed in (1, 2))
-    calibration, agreement = view.charts({"all sites": pooled(a + b), "north": pooled(a)})
+    calibration, agreement = view.charts(
+        "Test", {"all sites": Shown(pooled(a + b), None), "north": Shown(pooled(a), 0)}
+    )
     assert [line.series.name for line in calibration.lines] == ["all sites", "north", "ideal"]
-    assert (calibration.title, agreement.title) == ("Calibration", "Bland-Altman")
+    assert (calibration.title, agreement.title) == ("Calibration. Test", "Bland-Altman. Test")
     names = [line.series.name for line in agreement.lines]
     assert names[:2] == ["all sites", "north"]
     assert names[2:] == [f"{one}, all sites" for one in ("Lower limit", "Bias", "Upper limit")]
-    assert not view.charts({"all sites": {}})
+    assert not view.charts("Test", {"all sites": Shown({}, None)})

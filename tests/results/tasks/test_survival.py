@@ -13,6 +13,7 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import concordance_index
 
 from federator.results.tasks import survival
+from federator.results.tasks.base import Names, Shown
 from federator.results.tasks.survival import SurvivalView
 from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.tasks import RISK_BINS, TIMES, Task
@@ -134,7 +135,7 @@ def test_concordance_within_sites_is_exact(sizes, seed) -> None:
         pairs = comparable.sum()
         total += pairs
         right += concordance_index(times, -risks, events) * pairs if pairs else 0
-    found = SurvivalView(()).figures(pooled(sites))["concordance"].value
+    found = SurvivalView(Names(())).figures(pooled(sites))["concordance"].value
     assert found is None if not total else found == pytest.approx(right / total, abs=1e-9)
 
 
@@ -156,15 +157,15 @@ def test_pairs_leave_only_where_enough_patients_had_the_event() -> None:
 def test_coarse_tables_give_a_dash_and_the_error_that_would_be() -> None:
     sums = pooled([site(1, 300)])
     coarse = {**sums, "risks": tables.coarsen(sums["risks"], (2, 4))}
-    fine = SurvivalView(()).figures(sums)
-    found = SurvivalView(()).figures(coarse)
+    fine = SurvivalView(Names(())).figures(sums)
+    found = SurvivalView(Names(())).figures(coarse)
     assert fine["binned"].value is not None and fine["error"].value < survival.COARSEST
     assert found["binned"].value is None and found["error"].value > survival.COARSEST
     assert found["low"].value is not None
 
 
 def test_what_is_undefined_is_a_dash() -> None:
-    view = SurvivalView(())
+    view = SurvivalView(Names(()))
     assert all(figure.value is None for figure in view.figures({}).values())
     lost = (np.array([3.0, 9.0]), np.array([False, False]), np.array([1.0, 2.0]))
     found = view.figures(pooled([lost]))
@@ -183,12 +184,17 @@ def test_the_horizon_and_its_last_moment() -> None:
 
 
 def test_charts_show_each_group_with_its_interval() -> None:
-    view = SurvivalView(())
+    view = SurvivalView(Names(()))
     a, b = site(1, 200), site(2, 90)
-    both, north = view.charts({"all sites": pooled([a, b]), "north": pooled([b])})
-    assert (both.title, north.title) == ("Kaplan-Meier, all sites", "Kaplan-Meier, north")
+    both, north = view.charts(
+        "Test", {"all sites": Shown(pooled([a, b]), None), "north": Shown(pooled([b]), 0)}
+    )
+    assert (both.title, north.title) == (
+        "Kaplan-Meier, all sites. Test",
+        "Kaplan-Meier, north. Test",
+    )
     names = [line.series.name for line in both.lines]
     assert names[::3] == ["low risk", "high risk"]
-    (alone,) = view.charts({"south": {"times": pooled([a])["times"]}})
+    (alone,) = view.charts("Test", {"south": Shown({"times": pooled([a])["times"]}, 0)})
     assert alone.lines[0].series.name == "all"
-    assert not view.charts({"south": {}})
+    assert not view.charts("Test", {"south": Shown({}, 0)})

@@ -5,13 +5,16 @@ from dataclasses import asdict
 
 import pytest
 
-from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome, vet_scores
+from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.evaluation.labels import COLUMNS
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.outcomes import OF_LINKS, OF_SERVERS, Failure
 
 EXAMPLES = {"trainset": 10, "valset": 4, "testset": 4}
-GOOD = {"counts": [[2, 0], [1, 1]], "loss": 0.5, "examples": 4, "metrics": {}, "scores": None}
-POLICY = Policy(labels=2, metrics=frozenset({"dice"}), min_cell_count=1)
+TABLES = {"confusion": [[2, 0], [1, 1]]}
+GOOD = {"tables": TABLES, "loss": 0.5, "examples": 4, "metrics": {}}
+TWO = Task("classification", 2)
+POLICY = Policy(TWO, metrics=frozenset({"dice"}), min_cell_count=1)
 
 
 def answer(**changes):
@@ -21,7 +24,7 @@ def answer(**changes):
 def test_counts_and_a_loss_leave():
     outcome = filter_outcome(answer(), ("val",), POLICY)
     assert outcome.examples == EXAMPLES
-    assert outcome.evaluations["val"].counts == [[2, 0], [1, 1]]
+    assert outcome.evaluations["val"].tables == TABLES
     assert outcome.evaluations["val"].loss == 0.5
 
 
@@ -42,18 +45,19 @@ def test_what_is_added_to_an_answer_stays_behind():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"counts": "Jane Doe"},
-        {"counts": [[1, 2, 3], [1, 2, 3]]},
-        {"counts": [[1.5, 2], [3, 4]]},
-        {"counts": [[-1, 2], [3, 4]]},
-        {"counts": [[True, 2], [3, 4]]},
-        {"counts": [[2**60, 2], [3, 4]]},
+        {"tables": "Jane Doe"},
+        {"tables": {"confusion": "Jane Doe"}},
+        {"tables": {"confusion": [[1, 2, 3], [1, 2, 3]]}},
+        {"tables": {"confusion": [[1.5, 2], [3, 4]]}},
+        {"tables": {"confusion": [[-1, 2], [3, 4]]}},
+        {"tables": {"confusion": [[True, 2], [3, 4]]}},
+        {"tables": {"confusion": [[2**60, 2], [3, 4]]}},
         {"loss": "Jane Doe"},
         {"loss": [0.1, 0.2]},
         {"loss": float("nan")},
         {"loss": 10**400},
         {"loss": -1e31},
-        {"scores": "Jane Doe"},
+        {"tables": {**TABLES, "scores.1": "Jane Doe"}},
         {"metrics": {"dice": [1.0, 2.0]}},
     ],
 )
@@ -73,51 +77,65 @@ def test_set_sizes_are_counts(examples):
 COUNTS = [[6, 0], [0, 7]]
 
 
+def released(scores, minimum=1, labels=2, counts=COUNTS):
+    """Return what leaves of a table of scores."""
+    tables = {"confusion": counts, "scores.1": scores}
+    told = {
+        "examples": dict.fromkeys(EXAMPLES, 20),
+        "evaluations": {"val": {**GOOD, "tables": tables}},
+    }
+    policy = Policy(Task("classification", labels), min_cell_count=minimum)
+    return filter_outcome(told, ("val",), policy).evaluations["val"]
+
+
 def test_scores_are_made_as_coarse_as_the_site_wants():
-    scores = {"bins": 4, "counts": [[5, 1, 0, 0], [0, 0, 1, 6]]}
-    assert vet_scores(scores, COUNTS, POLICY) == scores
-    five = Policy(labels=2, min_cell_count=5)
-    assert vet_scores(scores, COUNTS, five) == {"bins": 2, "counts": [[6, 0], [0, 7]]}
-    nine = Policy(labels=2, min_cell_count=9)
-    assert vet_scores(scores, COUNTS, nine) is None
+    scores = [[5, 1, 0, 0], [0, 0, 1, 6]]
+    assert released(scores).tables == {"confusion": COUNTS, "scores.1": scores}
+    assert released(scores, 5).tables["scores.1"] == [[6, 0], [0, 7]]
+    assert released(scores, 5).withheld == ()
 
 
-def test_no_scores_are_none():
-    assert vet_scores(None, COUNTS, POLICY) is None
-    assert vet_scores({"bins": 2, "counts": COUNTS}, COUNTS, Policy(labels=3)) is None
+def test_what_the_minimum_keeps_is_named():
+    found = released([[5, 1, 0, 0], [0, 0, 1, 6]], 9)
+    assert found.tables == {"confusion": COUNTS}
+    assert found.withheld == ("scores.1",)
 
 
 @pytest.mark.parametrize(
     "scores",
     [
         "Jane",
-        {"bins": 3, "counts": [[6, 0, 0], [0, 0, 7]]},
-        {"bins": 0, "counts": []},
-        {"bins": 2.0, "counts": COUNTS},
-        {"bins": [2], "counts": COUNTS},
-        {"bins": 128, "counts": [[6, *[0] * 127], [7, *[0] * 127]]},
-        {"bins": 2, "counts": [[6, 1], [0, 7]]},
-        {"bins": 2, "counts": [[7, 0], [0, 6]]},
-        {"bins": 2, "counts": [[2**53, 2**53], [2**53, 2**53]]},
+        [[6, 0, 0], [0, 0, 7]],
+        [],
+        [[6, *[0] * 127], [7, *[0] * 127]],
+        [[6, 1], [0, 7]],
+        [[7, 0], [0, 6]],
+        [[2**53, 2**53], [2**53, 2**53]],
     ],
     ids=lambda scores: str(scores)[:40],
 )
 def test_scores_that_are_not_a_histogram_of_the_same_examples_do_not_leave(scores):
     with pytest.raises(Failure) as caught:
-        vet_scores(scores, COUNTS, POLICY)
+        released(scores)
     assert caught.value.reason == "withheld"
+
+
+def test_scores_without_counts_do_not_leave():
+    with pytest.raises(Failure, match="scores without counts"):
+        filter_outcome(answer(tables={"scores.1": COUNTS}), ("val",), POLICY)
 
 
 def test_counts_of_more_examples_than_the_set_has_do_not_leave():
     """Else a hostile notebook could write in each cell what it likes."""
-    assert filter_outcome(answer(counts=[[2, 0], [1, 0]]), ("val",), POLICY)
+    assert filter_outcome(answer(tables={"confusion": [[2, 0], [1, 0]]}), ("val",), POLICY)
     with pytest.raises(Failure, match="more examples than the set has"):
-        filter_outcome(answer(counts=[[3, 0], [1, 1]]), ("val",), POLICY)
+        filter_outcome(answer(tables={"confusion": [[3, 0], [1, 1]]}), ("val",), POLICY)
 
 
 def test_an_evaluation_without_counts_is_one_of_the_whole_set():
-    found = filter_outcome(answer(counts=[[0, 0], [0, 0]]), ("val",), POLICY).evaluations["val"]
-    assert (found.counts, found.loss) == ([[0, 0], [0, 0]], 0.5)
+    evaluations = answer(tables={}, examples=None)
+    found = filter_outcome(evaluations, ("val",), POLICY).evaluations["val"]
+    assert (found.tables, found.loss) == ({}, 0.5)
     assert found.examples == EXAMPLES["valset"]
 
 

@@ -8,16 +8,17 @@ from flwr.common.constant import ErrorCode
 
 from federator.runtime.protocol import replies
 from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import OF_SERVERS, REASONS, Evaluation, Failure, Outcome
 
-POLICY = Policy(2, frozenset({"auc"}), 0)
+POLICY = Policy(Task("classification", 2), frozenset({"auc"}), 0)
 EXAMPLES = {"trainset": 3, "valset": 2, "testset": 1}
-SCORES = {"bins": 2, "counts": [[1, 0], [0, 1]]}
+TABLES = {"confusion": [[1, 0], [0, 1]], "scores.1": [[1, 0], [0, 1]]}
 WARNING = Notice("accuracy", "val", "", 0.958, 0.042)
 OUTCOME = Outcome(
     EXAMPLES,
-    {"val": Evaluation([[1, 0], [0, 1]], 0.5, 2, {"auc": 0.75}, SCORES)},
+    {"val": Evaluation(TABLES, 0.5, 2, {"auc": 0.75})},
     (WARNING, Notice("unchanged")),
 )
 
@@ -36,15 +37,15 @@ def answered(changed):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"val.counts": None},
-        {"val.counts": []},
-        {"val.counts": [1, 0, 0]},
-        {"val.counts": [-1, 0, 0, 1]},
-        {"val.counts": [1, 0, 0, 0, 0, 0, 0, 0, 1]},
-        {"val.counts": [2**62] * 4},
-        {"val.counts": [1, 1, 1, 1]},
-        {"val.counts": b"four"},
-        {"val.counts": [1.0, 0.0, 0.0, 1.0]},
+        {"val.table.confusion": None},
+        {"val.table.confusion": []},
+        {"val.table.confusion": [1, 0, 0]},
+        {"val.table.confusion": [-1, 0, 0, 1]},
+        {"val.table.confusion": [1, 0, 0, 0, 0, 0, 0, 0, 1]},
+        {"val.table.confusion": [2**62] * 4},
+        {"val.table.confusion": [1, 1, 1, 1]},
+        {"val.table.confusion": b"four"},
+        {"val.table.confusion": [1.0, 0.5, 0.0, 1.0]},
         {"val.loss": None},
         {"val.loss": "low"},
         {"val.loss": [1.0]},
@@ -53,10 +54,10 @@ def answered(changed):
         {"val.loss": True},
         {"val.metric.auc": float("inf")},
         {"val.metric.auc": [0.5]},
-        {"val.scores": []},
-        {"val.scores": [1, 0, 0, 0, 1, 0]},
-        {"val.scores": [0, 1] + [0] * 253 + [1]},
-        {"val.scores": [2, 0, 0, 0]},
+        {"val.table.scores.1": []},
+        {"val.table.scores.1": [1, 0, 0, 0, 1, 0]},
+        {"val.table.scores.1": [0, 1] + [0] * 253 + [1]},
+        {"val.table.scores.1": [2, 0, 0, 0]},
         {"num-examples": None},
         {"num-examples": -9},
         {"num-examples": 2**53},
@@ -78,7 +79,7 @@ def test_a_reply_of_another_form_is_the_site_s_failure(changed):
         {"warnings": ["{"]},
         {"warnings": ["[" * 10_000]},
         {"warnings": 5},
-        {"test.counts": [1]},
+        {"test.table.confusion": [1]},
         {"other": "x" * 10_000},
     ],
     ids=lambda changed: repr(changed)[:40],

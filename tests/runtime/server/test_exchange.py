@@ -12,6 +12,7 @@ from federator.errors import RunError
 from federator.runtime.link.gateway import Folder
 from federator.runtime.protocol import messages
 from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.packing import Order
@@ -25,7 +26,7 @@ def test_messages_to_many_sites_go_out_a_few_at_a_time(tmp_path):
     grid = Silent()
     grid.refused = frozenset({6})
     order = Order(Instruction("evaluate", 1, time.time() + 60))
-    exchange = Exchange(grid, 7, None, Store(tmp_path), Policy(2))
+    exchange = Exchange(grid, 7, None, Store(tmp_path), POLICY)
     sent = exchange.send(dict.fromkeys(range(1, 11), order), set(), time.time() + 60)
     assert sum(grid.together) == 10
     assert max(grid.together) <= 4
@@ -37,7 +38,11 @@ def test_messages_to_many_sites_go_out_a_few_at_a_time(tmp_path):
 def test_a_site_s_counter_is_incremented_for_each_message_when_it_is_there(tmp_path):
     grid, store = Silent(), Store(tmp_path)
     grid.refused = frozenset({8})
-    exchange, reader, read = Exchange(grid, 7, None, store, Policy(2)), Folder(tmp_path), []
+    exchange, reader, read = (
+        Exchange(grid, 7, None, store, POLICY),
+        Folder(tmp_path),
+        [],
+    )
     for number in (1, 2):
         order = Order(Instruction("evaluate", number, time.time() + 60))
         exchange.send(dict.fromkeys(range(10), order), set(), time.time() + 60)
@@ -61,7 +66,7 @@ def test_an_update_with_a_number_that_is_not_finite_is_rejected(tmp_path, bad, c
     update = model.copy()
     update[changed] = 2.0
     update[bad] = np.nan
-    exchange = Exchange(Trained(store, {"w": update}), 7, None, store, Policy(2))
+    exchange = Exchange(Trained(store, {"w": update}), 7, None, store, POLICY)
     order = Order(Instruction("train", 1, time.time() + 60), store.keep({"w": model}))
     ((node, answer),) = exchange.poll(exchange.send({42: order}, {42}, time.time() + 60))
     assert (node, answer.site) == (42, "north")
@@ -70,6 +75,9 @@ def test_an_update_with_a_number_that_is_not_finite_is_rejected(tmp_path, bad, c
         assert answer.weights is None
     else:
         np.testing.assert_array_equal(answer.weights.load()["w"], update)
+
+
+POLICY = Policy(Task("classification", 2))
 
 
 class Hostile(Silent):
@@ -87,7 +95,7 @@ class Hostile(Silent):
 
 def site(**changed):
     said = {"name": "north", "num-examples": 10, "num-examples-val": 10, "num-examples-test": 10,
-            "val.loss": 0.5, "val.counts": [5, 0, 0, 5]}  # fmt: skip
+            "val.loss": 0.5, "val.table.confusion": [5, 0, 0, 5]}  # fmt: skip
     return ConfigRecord({k: v for k, v in {**said, **changed}.items() if v is not None})
 
 
@@ -115,7 +123,7 @@ HOSTILE = {
     "parts": (site(parts="[" * 100_000), None),
     "parts of a number": (site(parts=5), None),
     "sizes": (site(**{"num-examples": -9}), messages.to_record(TRAINED)),
-    "three labels": (site(**{"val.counts": [1] * 9}), messages.to_record(TRAINED)),
+    "three labels": (site(**{"val.table.confusion": [1] * 9}), messages.to_record(TRAINED)),
     "a bytes name": (site(name=b"x", **{"val.loss": None}), messages.to_record(TRAINED)),
 }
 
@@ -133,7 +141,7 @@ def test_whatever_a_site_answers_is_at_most_its_own_failure(tmp_path, config, we
         )
 
     hostile, store = (config, weights), Store(tmp_path)
-    exchange = Exchange(Hostile(answer), 7, None, store, Policy(2))
+    exchange = Exchange(Hostile(answer), 7, None, store, POLICY)
     order = Order(
         Instruction("train", 1, time.time() + 60, sets=("val",)),
         store.keep({"w": np.zeros(4, np.float32)}),
@@ -149,7 +157,7 @@ def test_an_error_of_the_server_s_own_in_reading_a_reply_costs_that_reply(tmp_pa
     monkeypatch.setattr("federator.runtime.protocol.replies.outcome_in", lambda *_: 1 / 0)
     exchange = Exchange(
         Hostile(lambda order: Message(RecordDict({"site": site()}), reply_to=order)),
-        7, None, Store(tmp_path), Policy(2),
+        7, None, Store(tmp_path), POLICY,
     )  # fmt: skip
     order = Order(Instruction("evaluate", 1, time.time() + 60))
     ((_, answer),) = exchange.poll(exchange.send({42: order}, set(), time.time() + 60))
@@ -157,7 +165,7 @@ def test_an_error_of_the_server_s_own_in_reading_a_reply_costs_that_reply(tmp_pa
 
 
 def test_an_instruction_that_no_site_would_take_is_not_sent(tmp_path):
-    exchange = Exchange(Silent(), 7, None, Store(tmp_path), Policy(2))
+    exchange = Exchange(Silent(), 7, None, Store(tmp_path), POLICY)
     order = Order(Instruction("evaluate", 1, time.time() + 60, model="x" * 70_000))
     with pytest.raises(RunError, match="a site takes 65536"):
         exchange.send({42: order}, set(), time.time() + 60)

@@ -15,7 +15,7 @@ from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import load, save
 from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.worker.initial_model import build
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 PATTERNS = ("layers.1.*", "layers.3.*")
@@ -58,7 +58,7 @@ def test_no_message_has_a_byte_of_a_local_tensor(tmp_path, monkeypatch, strategy
     monkeypatch.syspath_prepend(str(app))
     config = app_config(app)
     tasks = {
-        name: Task(app, config, path, name, tmp_path / "personal" / name)
+        name: Trainer(app, config, path, name, tmp_path / "personal" / name)
         for name, path in data.items()
     }
     grid = Listening({name: task.follow for name, task in tasks.items()})

@@ -50,7 +50,7 @@ def test_of_a_round_each_site_has_what_it_did_or_why_not(record, tmp_path):
 
 
 def test_an_evaluation_has_those_sites_that_made_it(record, tmp_path):
-    evaluation = Evaluation([[1, 0], [1, 1]], 0.5, 3)
+    evaluation = Evaluation({"confusion": [[1, 0], [1, 1]]}, 0.5, 3)
     answers = {
         "north": Answer("north", 1.0, Outcome(SIZES, {"val": evaluation})),
         "south": Answer("south", 1.0, Outcome(SIZES)),
@@ -58,7 +58,7 @@ def test_an_evaluation_has_those_sites_that_made_it(record, tmp_path):
     }
     record.write_evaluation("validation", "federation", 4, answers, "val")
     (event,) = events(tmp_path, "validation")
-    told = {"counts": [[1, 0], [1, 1]], "loss": 0.5, "examples": 3, "metrics": {}}
+    told = {"tables": {"confusion": [[1, 0], [1, 1]]}, "loss": 0.5, "examples": 3, "metrics": {}}
     assert event["sites"] == {"north": told}
 
 

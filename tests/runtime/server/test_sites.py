@@ -9,6 +9,7 @@ from flwr.proto.node_pb2 import NodeInfo
 
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server import sites as sites_module
@@ -56,7 +57,12 @@ def clock(monkeypatch):
 
 
 def sites_of(grid, store):
-    return Sites(grid, Exchange(grid, 7, None, store, Policy(2)), True, lambda _: True)
+    return Sites(
+        grid,
+        Exchange(grid, 7, None, store, Policy(Task("classification", 2))),
+        True,
+        lambda _: True,
+    )
 
 
 def test_a_site_that_is_late_is_told_so(tmp_path, clock):

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from federator.runtime.protocol.evaluation.labels import Labels
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.evaluation import Evaluator
 
-LABELS = Labels(("healthy", "ill"), 1)
+TWO = Task("classification", 2)
 X, Y = torch.tensor([[-2.0], [2.0], [1.0], [-1.0]]), torch.tensor([0, 1, 1, 0])
 NET = torch.nn.Identity()
 
@@ -21,16 +22,16 @@ def evaluate(predict=None, tested=(0.5, None), loader=((X, Y),), examples=4, pos
     module = SimpleNamespace(test=lambda *_: tested)
     if predict is not None:
         module.predict = lambda *_: predict
-    evaluator = Evaluator(module, Labels(LABELS.names, positive), frozenset())
+    evaluator = Evaluator(module, EvaluationSettings(TWO, ("healthy", "ill"), positive))
     return evaluator.evaluate(NET, loader, "test", examples, 2)
 
 
 def test_without_predict_a_single_output_is_of_the_label_with_number_1():
     for positive in (0, 1):
         evaluation, notices = evaluate(positive=positive, tested=(0.5, 1.0))
-        assert evaluation.counts == [[2, 0], [0, 2]]
+        assert evaluation.tables["confusion"] == [[2, 0], [0, 2]]
         assert notices == ()
-    histogram = np.array(evaluation.scores["counts"])
+    histogram = np.array(evaluation.tables["scores.1"])
     assert histogram[0, :32].sum() == histogram[1, 32:].sum() == 2
 
 
@@ -63,7 +64,7 @@ def test_fewer_labels_than_examples_are_told():
 def test_labels_that_are_all_the_same_are_told(scores):
     evaluation, notices = evaluate(([0] * 4, scores), loader=[(X, torch.zeros(4))])
     assert notices == (Notice("single-label", "test"),)
-    assert evaluation.counts == [[4, 0], [0, 0]]
+    assert evaluation.tables["confusion"] == [[4, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -74,15 +75,14 @@ def test_labels_and_scores_that_are_made_up_give_no_figures(labels, scores):
     tested = {"loss": 3.5, "accuracy": 0.5}
     evaluation, notices = evaluate(([0] * 4, scores), tested, [(X, labels)])
     assert notices == (Notice("all-the-same", "test"),)
-    assert evaluation.counts == [[0, 0], [0, 0]]
-    assert (evaluation.loss, evaluation.examples, evaluation.scores) == (3.5, 4, None)
+    assert (evaluation.tables, evaluation.loss, evaluation.examples) == ({}, 3.5, 4)
 
 
 def test_a_batch_that_is_no_pair_does_not_show_that_there_is_a_single_label():
     _, notices = evaluate(([1] * 4, [1.0] * 4), loader=[{"x": X, "y": torch.ones(4)}])
     assert Notice("all-the-same", "test") in notices
     evaluation, _ = evaluate(([1], [1.0]), loader=[{"x": X[:1], "y": torch.ones(1)}], examples=1)
-    assert evaluation.counts == [[0, 0], [0, 1]]
+    assert evaluation.tables["confusion"] == [[0, 0], [0, 1]]
 
 
 @pytest.mark.parametrize(("drop_last", "told"), [(False, (2, 4)), (True, (2, 3))])
@@ -90,14 +90,14 @@ def test_fewer_labels_than_the_loader_gives_make_no_figures(drop_last, told):
     loader = DataLoader(TensorDataset(X, Y), batch_size=3, drop_last=drop_last)
     evaluation, notices = evaluate(([0, 1], [0.1, 0.9]), loader=loader)
     assert notices == (Notice("too-few-labels", "test", "", *told),)
-    assert evaluation.counts == [[0, 0], [0, 0]]
+    assert evaluation.tables == {}
 
 
 def test_as_many_labels_as_the_loader_gives_make_figures():
     loader = DataLoader(TensorDataset(X, Y), batch_size=3, drop_last=True)
     evaluation, notices = evaluate(([0, 1, 1], [0.1, 0.9, 0.2]), loader=loader)
     assert notices == (Notice("fewer", "test", "", 3, 4),)
-    assert evaluation.counts == [[1, 0], [1, 1]]
+    assert evaluation.tables["confusion"] == [[1, 0], [1, 1]]
 
 
 def test_an_accuracy_that_the_counts_contradict_is_told():

@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from federator.runtime.protocol.evaluation.labels import Labels
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.state import take
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 CONFIG = {
     "labels": "healthy,ill",
@@ -64,7 +64,7 @@ def make(tmp_path, monkeypatch):
     """Return a function that makes a task of the body above, with lines replaced or added."""
     monkeypatch.syspath_prepend(str(tmp_path / "app"))
 
-    def made(added: str = "", config: dict | None = None, **replaced: str) -> Task:
+    def made(added: str = "", config: dict | None = None, **replaced: str) -> Trainer:
         text = BODY
         for name, body in replaced.items():
             start = text.index(f"def {name}(")
@@ -74,7 +74,7 @@ def make(tmp_path, monkeypatch):
             (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / "data" / "file").touch()
         (tmp_path / "app" / "task.py").write_text(text + "\n\n" + textwrap.dedent(added))
-        return Task(tmp_path / "app", {**CONFIG, **(config or {})}, tmp_path / "data", "north")
+        return Trainer(tmp_path / "app", {**CONFIG, **(config or {})}, tmp_path / "data", "north")
 
     return made
 
@@ -83,7 +83,7 @@ def order(kind: str = "train", **fields) -> Instruction:
     return Instruction(kind, 1, time.time() + 60, epochs=2, **fields)
 
 
-def weights_of(task: Task):
+def weights_of(task: Trainer):
     return take(task.model(0))
 
 
@@ -91,7 +91,7 @@ def test_training_returns_weights_sizes_and_counts(make):
     task = make()
     outcome, trained = task.follow(order(sets=("val",)), weights_of(task))
     assert outcome.examples == {"trainset": 8, "valset": 4, "testset": 4}
-    assert sum(map(sum, outcome.evaluations["val"].counts)) == 4
+    assert sum(map(sum, outcome.evaluations["val"].tables["confusion"])) == 4
     assert outcome.evaluations["val"].loss == 0.25
     assert {name: a.shape for name, a in trained.items()} == {
         name: a.shape for name, a in weights_of(task).items()
@@ -155,9 +155,9 @@ def test_predict_and_further_numbers_are_the_authors(make):
         """,
     )
     evaluation = task.follow(order("evaluate", sets=("test",)), weights_of(task))[0].evaluations
-    assert evaluation["test"].counts == [[1, 1], [1, 1]]
+    assert evaluation["test"].tables["confusion"] == [[1, 1], [1, 1]]
     assert evaluation["test"].metrics == {"dice": 0.7}
-    assert sum(map(sum, evaluation["test"].scores["counts"])) == 4
+    assert sum(map(sum, evaluation["test"].tables["scores.1"])) == 4
 
 
 def test_scores_follow_the_positive_label(make):
@@ -167,7 +167,7 @@ def test_scores_follow_the_positive_label(make):
     """
     task = make(added, config={"positive": "healthy"})
     evaluation = task.follow(order("evaluate", sets=("val",)), weights_of(task))[0].evaluations
-    assert evaluation["val"].counts == [[2, 0], [0, 2]]
+    assert evaluation["val"].tables["confusion"] == [[2, 0], [0, 2]]
 
 
 @pytest.mark.parametrize(
@@ -272,22 +272,23 @@ def test_code_that_fails_on_import_is_told_by_its_line(make):
 
 def test_a_missing_and_an_empty_data_folder_are_told_apart(tmp_path):
     with pytest.raises(Failure, match="not there"):
-        Task(tmp_path, CONFIG, tmp_path / "data", "north")
+        Trainer(tmp_path, CONFIG, tmp_path / "data", "north")
     (tmp_path / "data").mkdir()
     with pytest.raises(Failure, match="empty"):
-        Task(tmp_path, CONFIG, tmp_path / "data", "north")
+        Trainer(tmp_path, CONFIG, tmp_path / "data", "north")
 
 
 @pytest.mark.parametrize(
-    ("config", "labels"),
+    ("config", "names", "positive"),
     [
-        (CONFIG, Labels(("healthy", "ill"), 1)),
-        ({**CONFIG, "positive": "healthy"}, Labels(("healthy", "ill"), 0)),
-        ({**CONFIG, "labels": "a,b,c", "positive": ""}, Labels(("a", "b", "c"), None)),
+        (CONFIG, ("healthy", "ill"), 1),
+        ({**CONFIG, "positive": "healthy"}, ("healthy", "ill"), 0),
+        ({**CONFIG, "labels": "a,b,c", "positive": ""}, ("a", "b", "c"), None),
     ],
 )
-def test_labels_come_from_the_apps_configuration(config, labels):
-    assert Labels.of(config) == labels
+def test_labels_come_from_the_apps_configuration(config, names, positive):
+    found = EvaluationSettings.of(config)
+    assert (found.names, found.positive, found.task.size) == (names, positive, len(names))
 
 
 def test_more_than_two_labels_are_predicted_by_the_largest_score(make):
@@ -301,8 +302,8 @@ def test_more_than_two_labels_are_predicted_by_the_largest_score(make):
         config={"labels": "a,b,c", "positive": ""},
     )
     evaluation = task.follow(order("evaluate", sets=("val",)), weights_of(task))[0].evaluations
-    assert evaluation["val"].counts == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
-    assert evaluation["val"].scores is None
+    assert evaluation["val"].tables["confusion"] == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
+    assert evaluation["val"].tables["scores.2"][1][-1] == 1
     assert np.isfinite(evaluation["val"].loss)
 
 
@@ -421,7 +422,7 @@ def test_where_predict_says_what_the_labels_are_batches_may_have_any_form(make, 
     task = make(PREDICT, **loads(loader))
     assert task.follow(order("join"), None)[0].warnings == ()
     outcome = task.follow(order("evaluate", sets=("val",)), weights_of(task))[0]
-    assert [sum(row) for row in outcome.evaluations["val"].counts] == [2, 2]
+    assert [sum(row) for row in outcome.evaluations["val"].tables["confusion"]] == [2, 2]
     assert task.label_counts()["train"].counts is None
 
 

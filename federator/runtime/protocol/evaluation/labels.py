@@ -1,9 +1,4 @@
-"""What server and site call a federation's labels, and the words for what was found instead."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from federator.runtime.app_config import Setting
+"""The words for what was found in place of a task's labels: a failure says no others."""
 
 DTYPES = frozenset({
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
@@ -25,18 +20,3 @@ FORMS = frozenset({
     "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
     "a loss that is not a single number",
 })  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The names of the labels, and which one is positive (None where there are more than two)."""
-
-    names: tuple[str, ...]
-    positive: int | None
-
-    @staticmethod
-    def of(config: Mapping[str, Setting]) -> "Labels":
-        """Return the labels that an app's configuration names."""
-        names = tuple(str(config["labels"]).split(","))
-        positive = names.index(str(config["positive"])) if len(names) == 2 else None
-        return Labels(names, positive)

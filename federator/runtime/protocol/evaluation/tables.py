@@ -6,15 +6,15 @@ sum is that of the pooled sets; a mean of the sites' figures is not.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Table = list[list[float]]
+Table = Sequence[Sequence[float]]
 """Rows of equal length; a count is an int."""
-Tables = dict[str, Table]
+Tables = Mapping[str, Table]
 
 MOST = 2**53  # whole numbers up to here are exact in a double
 LARGEST = 1e30  # of a sum
@@ -63,10 +63,13 @@ class Form:
         if size not in self.sizes or any(len(row) != size[1] for row in value):
             raise ValueError(f"{size[0]} rows of {size[1]}")
         counts = self.counts(size[0])
-        return [
+        rows = [
             [_count(cell) if place < counts else _sum(cell) for cell in row]
             for place, row in enumerate(value)
         ]
+        if not counts:
+            rows[0][0] = _count(value[0][0])
+        return rows
 
     def release(self, table: Table, minimum: int) -> Table | None:
         """Return a table as coarse as a site's minimum cell count asks for; None if none may leave.
@@ -126,7 +129,7 @@ def add(tables: Iterable[Sequence[Sequence[float]]]) -> Table:
         ValueError: if there is none, or their sizes do not join to the smallest.
     """
     given = list(tables)
-    if not given:
+    if not given or not all(map(len, given)):
         raise ValueError("there is no table to add")
     size = (min(map(len, given)), min(len(table[0]) for table in given))
     parts = [as_array(coarsen(table, size)) for table in given]
@@ -141,9 +144,11 @@ def as_array(table: Sequence[Sequence[float]]) -> NDArray[np.generic]:
 
 
 def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MOST:
+    """Return a count; a message has one as a float where others in its list are no counts."""
+    whole = int(value) if type(value) is float and value.is_integer() else value
+    if type(whole) is not int or not 0 <= whole <= MOST:
         raise ValueError("a count that is none")
-    return value
+    return whole
 
 
 def _sum(value: object) -> float:

@@ -16,7 +16,6 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from federator.errors import RunError
-from federator.runtime.protocol import metrics
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.protocol.train_settings import with_settings
 from federator.runtime.server.aggregation.split_model import SplitModel
@@ -224,9 +223,9 @@ class StrategyGrid(Grid):
         evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
         if evaluation is None:
             return None
-        accuracy = metrics.summarise(evaluation.counts).accuracy or 0.0
-        return RecordDict({
-            "metrics": MetricRecord({
-                "num-examples": evaluation.examples, "loss": evaluation.loss, "accuracy": accuracy,
-            })
-        })  # fmt: skip
+        numbers = MetricRecord({"num-examples": evaluation.examples, "loss": evaluation.loss})
+        if self._session.plan.settings.task.name == "classification":
+            counts = evaluation.tables.get("confusion", [])
+            right = sum(row[k] for k, row in enumerate(counts))
+            numbers["accuracy"] = right / (sum(map(sum, counts)) or 1)
+        return RecordDict({"metrics": numbers})

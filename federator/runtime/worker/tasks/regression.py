@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.evaluation.tables import Tables
+from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import RANGE_BINS
 
 Numbers = npt.NDArray[np.float64]
@@ -22,7 +22,7 @@ def count(truths: Numbers, predictions: Numbers, ranges: Sequence[tuple[float, f
         ranges: the smallest and the largest plausible value of each target: a prediction outside
             of them counts in the first or the last bin.
     """
-    tables: Tables = {}
+    tables: dict[str, Table] = {}
     for k, (low, high) in enumerate(ranges):
         measured = np.isfinite(truths[:, k])
         truth, prediction = truths[measured, k], predictions[measured, k]

@@ -18,7 +18,7 @@ from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
 from federator.runtime.worker.initial_model import build
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 MODEL = """\
 class Model(nn.Module):
@@ -70,7 +70,7 @@ def sites(tmp_path_factory):
 def test_statistics_are_the_mean_of_the_sites_in_each_of_fourteen_rounds(sites, strategy, tmp_path):
     app, data = sites
     weights, buffers = build(app, 0)
-    tasks = {name: Task(app, app_config(app), path, name) for name, path in data.items()}
+    tasks = {name: Trainer(app, app_config(app), path, name) for name, path in data.items()}
     sent = []
 
     def follow(name):

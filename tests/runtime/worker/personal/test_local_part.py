@@ -10,7 +10,7 @@ from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.weights.encoding import ENCODINGS, model_form, read_model, update_form
 from federator.runtime.weights.format import describe, load
-from federator.runtime.worker.trainer import Task
+from federator.runtime.worker.trainer import Trainer
 
 BODY = """\
 import torch
@@ -71,7 +71,7 @@ def make(tmp_path, monkeypatch):
     def made(site="north", body=BODY, **config):
         (tmp_path / "app" / "task.py").write_text(body)
         given = {**CONFIG, **config}
-        return Task(tmp_path / "app", given, tmp_path / "data", site, tmp_path / "personal")
+        return Trainer(tmp_path / "app", given, tmp_path / "data", site, tmp_path / "personal")
 
     return made
 
@@ -229,7 +229,7 @@ def test_what_training_adds_under_a_name_that_stays_does_not_leave(make):
 
 def test_a_worker_without_a_volume_says_so(tmp_path, make):
     make()
-    task = Task(tmp_path / "app", CONFIG, tmp_path / "data", "north")
+    task = Trainer(tmp_path / "app", CONFIG, tmp_path / "data", "north")
     task.follow(order(0, "join"), None)
     with pytest.raises(Failure, match="no folder for the tensors that stay there"):
         task.follow(order(1), first())

@@ -1,0 +1,96 @@
+"""The parts of the federation file: a site, deadlines, what images are made from, limits."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from federator.federation.fields import (
+    Duration,
+    Folder,
+    ImageName,
+    Index,
+    Memory,
+    Name,
+)
+from federator.federation.yaml_file import wrong
+
+
+class Part(BaseModel):
+    """A part of the federation file."""
+
+    # strict: neither "yes" for true nor "3" for 3. The docstring below a field describes it.
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+
+class Site(Part):
+    """A hospital that takes part."""
+
+    name: Name
+    """Short name of the site, such as north, in logs, file names and the report."""
+    data: Folder | None = None
+    """Data folder, relative to this file, for a run on one machine."""
+    accelerator: Literal["cpu", "cuda"] = "cpu"
+    """What the site computes with; cuda needs an NVIDIA GPU."""
+    min_cell_count: Annotated[int, Field(ge=0)] = 5
+    """Score histograms with a count below this number do not leave the site."""
+    baselines: bool = True
+    """Whether models trained at one site alone may be tested on this site's test set."""
+    transport: Literal["files", "messages"] = "files"
+    """How weights travel; a stock SuperNode has them in messages, whatever is said here."""
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        # The server's compose file, and the name of the common model in a run's journal.
+        if name in ("server", "federation"):
+            raise wrong(f"must not be {name}, which has a meaning of its own")
+        return name
+
+
+class Deadlines(Part):
+    """How long the server waits before it goes on without a site."""
+
+    join: Duration = 300
+    """For sites to join before the first round: seconds, or a text such as 90s, 30m, 2h."""
+    round: Duration = 3600
+    """For the sites' answers in each round: seconds, or a text such as 90s, 30m, 2h."""
+
+
+class Build(Part):
+    """What images are made from; set it where mirrors stand between you and the Internet."""
+
+    base: ImageName = "python:3.11-slim-bookworm"
+    """The image that all others start from: a Debian with Python and pip."""
+    index: Index | None = None
+    """Package index that takes the place of PyPI; for one with a login see --pip-config."""
+    extra_index: Index | None = None
+    """Package index that is asked as well."""
+    torch_index: Index | None = "https://download.pytorch.org/whl/cpu"
+    """Package index of PyTorch without CUDA; empty if the ordinary index has it."""
+
+
+class Limits(Part):
+    """Memory that containers may take, such as 8g; what is absent follows from the model's size."""
+
+    link: Memory | None = None
+    """Of a site's link, which a site can change in its .env."""
+    worker: Memory | None = None
+    """Of a site's worker, which a site can change in its .env; raise it for data kept in memory."""
+    server: Memory | None = None
+    """Of the server's part that makes the rounds."""
+    superlink: Memory | None = None
+    """Of the server's part that messages pass through."""
+
+
+class Publish(Part):
+    """What the workflow "rounds" may show to all who can read the repository."""
+
+    model: bool = False
+    """Whether the final model is attached to the run."""
+    sites: bool = False
+    """Whether figures of single sites are shown beside those of all together."""
