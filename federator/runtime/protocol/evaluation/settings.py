@@ -57,14 +57,20 @@ class EvaluationSettings:
 
     def write(self) -> dict[str, Setting]:
         """Return the settings as an app's configuration has them: flat, of texts and numbers."""
-        written: dict[str, Setting] = {"task": self.task.name, "labels": ",".join(self.names)}
-        if self.positive is not None:
-            written["positive"] = self.names[self.positive]
+        positive = "" if self.positive is None else self.names[self.positive]
+        metrics = [name if how == "mean" else f"{name}:{how}" for name, how in self.metrics.items()]
+        written: dict[str, Setting] = {
+            "labels": ",".join(self.names),
+            "positive": positive,
+            "metrics": ",".join(metrics),
+        }
+        # Only what is not as ever: else each app of a classification had another hash.
+        if self.task.name != "classification":
+            written["task"] = self.task.name
         if self.ranges:
             written["ranges"] = ",".join(f"{low!r}:{high!r}" for low, high in self.ranges)
         if self.horizon is not None:
             written["horizon"] = self.horizon
-        written["metrics"] = ",".join(f"{k}:{how}" for k, how in self.metrics.items())
         return written
 
 
