@@ -6,11 +6,9 @@ writes FOLDER/<hospital>/train.csv, val.csv and test.csv, and the same for ``poo
 what no hospital could see: the records of all three. The rule is told in breast_cancer.ipynb.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+import site_tables
 from sklearn.datasets import load_breast_cancer
 
 # Records of each class at each hospital; together they are all 357 and 212.
@@ -51,28 +49,15 @@ def split(seed: int) -> dict[str, dict[str, pd.DataFrame]]:
     return sites
 
 
-def write(folder: Path, sites: dict[str, dict[str, pd.DataFrame]]) -> None:
-    """Write one CSV file for each set of each hospital, and of all hospitals together."""
-    pooled = {
-        name: pd.concat([sets[name] for sets in sites.values()])
-        for name in next(iter(sites.values()))
-    }
-    for site, sets in {**sites, "pooled": pooled}.items():
-        (folder / site).mkdir(parents=True, exist_ok=True)
-        for name, records in sets.items():
-            records.to_csv(folder / site / f"{name}.csv", index=False, lineterminator="\n")
-        sizes = ", ".join(f"{name} {len(records)}" for name, records in sets.items())
-        share = pd.concat(list(sets.values()))["diagnosis"].eq("malignant").mean()
-        print(f"{folder / site}: {sizes}; {share:.0%} malignant")
+def describe(records: pd.DataFrame) -> str:
+    """Return the share of malignant records."""
+    return f"{records['diagnosis'].eq('malignant').mean():.0%} malignant"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Lay out the folders."""
-    parser = argparse.ArgumentParser(description="Lay out the hospitals' data folders.")
-    parser.add_argument("folder", type=Path, help="folder to write to")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
-    options = parser.parse_args(argv)
-    write(options.folder, split(options.seed))
+    options = site_tables.options(argv)
+    site_tables.write(options.folder, split(options.seed), describe)
 
 
 if __name__ == "__main__":

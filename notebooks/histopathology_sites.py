@@ -7,12 +7,12 @@ and the same for ``pooled``, which holds what no hospital could see: the patches
 rule is told in histopathology.ipynb.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import site_tables
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
@@ -106,10 +106,7 @@ def write(folder: Path, patches: list[Patch]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Lay out the folders."""
-    parser = argparse.ArgumentParser(description="Lay out the hospitals' data folders.")
-    parser.add_argument("folder", type=Path, help="folder to write to")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sets (default: 0)")
-    options = parser.parse_args(argv)
+    options = site_tables.options(argv)
     hed, rng = rgb2hed(immunohistochemistry()), np.random.default_rng(options.seed)
     sites = {name: cut(site, hed, rng) for name, site in SITES.items()}
     sites["pooled"] = [patch for patches in sites.values() for patch in patches]
