@@ -14,42 +14,45 @@ from federator.notebook.slicing.statements import Step
 class Part:
     """A function of the contract: how it is called and how many values it returns.
 
-    ``returns`` is the length of the tuple that it returns. None: the return value is not checked.
+    ``returns`` are the lengths that the tuple that it returns may have; of none nothing
+    is checked. ``yields``: it may be a generator.
     """
 
     name: str
     arguments: tuple[str, ...]
-    returns: int | None
+    returns: tuple[int, ...]
     spelling: str
     required: bool = True
+    yields: bool = False
 
 
 PARTS = (
     Part(
         "load_data",
         ("data_path",),
-        4,
+        (4,),
         "def load_data(data_path): ... return trainloader, valloader, testloader, num_examples",
     ),
-    Part("Model", (), None, "class Model(nn.Module): def __init__(self): ..."),
+    Part("Model", (), (), "class Model(nn.Module): def __init__(self): ..."),
     Part(
         "train",
         ("net", "trainloader", "valloader", "epochs"),
-        None,
+        (),
         "def train(net, trainloader, valloader, epochs): ...",
     ),
     Part(
         "test",
         ("net", "testloader"),
-        2,
+        (2,),
         "def test(net, testloader): ... return loss, accuracy",
     ),
     Part(
         "predict",
         ("net", "loader"),
-        2,
+        (2, 3),  # times, events, risks
         "def predict(net, loader): ... return labels, scores",
         required=False,
+        yields=True,
     ),
 )
 
@@ -152,10 +155,13 @@ def _check_arguments(
 
 
 def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -> Iterator[Problem]:
-    if part.returns is None or isinstance(node, ast.Lambda):
+    if not part.returns or isinstance(node, ast.Lambda):
         return
     hint = f"Write: {part.spelling}"
     inside = list(own_nodes(node.body))
+    if part.yields and any(isinstance(n, ast.Yield | ast.YieldFrom) for n in inside):
+        return
+    asked = " or ".join(map(str, part.returns))
     returned = [n for n in inside if isinstance(n, ast.Return) and n.value is not None]
     if not returned and not any(isinstance(n, ast.Raise) for n in inside):
         yield Problem(f"`{part.name}` returns nothing", step.where(node), hint)
@@ -164,10 +170,10 @@ def _check_returns(part: Part, node: ast.FunctionDef | ast.Lambda, step: Step) -
         values = value.elts if isinstance(value, ast.Tuple) else []
         unpacked = any(isinstance(element, ast.Starred) for element in values)
         if _is_number(value, inside):
-            message = f"`{part.name}` returns one value, not {part.returns}"
+            message = f"`{part.name}` returns one value, not {asked}"
             yield Problem(message, step.where(statement), hint)
-        elif values and not unpacked and len(values) != part.returns:
-            message = f"`{part.name}` returns {len(values)} values, not {part.returns}"
+        elif values and not unpacked and len(values) not in part.returns:
+            message = f"`{part.name}` returns {len(values)} values, not {asked}"
             yield Problem(message, step.where(statement), hint)
 
 

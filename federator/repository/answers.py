@@ -11,18 +11,26 @@ import typer
 from federator.common.templates import Templates
 from federator.errors import FederationFileError, InputError, Problem
 from federator.federation import schema
+from federator.federation.yaml_file import did_you_mean
 from federator.notebook.dependencies import requirements
+from federator.runtime.protocol.evaluation.tasks import NAMES
 
 Answer = str | Sequence[str]
 
 _QUESTIONS = {
     "federation": "Name of the federation",
+    "task": f"What the model predicts ({', '.join(NAMES)})",
     "sites": "Names of its sites, with commas between",
     "labels": "Names of the classes, in the order of their numbers in the data",
     "images": "Registry namespace for its images, such as docker.io/acme (may wait)",
     "server": "Host of its server, such as fl.example.org (may wait)",
 }
 _LISTS = ("sites", "labels")
+_NAMED = {  # the tasks with labels or classes, and those of the data that are made up
+    "classification": ("negative", "positive"),
+    "multilabel": ("finding-a", "finding-b", "finding-c"),
+    "segmentation": ("background", "lesion"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,26 @@ class Answers:
     """A federation, as far as it must be known for a start; what may wait is empty."""
 
     federation: str
+    task: str = "classification"
     sites: tuple[str, ...] = ("hospital-a", "hospital-b")
-    labels: tuple[str, ...] = ("negative", "positive")
+    labels: tuple[str, ...] = ()
     images: str = ""
     server: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels, or the classes with the background first; those of the task if not told."""
+        return self.labels or _NAMED.get(self.task, ())
 
     @property
     def notebook(self) -> str:
         """Where its notebook lies in the repository."""
         return f"notebooks/{self.federation}.ipynb"
+
+    @property
+    def script(self) -> str:
+        """Where the program that makes up data lies in the repository."""
+        return f"notebooks/{self.federation}_sites.py"
 
     @property
     def file(self) -> str:
@@ -60,8 +79,15 @@ class Answers:
         """
         if phrase := schema.misnamed(self.federation):
             raise InputError(f"the federation's name {phrase}")
+        if self.task not in NAMES:
+            known, close = ", ".join(NAMES), did_you_mean(self.task, NAMES)
+            message = f"there is no task {self.task}; the tasks are {known}"
+            raise InputError(Problem(message, hint=close or ""))
+        if self.labels and self.task not in _NAMED:
+            raise InputError(f"the task {self.task} has no labels")
         (torch,) = requirements.installed(["torch"])
-        text = Templates().fill("repository/federation.yaml", torch=torch, **asdict(self))
+        values = asdict(self) | {"torch": torch, "names": self.names}
+        text = Templates().fill("repository/federation.yaml", **values)
         with tempfile.TemporaryDirectory() as scratch:
             for path, content in ((self.notebook, ""), (self.file, text)):
                 Path(scratch, path).parent.mkdir(parents=True)
@@ -91,7 +117,8 @@ def gather(folder: Path, given: Mapping[str, Answer | None], ask: bool) -> Answe
         answers = answers.told(question, answer) if answer else answers
     answers.text()
     for question in _QUESTIONS if ask else ():
-        answers = answers if given.get(question) else _asked(question, answers)
+        unneeded = given.get(question) or (question == "labels" and answers.task not in _NAMED)
+        answers = answers if unneeded else _asked(question, answers)
     return answers
 
 
@@ -104,7 +131,7 @@ def _asked(question: str, answers: Answers) -> Answers:
             raise typer.BadParameter(str(error)) from None
         return told
 
-    usual = getattr(answers, question)
+    usual = answers.names if question == "labels" else getattr(answers, question)
     usual = ", ".join(usual) if question in _LISTS else usual
     told: Answers = typer.prompt(
         _QUESTIONS[question], usual, show_default=bool(usual), value_proc=heard

@@ -9,6 +9,7 @@ import typer
 
 import federator
 from federator.common.command_line import AUTHOR, Command, Group, reporting_errors
+from federator.runtime.protocol.evaluation.tasks import NAMES
 
 author = typer.Typer(cls=Group)
 
@@ -17,6 +18,7 @@ author = typer.Typer(cls=Group)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="NAME", help="the folder to create")] = Path(),
     federation: Annotated[str | None, typer.Option(help="name of its first federation")] = None,
+    task: Annotated[str | None, typer.Option(help="what it predicts: " + ", ".join(NAMES))] = None,
     site: Annotated[list[str] | None, typer.Option(help="name of a site; once for each")] = None,
     labels: Annotated[str | None, typer.Option(help="classes, such as benign,malignant")] = None,
     images: Annotated[str | None, typer.Option(help="registry, such as docker.io/acme")] = None,
@@ -28,7 +30,7 @@ def init(
     from federator.repository import init as repository
 
     with reporting_errors():
-        given = {"federation": federation, "sites": site, "labels": labels}
+        given = {"federation": federation, "task": task, "sites": site, "labels": labels}
         given |= {"images": images, "server": server}
         if repository.exists(folder, given):
             _update(folder, yes=yes)

@@ -22,6 +22,7 @@ from federator.errors import FederatorError, InputError, Problem
 from federator.federation import schema
 from federator.notebook.dependencies.distributions import direct_url
 from federator.repository.answers import Answers
+from federator.repository.notebook import notebook, sites_script
 from federator.runtime import files
 
 RECORD = ".federator.json"
@@ -104,7 +105,11 @@ def init(folder: Path, answers: Answers) -> None:
     """
     if shutil.which("git") is None:
         raise FederatorError(Problem("there is no git on this machine", hint="install it"))
-    own = {answers.file: answers.text().encode(), answers.notebook: _notebook(answers)}
+    own = {
+        answers.file: answers.text().encode(),
+        answers.notebook: notebook(answers),
+        answers.script: sites_script(answers),
+    }
     texts = generated(answers.federation)
     new = not folder.exists()
     try:
@@ -128,17 +133,9 @@ def init(folder: Path, answers: Answers) -> None:
         raise
 
 
-def _notebook(answers: Answers) -> bytes:
-    """Return the template of the notebook, for as many classes as there are labels."""
-    text = (shipped("notebooks") / "template.ipynb").read_text(encoding="utf-8")
-    before, set_to, after = text.partition("CLASSES = ")
-    _, _, rest = after.partition("\\n")
-    return f"{before}{set_to}{len(answers.labels)}\\n{rest}".encode()
-
-
 def next_steps(folder: Path, answers: Answers) -> str:
     """Return what is to be done in a new repository."""
-    names = {"federation": answers.federation, "notebook": answers.notebook}
+    names = {name: getattr(answers, name) for name in ("federation", "notebook", "script", "sites")}
     return Templates().fill("repository/next.txt", folder=folder.resolve(), **names)
 
 

@@ -142,7 +142,7 @@ def test_what_is_published_has_what_a_repository_needs(published):
     inside = set(zipfile.ZipFile(wheel).namelist())
     package = {f"federator/{path.relative_to(ROOT / 'federator')}" for path in MODULES}
     templates = {f"federator/shipped/{path.relative_to(ROOT)}" for path in TEMPLATES}
-    carried = {"notebooks/template.ipynb", "workflows/federate.yml", "workflows/rounds.yml"}
+    carried = {"workflows/federate.yml", "workflows/rounds.yml"}
     carried = {f"federator/shipped/{name}" for name in carried} | {"federator/py.typed"}
     assert {name for name in inside if ".dist-info/" not in name} == package | templates | carried
     with tarfile.open(source) as archive:

@@ -26,7 +26,7 @@ def typed(folder: Path, *lines: str, arguments: tuple[str, ...] = ()) -> str:
 
 
 def test_a_terminal_is_asked_until_the_answer_is_right(tmp_path):
-    lines = ["", "North, south", "north, south", "benign,malignant", "", "fl.example.org"]
+    lines = ["", "", "North, south", "north, south", "benign,malignant", "", "fl.example.org"]
     said = typed(tmp_path / "tumours", *lines)
     assert "Name of the federation [tumours]:" in said
     assert (
@@ -41,8 +41,8 @@ def test_a_terminal_is_asked_until_the_answer_is_right(tmp_path):
 
 
 def test_what_a_flag_tells_is_not_asked(tmp_path):
-    flags = ("--site", "north", "--images", "docker.io/acme", "--server", "fl.example.org")
-    said = typed(tmp_path / "tumours", "lungs", "", arguments=flags)
+    flags = "--task multilabel --site north --images docker.io/acme --server fl.example.org"
+    said = typed(tmp_path / "tumours", "lungs", "", arguments=tuple(flags.split()))
     assert said.count(": ") == 2
     assert (tmp_path / "tumours" / "notebooks" / "lungs.ipynb").exists()
     assert "Name of" not in typed(tmp_path / "other", arguments=("--yes",))

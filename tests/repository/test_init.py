@@ -5,6 +5,7 @@ import subprocess
 from importlib import metadata
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 from fixtures.command_line import call
 from fixtures.paths import ROOT
@@ -12,8 +13,12 @@ from fixtures.repository_files import PLACES, files
 
 from federator import __version__
 from federator.federation import schema
+from federator.notebook import contract, reader
 from federator.repository import init
+from federator.repository.answers import Answers
 from federator.repository.init import RECORD
+from federator.repository.notebook import notebook
+from federator.runtime.protocol.evaluation.tasks import NAMES
 
 
 @pytest.fixture
@@ -25,8 +30,7 @@ def repository(tmp_path):
 def test_a_new_repository_has_what_this_project_has(repository):
     made = files(repository)
     for place in PLACES:
-        name = place.replace("template", "tumours")
-        assert made[name] == (ROOT / place).read_bytes()
+        assert made[place] == (ROOT / place).read_bytes()
     assert f"notebook-federator[author]=={__version__}\n" in made["requirements.txt"].decode()
     read = schema.read(repository / "compose" / "tumours")
     assert read.notebook == repository / "notebooks" / "tumours.ipynb"
@@ -44,12 +48,46 @@ def test_a_version_installed_from_git_is_pinned_to_its_commit(monkeypatch):
     assert pinned[-1] == "notebook-federator[author] @ git+https://git.example/x.git@0a1b"
 
 
-def test_the_notebook_has_as_many_classes_as_there_are_labels(tmp_path):
-    assert call("init", tmp_path / "x", "--yes", "--labels", "p,q,r").exit_code == 0
-    (notebook,) = (tmp_path / "x" / "notebooks").iterdir()
-    template = (ROOT / "notebooks" / "template.ipynb").read_text()
-    assert '"CLASSES = 3\\n"' in notebook.read_text()
-    assert notebook.read_text() == template.replace("CLASSES = 2", "CLASSES = 3")
+def test_the_template_of_this_project_is_that_of_a_classification():
+    made = notebook(Answers("my-study", sites=("my-site",)))
+    assert (ROOT / "notebooks" / "template.ipynb").read_bytes() == made
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_each_task_has_a_notebook_that_can_be_federated_as_it_stands(task):
+    made = json.loads(notebook(Answers("tumours", task=task)))
+    parts = contract.take_apart(reader.from_node(nbformat.from_dict(made), "tumours.ipynb"))
+    assert not parts.warnings
+    assert ("def predict" in str(made)) == (task != "other")
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "segmentation"])
+def test_the_notebook_has_as_many_classes_as_there_are_labels(task):
+    made = notebook(Answers("x", task=task, labels=("p", "q", "r"))).decode()
+    assert '"CLASSES = 3\\n"' in made
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "segmentation"])
+def test_the_federation_file_of_a_task_names_its_labels(tmp_path, task):
+    asked = ("init", tmp_path / "x", "--yes", "--labels", "p,q,r", "--task", task)
+    assert call(*asked).exit_code == 0
+    text = (tmp_path / "x" / "compose" / "x" / "federation.yaml").read_text()
+    assert "labels: [p, q, r]" in text
+    assert ("task:" in text) == (task != "classification")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--task", "segmentatio"), "there is no task segmentatio; the tasks are classification, "),
+        (("--task", "survival", "--labels", "a,b"), "the task survival has no labels"),
+    ],
+)
+def test_a_task_that_does_not_fit_is_told(tmp_path, flags, said):
+    refused = call("init", tmp_path / "x", "--yes", *flags)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(said)
+    assert not (tmp_path / "x").exists()
 
 
 def test_keys_and_data_are_not_committed(repository):

@@ -7,12 +7,12 @@ from typing import ClassVar
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.intervals import Z, deviation, of_mean, student
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import ERROR_SUMS
 
-_Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
-_NOISE = 1e-12  # relative: of a difference of two sums, what rounding alone may leave
 _NONE = Figure(None)
+_LIMITS = {"lower": "lower limit", "bias": "bias", "upper": "upper limit"}
 
 
 class RegressionView(View):
@@ -23,13 +23,35 @@ class RegressionView(View):
         "rmse": Column("RMSE", "lower"),
         "r2": Column("R²"),
         "bias": Column("Bias", ""),
-        "lower": Column("Lower limit", ""),
-        "upper": Column("Upper limit", ""),
-        "slope": Column("Slope", ""),
-        "intercept": Column("Intercept", ""),
+        "lower": Column("Lower limit", "", "Lower"),
+        "upper": Column("Upper limit", "", "Upper"),
+        "slope": Column("Slope", "", table="calibration"),
+        "intercept": Column("Intercept", "", table="calibration"),
     }
     headline: ClassVar[tuple[str, ...]] = ("mae", "r2")
     part: ClassVar[str] = "Target"
+    chart_title: ClassVar[str] = "Calibration and agreement"
+    chart_lead: ClassVar[str] = (
+        "From predictions that each site counted in bins: no patient’s value has left a site. "
+        "Calibration: the mean truth of a bin over its mean prediction; dashed where both are the "
+        "same. Agreement (Bland and Altman): the mean error of a bin, prediction − truth, over the "
+        "mean of both; dashed the bias and the limits of agreement over all examples."
+    )
+    chart_none: ClassVar[str] = (
+        "Not available: a site gives no bins where the smallest would show single patients "
+        "(min_cell_count)."
+    )
+
+    @property
+    def caption(self) -> str:
+        """What limits, slope and intercept are."""
+        several = "R² is the mean over the targets; the other figures stand by target. "
+        return (
+            f"{several if len(self.names.labels) > 1 else ''}In the unit of the data. Bias is the "
+            "mean of prediction − truth; 95 % of the errors lie between the limits of agreement "
+            "if they are normally distributed; slope and intercept are those of truth over "
+            "prediction (1 and 0 where calibrated). In small print the 95 % interval."
+        )
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the figures of the target; of several, the mean of their R² where all have one."""
@@ -50,20 +72,17 @@ class RegressionView(View):
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw calibration and agreement (Bland and Altman) of each target, by bins."""
         charts = []
-        given = {name: each.tables for name, each in shown.items()}
-        for k, name in enumerate(self.names.labels):
-            of = f": {name}" if len(self.names.labels) > 1 else ""
+        for k, target in enumerate(self.names.labels):
+            of = f", {target}" if len(self.names.labels) > 1 else ""
             binned = {
-                label: table
-                for label, tables in given.items()
-                if (table := tables.get(f"calibration.{k}"))
+                name: (each, table)
+                for name, each in shown.items()
+                if (table := each.tables.get(f"calibration.{k}"))
             }
-            charts += [
-                plots.chart(f"Calibration{of}. {title}", "Mean prediction", _calibration(binned)),
-                plots.chart(
-                    f"Bland-Altman{of}. {title}", "Mean of both", _agreement(binned, given, k)
-                ),
-            ]
+            lines = [_calibration(binned), _agreement(binned, k)]
+            named = [("calibration", "Mean prediction"), ("agreement", "Mean of both")]
+            for (what, x_name), series in zip(named, lines, strict=True):
+                charts.append(plots.chart(f"{title}: {what}{of}", x_name, series))
         return [chart for chart in charts if chart]
 
     def _target(self, tables: Tables, k: int) -> dict[str, Figure]:
@@ -88,66 +107,37 @@ def summarise(row: Sequence[float]) -> dict[str, Figure]:
     n = int(sums["n"])
     if n < 1:
         return dict.fromkeys(RegressionView.columns, _NONE)
-    bias = sums["error"] / n
-    spread = _deviation(n, sums["error"], sums["squared"])
-    truths = _squares(n, sums["truth"], sums["truth_squared"])
-    predictions = _squares(n, sums["prediction"], sums["prediction_squared"])
-    both = sums["product"] - sums["truth"] * sums["prediction"] / n
-    slope = both / predictions if predictions else None
-    within = student(n - 1) * sqrt(3 / n) * spread if spread is not None else None
-    lower, upper = (
-        Figure(None)
-        if spread is None or within is None
-        else Figure(limit := bias + side * _Z * spread, limit - within, limit + within)
-        for side in (-1, 1)
-    )
+    spread = deviation(n, sums["error"], sums["squared"])
+    truths = _around(n, sums["truth"], sums["truth_squared"])
+    predictions = _around(n, sums["prediction"], sums["prediction_squared"])
+    slope = intercept = None
+    if predictions:
+        slope = (sums["product"] - sums["truth"] * sums["prediction"] / n) / predictions
+        intercept = (sums["truth"] - slope * sums["prediction"]) / n
     return {
-        "mae": _mean(n, sums["absolute"], sums["squared"]),
+        "mae": of_mean(n, sums["absolute"], sums["squared"]),
         "rmse": Figure(sqrt(max(0.0, sums["squared"] / n))),
         "r2": Figure(1 - sums["squared"] / truths if truths else None),
-        "bias": _mean(n, sums["error"], sums["squared"]),
-        "lower": lower,
-        "upper": upper,
+        "bias": of_mean(n, sums["error"], sums["squared"]),
+        "lower": _limit(n, sums["error"] / n, spread, -1),
+        "upper": _limit(n, sums["error"] / n, spread, 1),
         "slope": Figure(slope),
-        "intercept": Figure(
-            None if slope is None else (sums["truth"] - slope * sums["prediction"]) / n
-        ),
+        "intercept": Figure(intercept),
     }
 
 
-def student(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t, by its expansion around the normal one.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5. From 4 degrees of
-    freedom on it is right to 0.001.
-    """
-    z = _Z
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
+def _around(n: int, total: float, squared: float) -> float:
+    """Return the sum of the squared deviations from the mean; 0 where it is rounding alone."""
+    spread = deviation(n, total, squared)
+    return spread**2 * (n - 1) if spread else 0.0
 
 
-def _squares(n: int, total: float, squared: float) -> float:
-    """Return the sum of squared deviations from the mean; 0 where it is rounding alone."""
-    found = squared - total**2 / n
-    return found if found > _NOISE * squared else 0.0
-
-
-def _deviation(n: int, total: float, squared: float) -> float | None:
-    return sqrt(_squares(n, total, squared) / (n - 1)) if n > 1 else None
-
-
-def _mean(n: int, total: float, squared: float) -> Figure:
-    """Return a mean with its 95 % interval, from a sum and a sum of squares."""
-    mean, spread = total / n, _deviation(n, total, squared)
+def _limit(n: int, bias: float, spread: float | None, side: int) -> Figure:
+    """Return a limit of agreement with its 95 % interval; undefined for a single example."""
     if spread is None:
-        return Figure(mean)
-    within = student(n - 1) * spread / sqrt(n)
-    return Figure(mean, mean - within, mean + within)
+        return _NONE
+    limit, within = bias + side * Z * spread, student(n - 1) * spread * sqrt(3 / n)
+    return Figure(limit, limit - within, limit + within)
 
 
 def _columns(table: Table) -> Iterator[tuple[int, float, float, float]]:
@@ -157,38 +147,41 @@ def _columns(table: Table) -> Iterator[tuple[int, float, float, float]]:
             yield int(n), prediction / n, truth / n, squared / n
 
 
-def _calibration(binned: Mapping[str, Table]) -> list[Series]:
-    lines, ends = [], []
-    for number, (name, table) in enumerate(binned.items()):
+def _calibration(binned: Mapping[str, tuple[Shown, Table]]) -> list[Series]:
+    lines = []
+    for name, (each, table) in binned.items():
         points = [
             Point(x, y, f"predicted {x:.3g}, true {y:.3g} (n = {n})")
             for n, x, y, _ in _columns(table)
         ]
-        ends += [point.x for point in points]
-        lines.append(Series(name, number, points))
-    if ends:
-        ideal = [Point(x, x, "as predicted") for x in (min(ends), max(ends))]
-        lines.append(Series("ideal", None, ideal, dashed=True))
-    return lines
+        lines.append(Series(name, each.site, points, each.dashed))
+    ends = _ends(lines)
+    same = [Point(x, x, "as predicted") for x in ends]
+    return [*lines, Series("as predicted", None, same, dashed=True)] if ends else []
 
 
-def _agreement(
-    binned: Mapping[str, Table], shown: Mapping[str, Tables], target: int
-) -> list[Series]:
-    """Draw the mean error by bin over the mean of prediction and truth, and the first's limits."""
-    lines, ends = [], []
-    for number, (name, table) in enumerate(binned.items()):
+def _agreement(binned: Mapping[str, tuple[Shown, Table]], target: int) -> list[Series]:
+    """Draw mean errors by bin; and bias and limits of all sites', or else of the last."""
+    lines = []
+    for name, (each, table) in binned.items():
         points = []
         for n, prediction, truth, squared in _columns(table):
             error = prediction - truth
             tip = f"bias {error:.3g}, RMSE {sqrt(max(0.0, squared)):.3g} (n = {n})"
             points.append(Point((prediction + truth) / 2, error, tip))
-        ends += [point.x for point in points]
-        lines.append(Series(name, number, points))
-    for name in list(binned)[:1]:
-        found = summarise(shown[name][f"errors.{target}"][0])
-        for key, title in {"lower": "Lower limit", "bias": "Bias", "upper": "Upper limit"}.items():
-            if (value := found[key].value) is not None and ends:
-                level = [Point(x, value, f"{value:.3g}") for x in (min(ends), max(ends))]
-                lines.append(Series(f"{title}, {name}", None, level, dashed=True))
+        lines.append(Series(name, each.site, points, each.dashed))
+    if ends := _ends(lines):
+        every = [one for one in binned if binned[one][0].site is None] or list(binned)
+        sums = binned[every[-1]][0].tables.get(f"errors.{target}")
+        found = summarise(sums[0]) if sums else {}
+        for key in _LIMITS if found else ():
+            if (value := found[key].value) is not None:
+                level = [Point(x, value, f"{value:.3g}") for x in ends]
+                lines.append(Series(f"{every[-1]}, {_LIMITS[key]}", None, level, dashed=True))
     return lines
+
+
+def _ends(lines: Sequence[Series]) -> list[float]:
+    """Return the smallest and the largest x of all points; nothing where there is no point."""
+    places = [point.x for line in lines for point in line.points]
+    return [min(places), max(places)] if places else []

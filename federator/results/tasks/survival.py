@@ -11,11 +11,11 @@ import numpy.typing as npt
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.intervals import Z
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
-_Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
 COARSEST = 0.1  # a concordance that may be off by more tells nothing: 0.5 is chance, 0.7 is good
 _NONE = Figure(None)
 
@@ -24,16 +24,38 @@ class SurvivalView(View):
     """Figures of all patients, and of two groups: risk below 0 (low), and risk from 0 (high)."""
 
     columns: ClassVar[Mapping[str, Column]] = {
-        "concordance": Column("C-index"),
-        "binned": Column("C-index, binned"),
-        "error": Column("± by bins", ""),
-        "survival": Column("S(horizon)", ""),
-        "low": Column("S, low risk", ""),
-        "high": Column("S, high risk", ""),
-        "log_rank": Column("Log-rank χ²"),
-        "p": Column("p", ""),
+        "concordance": Column("C-index within sites", short="C-index"),
+        "binned": Column("C-index of all pairs", short="C, binned", table="risks"),
+        "survival": Column("Survival", ""),
+        "low": Column("Survival, low risk", "", "Low risk"),
+        "high": Column("Survival, high risk", "", "High risk"),
+        "log_rank": Column("Log-rank χ²", short="Log-rank", table="risks"),
     }
-    headline: ClassVar[tuple[str, ...]] = ("concordance", "binned")
+    headline: ClassVar[tuple[str, ...]] = ("concordance",)
+    chart_title: ClassVar[str] = "Kaplan-Meier"
+    chart_lead: ClassVar[str] = (
+        "Survival of the patients at low risk (below 0) and at high risk (from 0), from counts of "
+        "events and ends in intervals: no patient’s time has left a site. Dashed, the 95 % "
+        "interval (Greenwood, of log(−log S)). Where a site’s counts by risk are too small to "
+        "leave (min_cell_count), the curve is of all its patients."
+    )
+    chart_none: ClassVar[str] = (
+        "Not available: a site gives no counts where the smallest would show single patients "
+        "(min_cell_count)."
+    )
+
+    @property
+    def caption(self) -> str:
+        """What the figures are, and how exact."""
+        until = f" ({self.names.horizon:g})" if self.names.horizon else ""
+        return (
+            f"Survival is that at the horizon{until}, of times in intervals: who leaves in one "
+            "counts until its end; in small print the 95 % interval (Greenwood). The C-index "
+            "(Harrell) within sites is exact. That of all pairs follows from bins of risk and "
+            "intervals of time, and differs by at most what stands in small print from that of "
+            f"exact values: where this is more than {COARSEST}, it is a dash. The log-rank test "
+            "compares low risk (below 0) with high."
+        )
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the figures; survival is that at the horizon, at the end of the last interval."""
@@ -41,37 +63,33 @@ class SurvivalView(View):
         if pairs := tables.get("pairs"):
             found["concordance"] = Figure(within_sites(pairs[0]))
         if times := tables.get("times"):
-            found["survival"] = at_end(kaplan_meier(np.asarray(times[0])))
+            found["survival"] = at_end(np.asarray(times[0]))
         if risks := tables.get("risks"):
             low, high = groups(risks)
-            for name, group in (("low", low), ("high", high)):
-                found[name] = at_end(kaplan_meier(group))
+            found["low"], found["high"] = at_end(low), at_end(high)
             if (statistic := log_rank(low, high)) is not None:
-                found["log_rank"], found["p"] = Figure(statistic), Figure(p_value(statistic))
-            binned = concordance(risks)
-            if binned is not None:
-                found["error"] = Figure(binned.error)
-                if binned.error <= COARSEST:
-                    found["binned"] = Figure(binned.value)
+                found["log_rank"] = Figure(statistic, note=f"p = {p_value(statistic):.2g}")
+            if (binned := concordance(risks)) is not None:
+                fine = binned.error <= COARSEST
+                note = f"± {binned.error:.3f}, {len(risks)} bins{'' if fine else ': too few'}"
+                found["binned"] = Figure(binned.value if fine else None, note=note)
         return found
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
-        """Draw Kaplan-Meier curves by risk group, with their 95 % intervals."""
+        """Draw Kaplan-Meier curves by risk group, with their 95 % intervals: a chart of each."""
         charts = []
         for name, each in shown.items():
-            tables = each.tables
             curves: dict[str, Counts] = {}
-            if risks := tables.get("risks"):
+            if risks := each.tables.get("risks"):
                 low, high = groups(risks)
                 curves = {"low risk": low, "high risk": high}
-            elif times := tables.get("times"):
-                curves = {"all": np.asarray(times[0])}
-            lines = []
+            elif times := each.tables.get("times"):
+                curves = {"all patients": np.asarray(times[0])}
+            lines: list[Series] = []
             for number, (group, counts) in enumerate(curves.items()):
-                lines += _lines(group, number, kaplan_meier(counts))
-            charts.append(
-                plots.chart(f"Kaplan-Meier, {name}. {title}", "Interval", lines, (0.0, 1.0))
-            )
+                lines += _lines(group, number, kaplan_meier(counts), self.names.horizon)
+            x_name = "Time" if self.names.horizon else "Interval"
+            charts.append(plots.chart(f"{title}: {name}", x_name, lines, (0.0, 1.0)))
         return [chart for chart in charts if chart]
 
 
@@ -123,17 +141,17 @@ def kaplan_meier(counts: Counts) -> list[Step]:
             variance += events / (at_risk * (at_risk - events)) if events < at_risk else 0.0
         low = high = None
         if 0 < survival < 1:
-            width = _Z * sqrt(variance) / abs(log(survival))
+            width = Z * sqrt(variance) / abs(log(survival))
             low, high = survival ** exp(width), survival ** exp(-width)
         steps.append(Step(int(at_risk), int(events), survival, low, high))
     return steps
 
 
-def at_end(steps: Sequence[Step]) -> Figure:
+def at_end(counts: Counts) -> Figure:
     """Return survival at the horizon; undefined where nobody is at risk until then."""
-    if not steps or not (steps[-1].at_risk or steps[-1].survival == 0):
-        return _NONE
-    return Figure(steps[-1].survival, steps[-1].low, steps[-1].high)
+    last = kaplan_meier(counts)[-1]
+    known = last.at_risk or last.survival == 0
+    return Figure(last.survival, last.low, last.high) if known else _NONE
 
 
 def log_rank(low: Counts, high: Counts) -> float | None:
@@ -215,18 +233,16 @@ def _at_risk(counts: Counts) -> tuple[Counts, Counts]:
     return np.cumsum(everyone[::-1])[::-1], events
 
 
-def _lines(name: str, number: int, steps: Sequence[Step]) -> list[Series]:
-    """Draw a curve in steps, and the ends of its intervals dashed."""
-    curve, low, high = [Point(0, 1.0, "at the start")], [], []
+def _lines(name: str, number: int, steps: Sequence[Step], horizon: float | None) -> list[Series]:
+    """Draw a curve in steps, and the ends of its intervals dashed; over time if it is known."""
+    width = horizon / len(steps) if horizon else 1.0
+    curve, low, high = [Point(0.0, 1.0, "at the start")], [], []
     for place, step in enumerate(steps, 1):
         if not step.at_risk:
             break
-        tip = f"survival {step.survival:.3f}, {step.events} of {step.at_risk} at risk died"
-        curve += [Point(place, curve[-1].y, tip), Point(place, step.survival, tip)]
-        low.append(Point(place, step.low, f"at least {step.low or 0:.3f}"))
-        high.append(Point(place, step.high, f"at most {step.high or 1:.3f}"))
-    ends = [
-        Series(f"{name}, {side}", number, points, dashed=True)
-        for side, points in (("95 % from", low), ("to", high))
-    ]
+        x, tip = place * width, f"{step.survival:.3f}, {step.events} events of {step.at_risk}"
+        curve += [Point(x, curve[-1].y, tip), Point(x, step.survival, tip)]
+        low.append(Point(x, step.low, "95 % interval"))
+        high.append(Point(x, step.high, "95 % interval"))
+    ends = [Series(f"{name}, 95 % interval", number, points, True) for points in (low, high)]
     return [Series(name, number, curve), *ends]

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LinearRegression
 
 from federator.results.tasks.base import Names, Shown
-from federator.results.tasks.regression import RegressionView, student, summarise
+from federator.results.tasks.regression import RegressionView, summarise
 from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.regression import count
@@ -23,6 +23,10 @@ def site(seed: int, size: int, targets: int = 1):
     random = np.random.default_rng(seed)
     truths = random.normal(60, 12, (size, targets))
     return truths, 5 + 0.9 * truths + random.normal(0, 4 + targets, (size, targets))
+
+
+def view(*targets: str) -> RegressionView:
+    return RegressionView(Names(targets, ranges=(AGES,) * len(targets)))
 
 
 def pooled(sites, minimum: int = 0, targets: int = 1, ranges=AGES):
@@ -41,7 +45,7 @@ def pooled(sites, minimum: int = 0, targets: int = 1, ranges=AGES):
 def test_figures_over_sites_are_those_of_the_pooled_sets(sizes: list[int], seed: int) -> None:
     sites = [site(seed + number, size) for number, size in enumerate(sizes)]
     truth, guess = (np.concatenate([one[k] for one in sites])[:, 0] for k in (0, 1))
-    found = RegressionView(Names(("age",))).figures(pooled(sites))
+    found = view("age").figures(pooled(sites))
     if len(truth) < 2:
         assert found["r2"].value is None
         return
@@ -52,8 +56,8 @@ def test_figures_over_sites_are_those_of_the_pooled_sets(sizes: list[int], seed:
         "rmse": reference.root_mean_squared_error(truth, guess),
         "r2": reference.r2_score(truth, guess),
         "bias": errors.mean(),
-        "lower": errors.mean() - 1.959964 * errors.std(ddof=1),
-        "upper": errors.mean() + 1.959964 * errors.std(ddof=1),
+        "lower": errors.mean() - stats.norm.ppf(0.975) * errors.std(ddof=1),
+        "upper": errors.mean() + stats.norm.ppf(0.975) * errors.std(ddof=1),
         "slope": line.coef_[0],
         "intercept": line.intercept_,
     }
@@ -64,7 +68,7 @@ def test_figures_over_sites_are_those_of_the_pooled_sets(sizes: list[int], seed:
 def test_intervals_are_those_of_a_mean_by_students_t() -> None:
     truths, predictions = site(3, 40)
     errors = (predictions - truths)[:, 0]
-    found = RegressionView(Names(("age",))).figures(pooled([(truths, predictions)]))
+    found = view("age").figures(pooled([(truths, predictions)]))
     for name, values in {"mae": abs(errors), "bias": errors}.items():
         low, high = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-3)
@@ -73,22 +77,17 @@ def test_intervals_are_those_of_a_mean_by_students_t() -> None:
     assert found["lower"].value - found["lower"].low == pytest.approx(half, rel=1e-3)
 
 
-@pytest.mark.parametrize("freedom", [4, 7, 20, 300])
-def test_students_quantile(freedom: int) -> None:
-    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1.1e-3)
-
-
 def test_several_targets_have_figures_of_their_own_and_a_mean_r2() -> None:
     sites = [site(seed, size, 3) for seed, size in ((1, 30), (2, 7), (3, 0))]
     truth, guess = (np.concatenate([one[k] for one in sites]) for k in (0, 1))
-    view = RegressionView(Names(("edv", "esv", "mass")))
+    shown = view("edv", "esv", "mass")
     sums = pooled(sites, targets=3)
-    assert view.figures(sums)["r2"].value == pytest.approx(reference.r2_score(truth, guess))
-    assert view.figures(sums)["mae"].value is None  # the targets have units of their own
-    for k, name in enumerate(view.names.labels):
+    assert shown.figures(sums)["r2"].value == pytest.approx(reference.r2_score(truth, guess))
+    assert shown.figures(sums)["mae"].value is None  # the targets have units of their own
+    for k, name in enumerate(shown.names.labels):
         mae = reference.mean_absolute_error(truth[:, k], guess[:, k])
-        assert view.parts(sums)[name]["mae"].value == pytest.approx(mae, rel=1e-9)
-    assert not RegressionView(Names(("age",))).parts(sums)
+        assert shown.parts(sums)[name]["mae"].value == pytest.approx(mae, rel=1e-9)
+    assert not view("age").parts(sums)
 
 
 def test_a_truth_that_was_not_measured_is_left_out_of_its_target() -> None:
@@ -98,18 +97,16 @@ def test_a_truth_that_was_not_measured_is_left_out_of_its_target() -> None:
     known = ~np.isnan(truths[:, 1])
     assert (sums["errors.0"][0][0], sums["errors.1"][0][0]) == (20, known.sum())
     mae = reference.mean_absolute_error(truths[known, 1], predictions[known, 1])
-    found = RegressionView(Names(("edv", "esv"))).parts(sums)
+    found = view("edv", "esv").parts(sums)
     assert found["esv"]["mae"].value == pytest.approx(mae, rel=1e-9)
 
 
 def test_what_is_undefined_is_a_dash() -> None:
     same = np.full((6, 1), 61.3)
-    found = RegressionView(Names(("age",))).figures(pooled([(same, same + 2)]))
+    found = view("age").figures(pooled([(same, same + 2)]))
     assert (found["r2"].value, found["slope"].value, found["intercept"].value) == (None, None, None)
     assert (found["mae"].value, found["bias"].low, found["bias"].high) == pytest.approx((2, 2, 2))
-    assert all(
-        figure.value is None for figure in RegressionView(Names(("age",))).figures({}).values()
-    )
+    assert all(figure.value is None for figure in view("age").figures({}).values())
     assert summarise([1, 2, 4, 2, 60, 3600, 62, 3844, 3720])["lower"].value is None
 
 
@@ -133,14 +130,19 @@ def test_bins_hold_predictions_and_those_outside_of_the_range() -> None:
 
 
 def test_charts_show_calibration_and_agreement() -> None:
-    view = RegressionView(Names(("age",)))
     a, b = ([site(seed, 60)] for seed in (1, 2))
-    calibration, agreement = view.charts(
-        "Test", {"all sites": Shown(pooled(a + b), None), "north": Shown(pooled(a), 0)}
+    shown = {"north": Shown(pooled(a), 0), "all sites": Shown(pooled(a + b), None)}
+    calibration, agreement = view("age").charts("Federation", shown)
+    assert (calibration.title, agreement.title) == (
+        "Federation: calibration",
+        "Federation: agreement",
     )
-    assert [line.series.name for line in calibration.lines] == ["all sites", "north", "ideal"]
-    assert (calibration.title, agreement.title) == ("Calibration. Test", "Bland-Altman. Test")
+    names = [line.series.name for line in calibration.lines]
+    assert names == ["north", "all sites", "as predicted"]
     names = [line.series.name for line in agreement.lines]
-    assert names[:2] == ["all sites", "north"]
-    assert names[2:] == [f"{one}, all sites" for one in ("Lower limit", "Bias", "Upper limit")]
-    assert not view.charts("Test", {"all sites": Shown({}, None)})
+    assert names[2:] == [f"all sites, {one}" for one in ("lower limit", "bias", "upper limit")]
+    two = {"north": Shown(pooled([site(3, 50, 2)], targets=2), 0)}
+    assert [chart.title for chart in view("edv", "esv").charts("F", two)][
+        2
+    ] == "F: calibration, esv"
+    assert not view("age").charts("Federation", {"north": Shown({}, 0)})

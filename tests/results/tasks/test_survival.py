@@ -21,6 +21,7 @@ from federator.runtime.worker.tasks.survival import count
 
 HORIZON = 60.0
 FORMS = Task("survival", 1).forms
+VIEW = SurvivalView(Names((), horizon=HORIZON))
 SIZES = st.lists(st.integers(0, 70), min_size=3, max_size=3)
 
 
@@ -135,7 +136,7 @@ def test_concordance_within_sites_is_exact(sizes, seed) -> None:
         pairs = comparable.sum()
         total += pairs
         right += concordance_index(times, -risks, events) * pairs if pairs else 0
-    found = SurvivalView(Names(())).figures(pooled(sites))["concordance"].value
+    found = VIEW.figures(pooled(sites))["concordance"].value
     assert found is None if not total else found == pytest.approx(right / total, abs=1e-9)
 
 
@@ -157,21 +158,20 @@ def test_pairs_leave_only_where_enough_patients_had_the_event() -> None:
 def test_coarse_tables_give_a_dash_and_the_error_that_would_be() -> None:
     sums = pooled([site(1, 300)])
     coarse = {**sums, "risks": tables.coarsen(sums["risks"], (2, 4))}
-    fine = SurvivalView(Names(())).figures(sums)
-    found = SurvivalView(Names(())).figures(coarse)
-    assert fine["binned"].value is not None and fine["error"].value < survival.COARSEST
-    assert found["binned"].value is None and found["error"].value > survival.COARSEST
+    fine = VIEW.figures(sums)
+    found = VIEW.figures(coarse)
+    assert fine["binned"].value is not None and fine["binned"].note.startswith("± 0.0")
+    assert found["binned"].value is None and found["binned"].note.endswith("2 bins: too few")
     assert found["low"].value is not None
 
 
 def test_what_is_undefined_is_a_dash() -> None:
-    view = SurvivalView(Names(()))
-    assert all(figure.value is None for figure in view.figures({}).values())
+    assert all(figure.value is None for figure in VIEW.figures({}).values())
     lost = (np.array([3.0, 9.0]), np.array([False, False]), np.array([1.0, 2.0]))
-    found = view.figures(pooled([lost]))
+    found = VIEW.figures(pooled([lost]))
     assert all(figure.value is None for figure in found.values())  # nobody is seen until the end
     died = (np.array([3.0, 9.0]), np.array([True, True]), np.array([1.0, 2.0]))
-    found = view.figures(pooled([died]))
+    found = VIEW.figures(pooled([died]))
     assert (found["survival"].value, found["concordance"].value) == (0, 0)
     assert found["log_rank"].value is None  # all are at high risk
 
@@ -184,17 +184,13 @@ def test_the_horizon_and_its_last_moment() -> None:
 
 
 def test_charts_show_each_group_with_its_interval() -> None:
-    view = SurvivalView(Names(()))
     a, b = site(1, 200), site(2, 90)
-    both, north = view.charts(
-        "Test", {"all sites": Shown(pooled([a, b]), None), "north": Shown(pooled([b]), 0)}
-    )
-    assert (both.title, north.title) == (
-        "Kaplan-Meier, all sites. Test",
-        "Kaplan-Meier, north. Test",
-    )
+    shown = {"north": Shown(pooled([b]), 0), "all sites": Shown(pooled([a, b]), None)}
+    north, both = VIEW.charts("Federation", shown)
+    assert (north.title, both.title) == ("Federation: north", "Federation: all sites")
     names = [line.series.name for line in both.lines]
     assert names[::3] == ["low risk", "high risk"]
-    (alone,) = view.charts("Test", {"south": Shown({"times": pooled([a])["times"]}, 0)})
-    assert alone.lines[0].series.name == "all"
-    assert not view.charts("Test", {"south": Shown({}, 0)})
+    assert names[1] == "low risk, 95 % interval"
+    (alone,) = VIEW.charts("", {"south": Shown({"times": pooled([a])["times"]}, 0)})
+    assert alone.lines[0].series.name == "all patients"
+    assert not VIEW.charts("", {"south": Shown({}, 0)})

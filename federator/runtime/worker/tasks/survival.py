@@ -1,17 +1,92 @@
 """Survival: patients counted by risk, and by the time of their event or of their end without."""
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from federator.runtime.protocol.evaluation.labels import NEGATIVE, NOT_BINARY
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.tasks import RISK_BINS, TIMES
+from federator.runtime.protocol.notices import Notice
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.worker.loaders import examples_given
+from federator.runtime.worker.targets import form_of
+from federator.runtime.worker.tasks.base import Counted, Reader
+from federator.runtime.worker.tasks.numbers import read_columns
 
+if TYPE_CHECKING:
+    import torch
+
+TASK = "survival"
 Numbers = npt.NDArray[np.float64]
 
 # A risk enters as 1 / (1 + exp(-risk)), in bins of equal width: these are the risks between them.
 _EDGES = np.log(np.arange(1, RISK_BINS) / np.arange(RISK_BINS - 1, 0, -1))
+
+
+class SurvivalReader(Reader):
+    """Counts times, events and risks, of shape (N,) each, which ``predict`` must return."""
+
+    def check_training_set(self, loader: object) -> Sequence[Notice]:
+        """Check that there is a ``predict``: batches may have any form."""
+        del loader
+        if not self.predicts:
+            raise Failure(f"{TASK}-needs-predict")
+        return ()
+
+    def check_batch(self, batch: object, part: str) -> None:
+        """Refuse to do without ``predict``."""
+        raise Failure(f"{TASK}-needs-predict")
+
+    def check_outputs(self, net: "torch.nn.Module", batch: object, part: str) -> None:
+        """Refuse to do without ``predict``."""
+        raise Failure(f"{TASK}-needs-predict")
+
+    def from_outputs(
+        self, net: "torch.nn.Module", loader: object, part: str, number: int
+    ) -> Counted:
+        """Refuse to do without ``predict``."""
+        raise Failure(f"{TASK}-needs-predict")
+
+    def from_predict(self, result: object, loader: object, part: str, number: int) -> Counted:
+        """Count ``times, events, risks``."""
+        del number
+        if not isinstance(result, tuple | list) or len(result) != 3:
+            raise Failure(f"{TASK}-prediction", form_of(result))
+        times = self._column(result[0], "times", part)
+        events = self._column(result[1], "events", part, len(times))
+        risks = self._column(result[2], "risks", part, len(times))
+        if (times < 0).any():
+            raise Failure(f"{TASK}-times", NEGATIVE, set=part, shape=times.shape, dtype="float64")
+        if not np.isin(events, (0, 1)).all():
+            raise Failure(f"{TASK}-events", NOT_BINARY, set=part, shape=times.shape, dtype="float64")
+        given = examples_given(loader)
+        if given is not None and len(times) < given:
+            told = Notice("too-few-labels", part, "", len(times), given)
+            return Counted({}, len(times), (told,))
+        if len(times) > 1 and bool((times == times[0]).all() and (risks == risks[0]).all()):
+            return Counted({}, len(times), (Notice("all-one-value", part),))
+        assert self.settings.horizon is not None  # which the federation file needs for this task
+        tables = count(times, events == 1, risks, self.settings.horizon)
+        return Counted(tables, len(times), _doubts(tables, part))
+
+    def _column(self, value: object, name: str, part: str, rows: int | None = None) -> Numbers:
+        found = read_columns(value, 1, rows)
+        if found.values is None:
+            raise found.failure(f"{TASK}-{name}", part, 1)
+        return found.values[:, 0]
+
+
+def _doubts(tables: Tables, part: str) -> Sequence[Notice]:
+    """Warn if no patient has the event, or if the horizon is likely in another unit."""
+    (row,) = tables["times"]
+    told = [] if any(row[:TIMES]) else [Notice("no-events", part)]
+    if sum(row) in (row[0] + row[TIMES], row[2 * TIMES - 1]):  # all in the first, or at the end
+        told.append(Notice("horizon", part))
+    return told
 
 
 def count(times: Numbers, events: npt.NDArray[np.bool_], risks: Numbers, horizon: float) -> Tables:

@@ -1,0 +1,57 @@
+"""Real numbers of examples, read from what an author's code returned, in columns."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from federator.runtime.protocol.evaluation.labels import NOT_FINITE, OTHER_SHAPE, REAL, TOO_LARGE
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.worker.targets import read_numbers
+
+_LARGEST = 1e10  # of a value: the sum of the squares of 10^10 such is one that may leave
+
+
+class Columns(NamedTuple):
+    """Numbers (N, columns); None and the form, type and shape of what was found instead."""
+
+    values: npt.NDArray[np.float64] | None
+    form: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+
+    def failure(self, reason: str, part: str, columns: int) -> Failure:
+        """Return the failure that tells what was found in a set."""
+        return Failure(
+            reason, self.form, set=part, dtype=self.dtype, shape=self.shape, count=columns
+        )
+
+
+def read_columns(
+    value: object, columns: int, rows: int | None = None, missing: bool = False
+) -> Columns:
+    """Read a tensor, an array or a list of shape (N, columns); of one column, (N,) will do.
+
+    Args:
+        value: what the author's code returned.
+        columns: how many there must be.
+        rows: how many there must be; None for any number from 1.
+        missing: whether NaN stands for a number that was not measured.
+    """
+    array = read_numbers(value)
+    if isinstance(array, str):
+        return Columns(None, array)
+    found = str(array.dtype), array.shape[:5]
+    if columns == 1 and array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != columns or (rows is not None and len(array) != rows):
+        return Columns(None, OTHER_SHAPE, *found)
+    if array.dtype.kind == "c":
+        return Columns(None, REAL, *found)
+    values = array.astype(np.float64)
+    known = values[~np.isnan(values)] if missing else values
+    if not bool(np.isfinite(known).all()):
+        return Columns(None, NOT_FINITE, *found)
+    if not bool((abs(known) <= _LARGEST).all()):
+        return Columns(None, TOO_LARGE, *found)
+    return Columns(values)
