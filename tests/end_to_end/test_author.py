@@ -18,7 +18,6 @@ import pytest
 from fakes.github import GOOD, GitHub
 from fakes.http_service import running
 from fixtures.deployed import ROOT, commands
-from fixtures.rehearsals import PLAIN_TRAIN, lay_out_site
 from fixtures.small_notebook import cells, write
 from nbformat.v4 import new_output
 
@@ -27,9 +26,6 @@ from federator import __version__
 MODULES = (ROOT / "federator").rglob("*.py")
 TEMPLATES = [path for path in (ROOT / "component_templates").rglob("*") if path.is_file()]
 LEFT_OUT = (".git", ".venv", ".*_cache", "build", "data", "dist", "results", "*.egg-info")
-
-# What the author does by hand, by the section whose commands come after it.
-BY_HAND = {"3": 'cp "$FILLED" notebooks/tumours.ipynb', "4": 'cp -r "$DATA" data'}
 GIT_CONFIG = """\
 [user]
 name = Ada
@@ -68,11 +64,9 @@ def python3(folder: Path) -> Path:
 
 
 def script() -> str:
-    """Return the page's commands, each section's after what is done by hand."""
-    lines = ["set -ex"]
-    for section, written in commands("author.md").items():
-        lines += [BY_HAND.get(section, ""), *written]
-    return "\n".join(lines)
+    """Return the page's commands: with the notebook as ``init`` writes it, they need no others."""
+    written = [line for lines in commands("author.md").values() for line in lines]
+    return "\n".join(["set -ex", *written])
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +95,6 @@ def author(published, github, tmp_path_factory):
     folder = tmp_path_factory.mktemp("author")
     subprocess.run(["git", "init", "--quiet", "--bare", folder / "acme" / "hospitals.git"])
     (folder / "gitconfig").write_text(GIT_CONFIG.format(hub=folder))
-    for seed, site in enumerate(("north", "south")):
-        lay_out_site(folder / "data" / "tumours" / site, seed)
     environment = {
         "HOME": os.environ["HOME"],
         "PATH": f"{python3(folder)}:/usr/local/bin:/usr/bin:/bin",
@@ -112,8 +104,6 @@ def author(published, github, tmp_path_factory):
         "PRE_COMMIT_HOME": str(folder / "pre-commit"),
         "GITHUB_API_URL": github.url,
         "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
-        "FILLED": str(write(folder / "filled.ipynb", cells(train=PLAIN_TRAIN))),
-        "DATA": str(folder / "data"),
     }
     machine = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     environment = machine | environment
@@ -169,6 +159,7 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
         "compose/federation.schema.json",
         "compose/tumours/federation.yaml",
         "notebooks/tumours.ipynb",
+        "notebooks/tumours_sites.py",
         "requirements.txt",
     }
 

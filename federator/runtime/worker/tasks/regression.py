@@ -48,9 +48,7 @@ class RegressionReader(Reader):
         truths, predictions = [], []
         for given in outputs_of(net, loader, TASK, part, number):
             truths.append(self._truths(given.targets, "targets", part))
-            predictions.append(
-                self._predictions(given.outputs, len(truths[-1]), "outputs", part)
-            )
+            predictions.append(self._predictions(given.outputs, len(truths[-1]), "outputs", part))
         if not truths:
             raise no_batch(loader, part, 0)
         return self._count(np.concatenate(truths), np.concatenate(predictions), part)
@@ -66,7 +64,9 @@ class RegressionReader(Reader):
         if given is not None and len(truths) < given:
             told = Notice("too-few-labels", part, "", len(truths), given)
             return Counted({}, len(truths), (told,))
-        if len(truths) > 1 and bool((truths == truths[0]).all() and (predictions == predictions[0]).all()):
+        if len(truths) > 1 and bool(
+            (truths == truths[0]).all() and (predictions == predictions[0]).all()
+        ):
             return Counted({}, len(truths), (Notice("all-one-value", part),))
         return self._count(truths, predictions, part)
 

@@ -39,16 +39,19 @@ class SurvivalReader(Reader):
 
     def check_batch(self, batch: object, part: str) -> None:
         """Refuse to do without ``predict``."""
+        del batch, part
         raise Failure(f"{TASK}-needs-predict")
 
     def check_outputs(self, net: "torch.nn.Module", batch: object, part: str) -> None:
         """Refuse to do without ``predict``."""
+        del net, batch, part
         raise Failure(f"{TASK}-needs-predict")
 
     def from_outputs(
         self, net: "torch.nn.Module", loader: object, part: str, number: int
     ) -> Counted:
         """Refuse to do without ``predict``."""
+        del net, loader, part, number
         raise Failure(f"{TASK}-needs-predict")
 
     def from_predict(self, result: object, loader: object, part: str, number: int) -> Counted:
@@ -62,7 +65,9 @@ class SurvivalReader(Reader):
         if (times < 0).any():
             raise Failure(f"{TASK}-times", NEGATIVE, set=part, shape=times.shape, dtype="float64")
         if not np.isin(events, (0, 1)).all():
-            raise Failure(f"{TASK}-events", NOT_BINARY, set=part, shape=times.shape, dtype="float64")
+            raise Failure(
+                f"{TASK}-events", NOT_BINARY, set=part, shape=times.shape, dtype="float64"
+            )
         given = examples_given(loader)
         if given is not None and len(times) < given:
             told = Notice("too-few-labels", part, "", len(times), given)

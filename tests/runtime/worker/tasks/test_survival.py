@@ -92,8 +92,8 @@ def test_what_predict_returns_is_refused_by_what_it_is(changed, said):
 )
 def test_what_are_no_three_columns_is_told(result, said):
     words = told(lambda: reader().from_predict(result, LOADER, "test", 0))
-    assert words == f"predict returned {said}: write `def predict(net, loader): ... return times, " \
-        "events, risks`"  # fmt: skip
+    predict = "`def predict(net, loader): ... return times, events, risks`"
+    assert words == f"predict returned {said}: write {predict}"
 
 
 def test_made_up_numbers_make_no_figure():
