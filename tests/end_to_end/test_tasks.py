@@ -13,7 +13,7 @@ from fixtures.deployed import commands
 from fixtures.rehearsals import events
 
 from federator.results import history
-from federator.runtime.protocol.evaluation.tasks import NAMES
+from federator.runtime.worker.evaluation import READERS
 
 SECTIONS = "234"  # make the repository, check the notebook, run the federation
 
@@ -38,7 +38,7 @@ def walk(folder: Path, task: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", READERS)
 def test_the_page_leads_from_nothing_to_figures_of_each_task(tmp_path, task):
     walk(tmp_path, task)
     (run,) = (tmp_path / "hospitals" / "results" / "tumours").iterdir()

@@ -33,6 +33,13 @@ NOTICES = {
     "version of the app before have other names, types or shapes",
     "local-earlier": "the tensors that stay at the site are of round {value}, and this is round "
     "{other}: the site did not train in between, or its volume was put back",
+    "all-one-value": "predict returned the same numbers for each example ({set}): there are no "
+    "figures of them; return those of each example",
+    "unmeasured": "some truths are not numbers (NaN, {set}): their targets leave these examples "
+    "out",
+    "no-events": "no patient has the event within the horizon ({set}): figures are undefined",
+    "horizon": "all times lie in the first of the intervals up to the horizon, or beyond it "
+    "({set}): is the horizon in the unit of the times?",
     "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
     "train: give its loader drop_last=True, or another batch size",
 }

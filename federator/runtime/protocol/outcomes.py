@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from federator.runtime.protocol.evaluation.tables import Tables
+from federator.runtime.protocol.evaluation.task_reasons import TASK_REASONS
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.untrusted import MALFORMED, read_json
 
@@ -115,6 +116,7 @@ REASONS = {
     "rejected": "the server rejected what the site sent: {type}",
     "lost": "the connection to the site was lost",
     "unknown": "the site failed in a way it does not tell",
+    **TASK_REASONS,
 }
 # What a link says and never its worker, and what the server says and never a site.
 OF_LINKS = frozenset({

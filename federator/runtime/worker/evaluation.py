@@ -13,6 +13,8 @@ from federator.runtime.worker.predictions import read_test
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.classification import ClassificationReader
 from federator.runtime.worker.tasks.other import OtherReader
+from federator.runtime.worker.tasks.regression import RegressionReader
+from federator.runtime.worker.tasks.survival import SurvivalReader
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 READERS: Mapping[TaskName, type[Reader]] = {
     "classification": ClassificationReader,
     "other": OtherReader,
+    "regression": RegressionReader,
+    "survival": SurvivalReader,
 }
 
 

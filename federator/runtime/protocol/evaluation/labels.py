@@ -11,11 +11,17 @@ REAL = "real numbers, as of a regression"
 OUTSIDE = "whole numbers of which some are no label"
 NOT_FINITE = "numbers of which some are not finite"
 TEXTS, OBJECTS, RAGGED = "texts", "dictionaries or other objects", "of different lengths"
+NOT_BINARY = "of which some are neither 0 nor 1"
+NOT_PROBABILITIES = "of which some are not in 0..1"
+NOT_CLASSES = "of which some are no class number (of a mask of 0 and 255, write mask > 0)"
+OTHER_SHAPE = "of another shape"
+NEGATIVE, TOO_LARGE = "of which some are negative", "of which some are beyond 10^10"
 _TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
 
 # All that a failure may say of what it found.
 FORMS = frozenset({
     COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, *_TUPLES,
+    NOT_BINARY, NOT_PROBABILITIES, NOT_CLASSES, OTHER_SHAPE, NEGATIVE, TOO_LARGE,
     "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",
     "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
     "a loss that is not a single number",
