@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from fixtures.paths import ROOT
 
+from federator.runtime.protocol.evaluation.tasks import NAMES, Task
+
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 GENERATED = {"task.py", "aggregation.py", "client_app.py", "server_app.py", "__init__.py"}
 TESTS = {
@@ -35,6 +37,14 @@ def test_a_module_names_modules_that_are_there(module):
     text = (ROOT / "federator" / module).read_text()
     known = {path.name for path in MODULES} | GENERATED
     assert set(re.findall(r"\((\w+\.py)\)", text)) <= known
+
+
+def test_the_threat_model_lists_each_table_that_may_leave():
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", text, re.MULTILINE))
+    for name in NAMES:
+        told = {table.replace(".0", ".k") for table in Task(name, 1).forms}
+        assert set(re.findall(r"`([\w.]+)`", rows[name])) == told
 
 
 def listing() -> str:

@@ -197,6 +197,28 @@ def test_counts_are_pooled_only_if_all_sites_with_examples_have_some(tmp_path: P
     assert whole.tables["confusion"] == [[8, 2], [1, 9]]
 
 
+def test_metrics_pool_as_the_federation_file_says(tmp_path: Path) -> None:
+    line = json.loads(
+        _evaluation(
+            "test",
+            "federation",
+            1,
+            alder=_result([[8, 2], [1, 9]], metrics={"dice": 0.9, "lesions": 7, "worst": 2}),
+            birch=_result([[3, 1], [1, 0]], metrics={"dice": 0.4, "lesions": 5, "worst": 9}),
+        )
+    )
+    line["pooling"] = {"lesions": "sum", "worst": "max"}
+    read = _write(tmp_path, _start(1, 1, task="other", labels=[]), json.dumps(line) + "\n")
+    assert read.misfits == {"alder", "birch"}  # counts are none of this task's
+    for site in line["sites"].values():
+        site["tables"] = {}
+    read = _write(tmp_path, _start(1, 1, task="other", labels=[]), json.dumps(line) + "\n")
+    pooled = read.tests["federation"].pooled()
+    assert pooled is not None
+    expected = {"dice": pytest.approx((0.9 * 20 + 0.4 * 5) / 25), "lesions": 12, "worst": 9}
+    assert pooled.metrics == expected
+
+
 def test_nothing_to_pool(tmp_path: Path) -> None:
     read = _write(tmp_path, _start(1, 1), _evaluation("test", "federation", 1))
     assert read.tests["federation"].pooled() is None
