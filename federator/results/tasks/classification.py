@@ -1,12 +1,12 @@
 """The figures of a classification: six metrics and the area under the ROC curve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from federator.common import figures
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks import counts
+from federator.results.tasks import counts, intervals
 from federator.results.tasks.base import Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.tables import Tables
 
@@ -48,39 +48,75 @@ class ClassificationView(View):
                 "accuracy is the share of correct predictions."
             )
         label = self.names.labels[positive]
-        return f"Positive is “{label}”. In small print the 95 % interval (Wilson)."
+        return (
+            f"Positive is “{label}”. In small print the 95 % interval (Wilson; of the AUC, DeLong)."
+        )
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the six metrics and the area, from counts of any sites together."""
         positive = self.names.positive
-        found = dict.fromkeys(self.columns, Figure(None))
-        if matrix := tables.get("confusion"):
-            metrics = counts.summarise(matrix, positive)
-            sure = {} if positive is None else counts.intervals(matrix, positive)
-            for name in counts.NAMES:
-                found[name] = Figure(getattr(metrics, name), *sure.get(name, (None, None)))
-        return found | {"auc": self._auc(tables)}
+        if positive is not None:
+            return self._label(tables, positive)
+        each = [self._label(tables, k) for k in range(len(self.names.labels))]
+        return {name: mean_of([one[name] for one in each]) for name in self.columns}
+
+    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+        """Return the figures of each of more than two labels, one against the rest."""
+        if self.names.positive is not None:
+            return {}
+        found = {name: self._label(tables, k) for k, name in enumerate(self.names.labels)}
+        return {name: {**each, "accuracy": Figure(None)} for name, each in found.items()}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
-        """Draw the ROC curve of each, of two labels only."""
-        if (positive := self.names.positive) is None:
-            return []
-        lines = []
-        for name, each in shown.items():
-            curve = counts.roc(each.tables.get(f"scores.{positive}"))
-            if curve is not None:
-                lines.append(_line(name, each, curve))
-        if not lines:
-            return []
-        square = plots.SQUARE  # as high as wide
-        chart = plots.chart(title, "1 − specificity", lines, (0.0, 1.0), square, diagonal=True)
-        return [chart] if chart else []
+        """Draw the ROC curve of the positive label; of each, where there are more than two."""
+        positive, names = self.names.positive, self.names.labels
+        if positive is not None:
+            found = [roc_chart(title, f"scores.{positive}", shown)]
+        else:
+            found = [roc_chart(f"{title}: {n}", f"scores.{k}", shown) for k, n in enumerate(names)]
+        return [chart for chart in found if chart]
 
-    def _auc(self, tables: Tables) -> Figure:
-        if self.names.positive is None:
-            return Figure(None)
-        curve = counts.roc(tables.get(f"scores.{self.names.positive}"))
-        return Figure(curve.auc, note=f"{len(curve.fpr) - 1} bins") if curve else Figure(None)
+    def _label(self, tables: Tables, k: int) -> dict[str, Figure]:
+        return of_label(tables.get("confusion"), tables.get(f"scores.{k}"), k)
+
+
+def of_label(
+    matrix: counts.Counts | None, scores: counts.Counts | None, label: int = 1
+) -> dict[str, Figure]:
+    """Return the six metrics and the area of a label against the rest, with intervals.
+
+    Args:
+        matrix: (K, K): rows the true label, columns the predicted one; None if there is none.
+        scores: (2, bins): of the examples without the label, and of those with it; or None.
+        label: its number in the matrix.
+    """
+    found = dict.fromkeys((*counts.NAMES, "auc"), Figure(None))
+    if matrix is not None:
+        metrics, sure = counts.summarise(matrix, label), counts.intervals(matrix, label)
+        for name in counts.NAMES:
+            found[name] = Figure(getattr(metrics, name), *sure.get(name, (None, None)))
+    if scores is not None and (curve := counts.roc(scores)) is not None:
+        low, high = intervals.of_area(scores) or (None, None)
+        found["auc"] = Figure(curve.auc, low, high, f"{len(curve.fpr) - 1} bins")
+    return found
+
+
+def mean_of(found: Sequence[Figure]) -> Figure:
+    """Return the mean of those figures that are defined."""
+    known = [each.value for each in found if each.value is not None]
+    return Figure(sum(known) / len(known) if known else None)
+
+
+def roc_chart(title: str, table: str, shown: Mapping[str, Shown]) -> Chart | None:
+    """Draw the ROC curve of each model's scores in a table; None where there are none."""
+    lines = []
+    for name, each in shown.items():
+        if (curve := counts.roc(each.tables.get(table))) is not None:
+            lines.append(_line(name, each, curve))
+    if not lines:
+        return None
+    square = plots.SQUARE  # as high as wide
+    return plots.chart(title, "1 − specificity", lines, (0.0, 1.0), square, diagonal=True)
 
 
 def _line(name: str, shown: Shown, curve: counts.Roc) -> Series:
