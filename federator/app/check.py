@@ -10,6 +10,7 @@ from federator.errors import Problem, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
 from federator.notebook import preview
+from federator.notebook.checks import likely_task
 from federator.notebook.contract import Parts
 from federator.notebook.strategy import literal
 
@@ -30,7 +31,9 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     """
     rendered = convert.render(read, read.root / "build")
     source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
-    doubts = [*source.warnings, *told, *_labels(parts, read), *_folders(read)]
+    labels = len(read.labels or ())
+    other = likely_task.problems(parts.task, read.task, labels, read.notebook.name)
+    doubts = [*source.warnings, *told, *other, *_labels(parts, read), *_folders(read)]
     return preview.render(parts, source), tuple(dict.fromkeys(doubts))
 
 

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
+from federator.notebook.checks import likely_task
 from federator.notebook.contract import Parts
 from federator.notebook.reader import Notebook
 
@@ -28,6 +29,10 @@ def render(parts: Parts, notebook: Notebook) -> str:
     if notebook.layout is not None:
         cells = ", ".join(map(str, notebook.layout.cells))
         lines.append(f"data.md, for the people at the sites: the text of cell {cells}")
+    found = likely_task.likely(parts.task, 0, notebook.name)
+    if found and found[0] != "classification":  # which is what a federation file says by itself
+        name, sign = found
+        lines.append(f"likely task: {name} (`{sign.name}`, cell {sign.where.cell})")
     rounds = "as the federation file says" if parts.rounds is None else str(parts.rounds)
     lines += [f"strategy: {parts.strategy}", f"rounds: {rounds}"]
     lines += [f"parameter: {name} = {value!r}" for name, value in parts.parameters.items()]

@@ -65,3 +65,16 @@ def test_a_missing_data_folder_is_told_with_its_path(tmp_path):
     assert done.exit_code == 0
     assert f"the data folder of site north is not there: {tmp_path / 'gone'}" in done.output
     assert done.output.rstrip().endswith("see the warnings")
+
+
+def test_a_task_that_the_notebook_does_not_look_like_is_told(tmp_path):
+    train = small_notebook.TRAIN.replace("cross_entropy", "mse_loss")
+    test = small_notebook.TEST.replace("cross_entropy", "mse_loss")
+    content = cells(train=train, test=test)
+    (doubt,) = check_federation(small_notebook.federate(tmp_path, "", content))[1]
+    assert str(doubt).startswith(
+        "tumour.ipynb: cell 6, line 6: `mse_loss` looks like `task: regression`, the federation "
+        "file says `classification`"
+    )
+    settings = "task: regression\ntargets: {age: [0, 100]}\n"
+    assert check_federation(small_notebook.federate(tmp_path, settings, content))[1] == ()

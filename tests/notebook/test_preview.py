@@ -1,4 +1,5 @@
 from fixtures.filled import filled
+from fixtures.small_notebook import TEST, TRAIN
 
 from federator.notebook import contract, preview
 
@@ -50,3 +51,13 @@ def test_every_cell_is_told_with_what_goes_in_what_stays_behind_and_why():
         "parameter: WIDTH = 8\n"
         "parameter: RATE = 0.01"
     )
+
+
+def test_a_task_that_the_federation_file_must_name_is_told():
+    written = filled(
+        {},
+        train=TRAIN.replace("cross_entropy", "mse_loss"),
+        test=TEST.replace("cross_entropy", "mse_loss"),
+    )
+    text = preview.render(contract.take_apart(written), written)
+    assert "\nlikely task: regression (`mse_loss`, cell 7)\n" in text
