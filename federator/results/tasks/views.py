@@ -4,14 +4,18 @@ from collections.abc import Mapping
 
 from federator.results.tasks.base import Names, View
 from federator.results.tasks.classification import ClassificationView
+from federator.results.tasks.multilabel import MultilabelView
 from federator.results.tasks.other import OtherView
 from federator.results.tasks.regression import RegressionView
+from federator.results.tasks.segmentation import SegmentationView
 from federator.results.tasks.survival import SurvivalView
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 from federator.runtime.server.journal import Start
 
 VIEWS: Mapping[TaskName, type[View]] = {
     "classification": ClassificationView,
+    "multilabel": MultilabelView,
+    "segmentation": SegmentationView,
     "other": OtherView,
     "regression": RegressionView,
     "survival": SurvivalView,

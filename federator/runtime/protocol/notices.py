@@ -16,10 +16,13 @@ NOTICES = {
     "unchanged": "train changed no weight of the model: does it train a copy, or nothing?",
     "probabilities": "the model's outputs are probabilities already: they are taken as they are",
     "perhaps-probabilities": "all outputs of the model lie in 0..1 ({set}) and are taken as "
-    "logits: if they are probabilities, write `def predict(net, loader)`, which returns labels, "
-    "scores",
+    "logits: if they are probabilities, write a `predict(net, loader)` that returns them",
     "single-label": "the {set} holds examples of a single label only: figures that need another "
     "are undefined",
+    "labels-undefined": "{value} of the {other} labels are those of none or of all examples of the "
+    "{set}: figures that need both are undefined there",
+    "cases": "predict gives {value} cases for the {other} examples that the loader gives ({set}): "
+    "is each of them one case, and not a batch?",
     "no-examples": "the {set} is empty: there are no figures of it",
     "fewer": "{value} of the {other} examples were evaluated ({set}): does the loader drop the "
     "last batch?",

@@ -12,8 +12,10 @@ from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.predictions import read_test
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.classification import ClassificationReader
+from federator.runtime.worker.tasks.multilabel import MultilabelReader
 from federator.runtime.worker.tasks.other import OtherReader
 from federator.runtime.worker.tasks.regression import RegressionReader
+from federator.runtime.worker.tasks.segmentation import SegmentationReader
 from federator.runtime.worker.tasks.survival import SurvivalReader
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 READERS: Mapping[TaskName, type[Reader]] = {
     "classification": ClassificationReader,
+    "multilabel": MultilabelReader,
+    "segmentation": SegmentationReader,
     "other": OtherReader,
     "regression": RegressionReader,
     "survival": SurvivalReader,

@@ -23,7 +23,7 @@ RISK_BINS = 32  # of a risk, in 0..1
 TIMES = 16  # intervals of equal length up to the horizon
 
 # A table of sums begins with the number of examples that it sums over.
-DICE_SUMS = ("cases", "dice", "dice_squared")
+OVERLAP_SUMS = ("cases", "dice", "dice_squared", "iou", "iou_squared")
 VOXEL_SUMS = ("cases", "true_positive", "false_positive", "false_negative")
 ERROR_SUMS = (
     "n", "absolute", "squared", "error", "truth", "truth_squared", "prediction",
@@ -80,7 +80,7 @@ def _segmentation(size: int) -> dict[str, Form]:
     """Of class k, over those cases in which it is drawn or predicted."""
     return {
         **_numbered("voxels", size, Form(1, len(VOXEL_SUMS), counted=0)),
-        **_numbered("dice", size, Form(1, len(DICE_SUMS), counted=0)),
+        **_numbered("overlap", size, Form(1, len(OVERLAP_SUMS), counted=0)),
         **_numbered("histogram", size, bins(1, DICE_BINS)),
     }
 
@@ -148,10 +148,10 @@ def _of_multilabel(size: int, tables: Tables) -> int | None:
 
 def _of_segmentation(size: int, tables: Tables) -> int | None:
     for k in range(size):
-        first = tables.get(f"dice.{k}")
-        for name in ("voxels", "dice"):
-            if (other := tables.get(f"{name}.{k}")) and first and other[0][0] != first[0][0]:
-                raise ValueError("sums of other cases")
+        first = tables.get(f"overlap.{k}")
+        voxels = tables.get(f"voxels.{k}")
+        if voxels and first and voxels[0][0] != first[0][0]:
+            raise ValueError("sums of other cases")
         if first:
             _same_rows(tables.get(f"histogram.{k}"), [int(first[0][0])])
     return None  # a case without a class counts in none of its tables

@@ -1,0 +1,203 @@
+"""The figures of a segmentation: overlap by case, and voxels of each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from federator.results import plots
+from federator.results.plots import Chart, Point, Series
+from federator.results.tasks import intervals
+from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.runtime.protocol.evaluation.tables import Table, Tables
+from federator.runtime.protocol.evaluation.tasks import OVERLAP_SUMS, VOXEL_SUMS
+
+_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the cases: ends of the whiskers, box and its line
+
+
+class SegmentationView(View):
+    """Of each class but the background; over several, the mean of their figures (macro)."""
+
+    columns: ClassVar[Mapping[str, Column]] = {
+        "dice": Column("Dice"),
+        "iou": Column("IoU"),
+        "sensitivity": Column("Voxel sensitivity", short="Voxel sens."),
+        "ppv": Column("Voxel PPV"),
+    }
+    headline = ("dice", "iou")
+    part = "Class"
+    chart_title = "Dice by case"
+    chart_table = "histogram"
+    chart_lead = (
+        "The box holds the middle half of the cases, with a line at the median; the whiskers hold "
+        "90 %. They are read from counts of cases in bins of the Dice coefficient, and are right "
+        "to the width of a bin: no case’s value has left a site."
+    )
+    chart_none = (
+        "Not available: no counts of cases. A site gives none where its smallest bins would show "
+        "single cases (min_cell_count)."
+    )
+
+    @property
+    def caption(self) -> str:
+        """What is a mean over cases, and what a share of voxels."""
+        several = len(self.names.labels) > 2
+        over = " Over several classes it is the mean of their figures, with the widest interval "
+        return (
+            "Dice and IoU are means over the cases in which the class is drawn or predicted, with "
+            "the 95 % interval of a mean (Student’s t). Sensitivity and PPV are shares of all "
+            "voxels together, which have no interval: voxels of a case are not independent. The "
+            "background is left out."
+            + (over + "that dependent classes can have." if several else "")
+        )
+
+    def figures(self, tables: Tables) -> dict[str, Figure]:
+        """Return the mean over the classes, without the background, for which it is defined.
+
+        The error of a mean of K figures is at most the mean of their errors, however they depend
+        on one another (they are of the same cases): so wide is the interval.
+        """
+        each = [self._class(tables, k) for k in self._classes]
+        return {name: _macro([one[name] for one in each]) for name in self.columns}
+
+    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+        """Return the figures of each class; empty if there is one beside the background."""
+        if len(self._classes) < 2:
+            return {}
+        return {self.names.labels[k]: self._class(tables, k) for k in self._classes}
+
+    def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
+        """Draw a box of the cases' Dice for each class, and within it for each of ``shown``."""
+        boxes = []
+        for place, (name, each) in enumerate(shown.items()):
+            offset = (place + 0.5) / len(shown) - 0.5
+            series = _boxes(name, each, self._classes, 0.8 * offset, 0.3 / len(shown))
+            if series.points:
+                boxes.append(series)
+        names = {k: self.names.labels[k] for k in self._classes}
+        chart = _box_chart(title, boxes, names) if boxes else None
+        return [chart] if chart else []
+
+    @property
+    def _classes(self) -> range:
+        return range(1, max(2, len(self.names.labels)))
+
+    def _class(self, tables: Tables, k: int) -> dict[str, Figure]:
+        """Return the figures of a class.
+
+        Voxel sensitivity is TP / (TP + FN), voxel PPV TP / (TP + FP), over the voxels of all
+        cases (Taha and Hanbury, BMC Medical Imaging 2015;15:29).
+        """
+        found = dict.fromkeys(self.columns, Figure(None))
+        if overlap := tables.get(f"overlap.{k}"):
+            sums = dict(zip(OVERLAP_SUMS, overlap[0], strict=True))
+            n = int(sums["cases"])
+            for name in ("dice", "iou"):
+                mean = intervals.of_mean(n, sums[name], sums[f"{name}_squared"])
+                found[name] = _within(mean)
+        if voxels := tables.get(f"voxels.{k}"):
+            counted = dict(zip(VOXEL_SUMS, voxels[0], strict=True))
+            right = counted["true_positive"]
+            for name, wrong in (("sensitivity", "false_negative"), ("ppv", "false_positive")):
+                total = right + counted[wrong]
+                found[name] = Figure(right / total if total else None)
+        return found
+
+
+class Quantiles(NamedTuple):
+    """Of a histogram: values below which 5, 25, 50, 75 and 95 % of the cases lie; their number."""
+
+    values: tuple[float, ...]
+    cases: int
+
+
+def quantiles(histogram: Table) -> Quantiles | None:
+    """Read quantiles from counts in bins of equal width over 0..1; None where there is no case.
+
+    Cases are taken to lie evenly within their bin, so that each value is in the right bin.
+
+    Args:
+        histogram: (1, bins).
+    """
+    counts = np.asarray(histogram[0], dtype=float)
+    total = counts.sum()
+    if not total:
+        return None
+    edges = np.linspace(0, 1, len(counts) + 1)
+    below = np.concatenate([[0.0], np.cumsum(counts)]) / total
+    found = []
+    for share in _SHARES:
+        bin_ = int(np.searchsorted(below, share)) - 1  # the first bin that reaches the share
+        part = (share - below[bin_]) / (below[bin_ + 1] - below[bin_])
+        found.append(float(edges[bin_] + part * (edges[bin_ + 1] - edges[bin_])))
+    return Quantiles(tuple(found), int(total))
+
+
+def _macro(figures: Sequence[Figure]) -> Figure:
+    known = [each for each in figures if each.value is not None]
+    if not known:
+        return Figure(None)
+    values, lows, highs = (
+        [getattr(each, name) for each in known] for name in ("value", "low", "high")
+    )
+    sure = None not in lows
+    return Figure(
+        sum(values) / len(known),
+        sum(lows) / len(known) if sure else None,
+        sum(highs) / len(known) if sure else None,
+    )
+
+
+def _within(mean: Figure) -> Figure:
+    if mean.low is None or mean.high is None:
+        return mean
+    return Figure(mean.value, max(0.0, mean.low), min(1.0, mean.high))
+
+
+def _boxes(name: str, shown: Shown, classes: range, offset: float, half: float) -> Series:
+    """Trace the boxes of a model's classes; only the point at a median has a tip."""
+    points: list[Point] = []
+    for k in classes:
+        found = quantiles(table) if (table := shown.tables.get(f"histogram.{k}")) else None
+        if found is None:
+            continue
+        low, lower, median, upper, high = found.values
+        x, of = k + offset, (k, "box")
+        left, right = x - half, x + half
+        tip = f"median {median:.2f}, half of the cases in {lower:.2f} to {upper:.2f} "
+        line = (k, "median")
+        points += [
+            Point(left, median, of=line),
+            Point(x, median, f"{tip}(n = {found.cases})", of=line),
+            Point(right, median, of=line),
+        ]
+        corners = [
+            (x, low), (x, lower), (left, lower), (left, upper), (x, upper), (x, high),
+            (x, upper), (right, upper), (right, lower), (x, lower),
+        ]  # fmt: skip
+        points += [Point(*corner, of=of) for corner in corners]
+    return Series(name, shown.site, points, shown.dashed)
+
+
+def _box_chart(title: str, boxes: Sequence[Series], names: Mapping[int, str]) -> Chart | None:
+    """Lay out boxes over the classes' names; of their points only the medians are shown."""
+    ends = Series("", None, [Point(x, None) for x in (min(names) - 0.5, max(names) + 0.5)])
+    chart = plots.chart(title, "Class", [ends, *boxes], (0.0, 1.0))
+    if chart is None:
+        return None
+    lines = [
+        replace(line, points=[point for point in line.points if point.tip])
+        for line in chart.lines[1:]
+    ]
+    wide = (plots.WIDTH - plots.LEFT - plots.RIGHT) / len(names)
+    ticks = [
+        (round(plots.LEFT + (place + 0.5) * wide, 2), _short(name, wide))
+        for place, name in enumerate(names.values())
+    ]
+    return replace(chart, lines=lines, x_ticks=ticks)
+
+
+def _short(name: str, wide: float) -> str:
+    most = max(3, int(wide / 7))  # a letter is some 7 units wide
+    return name if len(name) <= most else f"{name[: most - 1]}…"

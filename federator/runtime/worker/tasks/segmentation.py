@@ -1,0 +1,227 @@
+"""Segmentation: voxels of each class, and each case's overlap; one case at a time in memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from federator.runtime.protocol.evaluation.labels import COLUMNS, NOT_CLASSES, OTHER_SHAPE
+from federator.runtime.protocol.evaluation.tables import Table, Tables
+from federator.runtime.protocol.evaluation.tasks import DICE_BINS, OVERLAP_SUMS
+from federator.runtime.protocol.notices import Notice
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.worker.author_code import reporting_failures
+from federator.runtime.worker.loaders import examples_given, length, no_batch
+from federator.runtime.worker.outputs import probabilities
+from federator.runtime.worker.targets import form_of, read_numbers
+from federator.runtime.worker.tasks.base import Counted, Reader
+from federator.runtime.worker.tasks.model_outputs import Given, first_outputs, outputs_of, split
+
+if TYPE_CHECKING:
+    import torch
+
+TASK = "segmentation"
+Classes = npt.NDArray[np.integer]
+Numbers = npt.NDArray[np.generic]
+_SLAB = 2**20  # voxels counted at once: their class numbers take 8 MB each
+_END = object()
+
+
+class SegmentationReader(Reader):
+    """Counts masks and predicted masks of class numbers, case by case."""
+
+    def check_training_set(self, loader: object) -> Sequence[Notice]:
+        """Accept batches of any form: training may be on patches."""
+        del loader
+        return ()
+
+    def check_batch(self, batch: object, part: str) -> None:
+        """Check that a batch is a pair, with masks (N, ...) of class numbers."""
+        self._masks(split(batch, TASK, part)[1], part)
+
+    def check_outputs(self, net: "torch.nn.Module", batch: object, part: str) -> None:
+        """Check that outputs are (N, K, ...), or (N, 1, ...) for two classes."""
+        given = first_outputs(net, batch, TASK, part)
+        self._channels(given, self._masks(given.targets, part)[: given.examples], part)
+
+    def from_outputs(
+        self, net: "torch.nn.Module", loader: object, part: str, number: int
+    ) -> Counted:
+        """Count each example of a batch as a case, by the class with the largest output."""
+        cases, codes = Cases(self.size), set()
+        for given in outputs_of(net, loader, TASK, part, number):
+            masks = self._masks(given.targets, part)
+            channels = self._channels(given, masks, part)
+            for mask, output in zip(masks, channels, strict=True):
+                predicted, code = _decide(output, given.last)
+                codes.add(code)
+                cases.add(mask.reshape(predicted.shape), predicted)
+        if not cases.count:
+            raise no_batch(loader, part, 0)
+        notices = []
+        if codes == {"perhaps-probabilities"}:
+            notices.append(Notice("perhaps-probabilities", part))
+        return Counted(cases.tables(), cases.count, notices)
+
+    def from_predict(self, result: object, loader: object, part: str, number: int) -> Counted:
+        """Count ``mask, predicted`` of each case as it is yielded."""
+        del number
+        if isinstance(result, tuple | str | Mapping) or not hasattr(result, "__iter__"):
+            raise Failure(f"{TASK}-prediction", form_of(result))
+        cases, given = Cases(self.size), examples_given(loader)
+        most = length(getattr(loader, "dataset", None))
+        stream = iter(result)
+        while True:
+            with reporting_failures(part="predict"):  # a generator runs here
+                case = next(stream, _END)
+            if case is _END:
+                break
+            if most is not None and cases.count == most:
+                raise Failure(f"{TASK}-cases", set=part, shape=(most,), count=most)
+            if not isinstance(case, tuple) or len(case) != 2:
+                raise Failure(f"{TASK}-case", form_of(case), set=part)
+            cases.add(*self._read_case(*case, part))
+            del case  # before the next, so that one case is in memory
+        fewer = given is not None and cases.count < given
+        notices = [Notice("cases", part, "", cases.count, given)] if fewer else []
+        return Counted(cases.tables(), cases.count, notices)
+
+    def _read_case(self, mask: object, predicted: object, part: str) -> tuple[Classes, Classes]:
+        true = _without_leading_ones(self._numbers(mask, "mask", part))
+        guess = _without_leading_ones(self._numbers(predicted, "predicted", part))
+        for name, array in (("mask", true), ("predicted", guess)):
+            if array.ndim < 2 or array.shape != true.shape:
+                raise self._failure(name, OTHER_SHAPE, array, part)
+        return self._classes(true, "mask", part), self._classes(guess, "predicted", part)
+
+    def _masks(self, targets: object, part: str) -> Classes:
+        """Return a batch's masks, of shape (N, ...) or (N, 1, ...)."""
+        masks = self._numbers(targets, "targets", part)
+        if masks.ndim < 3:
+            raise self._failure("targets", OTHER_SHAPE, masks, part)
+        return self._classes(masks, "targets", part)
+
+    def _channels(self, given: Given, masks: Classes, part: str) -> "torch.Tensor":
+        """Return outputs as (N, K, ...), or (N, 1, ...) for two classes.
+
+        Raises:
+            Failure: if they do not fit the masks.
+        """
+        outputs = given.outputs
+        if masks.shape == tuple(outputs.shape) and masks.shape[1] == self.size:
+            raise self._failure("targets", COLUMNS, masks, part)
+        flat = masks[:, 0] if masks.ndim > 3 and masks.shape[1] == 1 else masks
+        if self.size == 2 and tuple(outputs.shape) == flat.shape:
+            outputs = outputs.unsqueeze(1)
+        shape = tuple(outputs.shape)
+        channels = (self.size, 1) if self.size == 2 else (self.size,)
+        fits = [(flat.shape[0], count, *flat.shape[1:]) for count in channels]
+        if shape in fits:
+            return outputs
+        dtype = str(outputs.dtype).removeprefix("torch.")
+        raise Failure(f"{TASK}-outputs", set=part, dtype=dtype, shape=shape[:5], count=self.size)
+
+    def _numbers(self, value: object, reason: str, part: str) -> Numbers:
+        array = read_numbers(value)
+        if isinstance(array, str):
+            raise Failure(f"{TASK}-{reason}", array, set=part, count=self.size)
+        return array
+
+    def _classes(self, array: Numbers, reason: str, part: str) -> Classes:
+        classes = read_classes(array, self.size)
+        if classes is None:
+            raise self._failure(reason, NOT_CLASSES, array, part)
+        return classes
+
+    def _failure(self, reason: str, form: str, array: Numbers, part: str) -> Failure:
+        dtype, shape = str(array.dtype), array.shape[:5]
+        return Failure(
+            f"{TASK}-{reason}", form, set=part, dtype=dtype, shape=shape, count=self.size
+        )
+
+
+class Cases:
+    """The sums over cases, each added once and kept no longer.
+
+    Args:
+        classes: their number K, with the background.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.count = 0
+        """How many cases were added."""
+        self._voxels = np.zeros((classes, 4), np.int64)
+        self._overlap = np.zeros((classes, len(OVERLAP_SUMS) - 1))
+        self._histogram = np.zeros((classes, DICE_BINS), np.int64)
+
+    def add(self, mask: Classes, predicted: Classes) -> None:
+        """Add a case: two arrays of one shape, of class numbers 0..K-1.
+
+        A class's Dice coefficient is 2 TP / (2 TP + FP + FN) (Dice, Ecology 1945;26:297), its
+        IoU TP / (TP + FP + FN) (Jaccard, New Phytologist 1912;11:37). A case in which the class
+        is neither drawn nor predicted counts for none of its figures; where it is only drawn, or
+        only predicted, its Dice coefficient is 0.
+        """
+        self.count += 1
+        matrix = count_voxels(mask, predicted, len(self._voxels))
+        right, drawn, found = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        for k in np.flatnonzero(drawn + found):
+            both, either = int(right[k]), int(drawn[k] + found[k] - right[k])
+            dice, iou = 2 * both / (both + either), both / either
+            self._voxels[k] += (1, both, found[k] - both, drawn[k] - both)
+            self._overlap[k] += (dice, dice**2, iou, iou**2)
+            self._histogram[k, min(int(dice * DICE_BINS), DICE_BINS - 1)] += 1
+
+    def tables(self) -> Tables:
+        """Return the tables of each class, as protocol/evaluation/tasks.py has them."""
+        tables: dict[str, Table] = {}
+        for k in range(len(self._voxels)):
+            tables[f"voxels.{k}"] = [self._voxels[k].tolist()]
+            tables[f"overlap.{k}"] = [[int(self._voxels[k, 0]), *self._overlap[k].tolist()]]
+            tables[f"histogram.{k}"] = [self._histogram[k].tolist()]
+        return tables
+
+
+def count_voxels(mask: Classes, predicted: Classes, classes: int) -> npt.NDArray[np.int64]:
+    """Count a case's voxels by class: (K, K), rows the mask's class, columns the predicted one."""
+    matrix = np.zeros(classes**2, np.int64)
+    for start in range(0, mask.size, _SLAB):
+        true, guess = (each.reshape(-1)[start : start + _SLAB] for each in (mask, predicted))
+        flat = true.astype(np.int64) * classes + guess.astype(np.int64)
+        matrix += np.bincount(flat, minlength=classes**2)
+    return matrix.reshape(classes, classes)
+
+
+def read_classes(array: Numbers, classes: int) -> Classes | None:
+    """Return an array of class numbers 0..K-1 as whole numbers; None if some are no such."""
+    if array.dtype.kind == "c":
+        return None
+    if array.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = array.astype(np.int32)
+        if not np.array_equal(whole, array):
+            return None
+    else:
+        whole = array.view(np.uint8) if array.dtype.kind == "b" else array  # type: ignore[assignment]
+    return whole if not whole.size or 0 <= whole.min() <= whole.max() < classes else None
+
+
+def _decide(output: "torch.Tensor", last: str) -> tuple[Classes, str]:
+    """Return the predicted classes of a case, and the code of a doubt (or nothing).
+
+    Args:
+        output: (K, ...), or (1, ...) of the second of two classes.
+        last: the operation that it comes from.
+    """
+    if len(output) > 1:
+        return output.argmax(0).cpu().numpy(), ""
+    chances, code = probabilities(output.float().reshape(-1), last)
+    predicted = (chances[:, 1] > 0.5).reshape(output.shape[1:])
+    return predicted.cpu().numpy().view(np.uint8), code
+
+
+def _without_leading_ones(array: Numbers) -> Numbers:
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
+    return array
