@@ -5,6 +5,8 @@ from collections.abc import Callable
 from flwr.proto.node_pb2 import NodeInfo
 
 from federator.runtime.protocol import messages, replies
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.exchange import Exchange
@@ -71,9 +73,8 @@ def serve(
         "tumours", str(folder.path), **{"sites": tuple(sorted(grid.follow)), **settings}
     )
     store = Store(folder.path / "store")
-    plan = Plan(
-        rounds, 1, 0, ("benign", "malignant"), "malignant", select, local=LocalTensors(local)
-    )
+    settings = EvaluationSettings(Task("classification", 2), ("benign", "malignant"), 1)
+    plan = Plan(rounds, 1, 0, select, settings, LocalTensors(local))
     exchange = Exchange(grid, 7, None, store, plan.policy)
     sites = Sites(grid, exchange, True, lambda _: False)
     return Rounds(Session(sites, told, plan, strategy, folder, frozenset(buffers)))

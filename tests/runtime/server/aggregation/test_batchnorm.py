@@ -69,7 +69,7 @@ def sites(tmp_path_factory):
 )
 def test_statistics_are_the_mean_of_the_sites_in_each_of_fourteen_rounds(sites, strategy, tmp_path):
     app, data = sites
-    weights, buffers = build(app, 0)
+    weights, buffers, _ = build(app, 0)
     tasks = {name: Trainer(app, app_config(app), path, name) for name, path in data.items()}
     sent = []
 
