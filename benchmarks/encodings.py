@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.seeds import METRICS, Difference, measure, rehearse
+from benchmarks.seeds import Difference, measure, rehearse
 from federator.results import history
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.weights.encoding import ENCODINGS, EXACT
@@ -25,14 +25,14 @@ Figures = dict[str, float]
 
 
 def run(source: Path, seed: int, encoding: str, root: Path) -> Figures:
-    """Return the metrics of the final model, in 0..1, and the bytes of a round at a site."""
+    """Return the headline figures of the final model, and the bytes of a round at a site."""
     folder = rehearse(source, seed, root, baselines=False, encoding=encoding)[1]
     done = history.read(folder)
     together = done.tests[FEDERATION].pooled()
     assert together is not None
     parts = [part for trained in done.trained() for part in trained.sites.values()]
     moved = sum(part.bytes_down + part.bytes_up for part in parts) / len(parts)
-    return {**measure(together.tables["confusion"], done.positive), "bytes": moved}
+    return {**measure(done.view, together.tables), "bytes": moved}
 
 
 def main(arguments: list[str]) -> None:
@@ -48,17 +48,18 @@ def main(arguments: list[str]) -> None:
             root = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-"))
             figures.append(run(options.federation.resolve(), seed, encoding, root))
             shutil.rmtree(root)  # not after an error: the logs are in there
-    table = Table(title=f"{options.federation.name}, {options.seeds} seeds: % on all test sets")
-    for title in ("", "kB a round and site", *METRICS, *(f"{m} - {EXACT}" for m in METRICS)):
+    metrics = [name for name in found[EXACT][0] if name != "bytes"]
+    table = Table(title=f"{options.federation.name}, {options.seeds} seeds: on all test sets")
+    for title in ("", "kB a round and site", *metrics, *(f"{m} - {EXACT}" for m in metrics)):
         table.add_column(title, justify="right" if title else "left")
     for encoding, figures in found.items():
-        values = {name: [one[name] for one in figures] for name in (*METRICS, "bytes")}
+        values = {name: [one[name] for one in figures] for name in (*metrics, "bytes")}
         cells = [f"{np.mean(values['bytes']) / 1000:.1f}"]
-        cells += [f"{100 * np.mean(values[metric]):.2f}" for metric in METRICS]
-        for metric in METRICS:
+        cells += [f"{np.mean(values[metric]):.4g}" for metric in metrics]
+        for metric in metrics:
             exact = [one[metric] for one in found[EXACT]]
             same = values[metric] == exact
-            cells.append("none" if same else str(Difference.of(values[metric], exact)).strip())
+            cells.append("none" if same else str(Difference.of(values[metric], exact)))
         table.add_row(encoding, *cells)
     Console(width=110).print(table)
     moved = {encoding: sum(one["bytes"] for one in figures) for encoding, figures in found.items()}

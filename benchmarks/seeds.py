@@ -3,7 +3,8 @@
 For each seed the sites' data are laid out anew (``<notebook>_sites.py --seed N``), the federation
 runs for real with that seed (``federator run``, with baselines), and the worker's own code trains
 the same first model on the pooled data for as many epochs. Each model is tested once on every
-site's test set; its accuracy and F1 are those of the summed counts.
+site's test set; its figures follow from the summed tables, as in the report: those that the task's
+view names first.
 
     python -m benchmarks seeds [--federation compose/breast-cancer] [--seeds 20]
 """
@@ -21,29 +22,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from federator.runtime.protocol.metrics import summarise
 from ruamel.yaml import YAML
 from scipy import stats
 
 from federator.federation import schema
 from federator.federation.schema import FILE, Federation
 from federator.results import history
+from federator.results.tasks.base import Column, View
 from federator.runtime.app_config import app_config
-from federator.runtime.protocol.evaluation.tables import Table
+from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.instructions import FEDERATION, Instruction
 from federator.runtime.weights import format
 from federator.runtime.worker.trainer import Trainer
 
 POOLED = "pooled"
-METRICS = ("accuracy", "f1")
-MARGIN = 0.01  # how far below training on the pooled data the federation's accuracy may be
+MARGIN = 0.01  # of its value: by how much training on the pooled data may be better
 
 Numbers = dict[str, dict[str, float]]  # model → metric → value
 
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one model is better than another in a metric, seed by seed."""
+    """By how much one model's figure is higher than another's, seed by seed."""
 
     mean: float
     low: float
@@ -57,7 +58,7 @@ class Difference:
         return Difference(mean, mean - half, mean + half)
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:+6.2f} ({100 * self.low:+.2f} to {100 * self.high:+.2f})"
+        return f"{self.mean:+.4g} ({self.low:+.4g} to {self.high:+.4g})"
 
 
 def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Federation, Path]:
@@ -78,35 +79,39 @@ def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Fe
     _call(Path(sys.executable).with_name("federator"), "run", folder)
 
     read = schema.read(folder)
-    if len(read.labels) != 2:
-        raise SystemExit("this comparison is for federations of two labels")
     (run,) = (read.root / "results" / read.name).iterdir()
     return read, run
 
 
-def run_seed(source: Path, seed: int, root: Path) -> Numbers:
-    """Return the metrics of each model on all test sets together, in 0..1."""
+def run_seed(source: Path, seed: int, root: Path) -> tuple[View, Numbers]:
+    """Return the task's view, and the headline figures of each model on all test sets together."""
     read, run = rehearse(source, seed, root, baselines=True)
     done = history.read(run)
-    counts = {
-        model: together.tables["confusion"]
-        for model, test in done.tests.items()
-        if (together := test.pooled())
+    sums = {
+        model: together.tables for model, test in done.tests.items() if (together := test.pooled())
     }
-    counts[POOLED] = train_pooled(
-        read.root / "build" / read.name / "app", run, root / "data" / POOLED
-    )
-    return {model: measure(matrix, done.positive) for model, matrix in counts.items()}
+    app = read.root / "build" / read.name / "app"
+    sites = [site.name for site in read.sites]
+    sums[POOLED] = train_pooled(app, run, root / "data", sites)
+    return done.view, {model: measure(done.view, found) for model, found in sums.items()}
 
 
-def measure(counts: Table, positive: int | None) -> dict[str, float]:
-    """Return the metrics of a confusion matrix."""
-    numbers = summarise(counts, positive)
-    return {name: getattr(numbers, name) or 0.0 for name in METRICS}
+def measure(view: View, sums: Tables) -> dict[str, float]:
+    """Return the headline figures of a test.
+
+    Raises:
+        SystemExit: if one is undefined, or the task has none.
+    """
+    figures = view.figures(sums)
+    numbers = {name: figures[name].value for name in view.headline}
+    known = {name: value for name, value in numbers.items() if value is not None}
+    if len(known) < max(1, len(numbers)):
+        raise SystemExit(f"this comparison needs figures that are defined, not {numbers}")
+    return known
 
 
-def train_pooled(app: Path, run: Path, data: Path) -> Table:
-    """Train on the pooled data from the run's first weights, and return the test counts.
+def train_pooled(app: Path, run: Path, data: Path, sites: Sequence[str]) -> Tables:
+    """Train on the pooled data from the run's first weights; return the sum of the sites' tests.
 
     The worker's own code does it, in one round of as many epochs as the federation had in all.
     """
@@ -115,47 +120,49 @@ def train_pooled(app: Path, run: Path, data: Path) -> Table:
     epochs = int(config["rounds"]) * int(config["local-epochs"])
     training = Instruction("train", 1, later, epochs=epochs, seed=seed)
     testing = Instruction("evaluate", 1, later, seed=seed, sets=("test",))
-    task = Trainer(app, config, data, POOLED)
     with contextlib.redirect_stdout(io.StringIO()):
         first = format.load(run / "round-000.safetensors")
-        _, trained = task.follow(training, first)
-        outcome, _ = task.follow(testing, trained)
-    return outcome.evaluations["test"].tables["confusion"]
+        _, trained = Trainer(app, config, data / POOLED, POOLED).follow(training, first)
+        tested = [
+            Trainer(app, config, data / site, site).follow(testing, trained)[0] for site in sites
+        ]
+    found = [outcome.evaluations["test"].tables for outcome in tested]
+    return {name: tables.add(each[name] for each in found) for name in found[0]}
 
 
-def describe(seeds: Sequence[Numbers]) -> str:
+def describe(view: View, seeds: Sequence[Numbers]) -> str:
     """Return the tables of means and paired differences, and what they say."""
+    metrics, titles = view.headline, [view.columns[name].title for name in view.headline]
     sites = [model for model in seeds[0] if model not in (FEDERATION, POOLED)]
     values = {
         (model, metric): [numbers[model][metric] for numbers in seeds]
         for model in seeds[0]
-        for metric in METRICS
+        for metric in metrics
     }
     # The best site of each seed by its test result: kinder to the single sites than any fixed one.
-    for metric in METRICS:
-        values["best site", metric] = [max(n[site][metric] for site in sites) for n in seeds]
-    lines = [f"mean over {len(seeds)} seeds (standard deviation), %", _row("", METRICS)]
+    for metric in metrics:
+        best = min if view.columns[metric].better == "lower" else max
+        values["best site", metric] = [best(n[site][metric] for site in sites) for n in seeds]
+    lines = [f"mean over {len(seeds)} seeds (standard deviation)", _row("", titles)]
     for model in (FEDERATION, POOLED, *sites):
-        cells = (values[model, metric] for metric in METRICS)
-        lines.append(
-            _row(model, [f"{100 * np.mean(c):.2f} ({100 * np.std(c, ddof=1):.2f})" for c in cells])
-        )
-    lines += ["", "paired difference (95 % interval), percentage points", _row("", METRICS)]
+        cells = (values[model, metric] for metric in metrics)
+        lines.append(_row(model, [f"{np.mean(c):.4g} ({np.std(c, ddof=1):.2g})" for c in cells]))
+    lines += ["", "paired difference (95 % interval)", _row("", titles)]
     leads: dict[tuple[str, str], Difference] = {}
     for other in (*sites, "best site", POOLED):
-        for metric in METRICS:
+        for metric in metrics:
             leads[other, metric] = Difference.of(values[FEDERATION, metric], values[other, metric])
-        row = [str(leads[other, metric]) for metric in METRICS]
+        row = [str(leads[other, metric]) for metric in metrics]
         lines.append(_row(f"federation - {other}", row))
     lines.append("")
-    for metric in METRICS:
-        short = [site for site in sites if not leads[site, metric].low > 0]
+    for metric, title in zip(metrics, titles, strict=True):
+        column = view.columns[metric]
+        short = [site for site in sites if not least_lead(column, leads[site, metric]) > 0]
         verdict = f"NOT shown for {', '.join(short)}" if short else "shown"
-        lines.append(f"federation above every single site on {metric}: {verdict}")
-    shown = "shown" if leads[POOLED, "accuracy"].low >= -MARGIN else "NOT shown"
-    lines.append(
-        f"accuracy at most {100 * MARGIN:.0f} point below training on the pooled data: {shown}"
-    )
+        lines.append(f"federation better than every single site in {title}: {verdict}")
+        allowed = MARGIN * abs(float(np.mean(values[POOLED, metric])))
+        verdict = "shown" if least_lead(column, leads[POOLED, metric]) >= -allowed else "NOT shown"
+        lines.append(f"at most {MARGIN:.0%} worse than pooled training in {title}: {verdict}")
     lines += [
         "",
         "The seeds split the same records again and again: the intervals say how much the result",
@@ -164,8 +171,13 @@ def describe(seeds: Sequence[Numbers]) -> str:
     return "\n".join(lines)
 
 
+def least_lead(column: Column, lead: Difference) -> float:
+    """Return by how much the federation is better at least, by the end of the interval."""
+    return -lead.high if column.better == "lower" else lead.low
+
+
 def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<28}" + "".join(f"{cell:>26}" for cell in cells)
+    return f"{name:<28}" + "".join(f"{cell:>36}" for cell in cells)
 
 
 def _call(*command: object) -> None:
@@ -188,12 +200,14 @@ def main(argv: list[str] | None = None) -> int:
     for seed in range(options.first, options.first + options.seeds):
         start = time.monotonic()
         root = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-"))
-        results.append(run_seed(options.federation.resolve(), seed, root))
+        view, numbers = run_seed(options.federation.resolve(), seed, root)
         shutil.rmtree(root)  # not after an error: the logs are in there
-        accuracies = ", ".join(f"{m} {100 * n['accuracy']:.1f}" for m, n in results[-1].items())
-        print(f"seed {seed}, {time.monotonic() - start:.0f} s, accuracy: {accuracies}", flush=True)
-    print(f"\n{options.federation.name}: all sites' test sets, counts summed\n")
-    print(describe(results))
+        results.append(numbers)
+        first = view.headline[0]
+        figures = ", ".join(f"{model} {found[first]:.4g}" for model, found in numbers.items())
+        print(f"seed {seed}, {time.monotonic() - start:.0f} s, {first}: {figures}", flush=True)
+    print(f"\n{options.federation.name}: all sites' test sets, tables summed\n")
+    print(describe(view, results))
     return 0
 
 
