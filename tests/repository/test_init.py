@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import sys
 from importlib import metadata
 from types import SimpleNamespace
 
 import nbformat
 import pytest
+import torch
 from fixtures.command_line import call
 from fixtures.paths import ROOT
 from fixtures.repository_files import PLACES, files
@@ -17,7 +19,7 @@ from federator.notebook import contract, reader
 from federator.repository import init
 from federator.repository.answers import Answers
 from federator.repository.init import RECORD
-from federator.repository.notebook import notebook
+from federator.repository.notebook import notebook, sites_script
 from federator.runtime.protocol.evaluation.tasks import NAMES
 
 
@@ -59,6 +61,40 @@ def test_each_task_has_a_notebook_that_can_be_federated_as_it_stands(task):
     parts = contract.take_apart(reader.from_node(nbformat.from_dict(made), "tumours.ipynb"))
     assert not parts.warnings
     assert ("def predict" in str(made)) == (task != "other")
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation", "regression"])
+def test_batches_add_up_to_the_step_of_a_large_one(tmp_path, task):
+    """The mean loss of four equal batches has the gradient of one that is as large as all."""
+    answers = Answers("tumours", task=task, sites=("north",))
+    (tmp_path / "notebooks").mkdir()
+    script = tmp_path / "notebooks" / "tumours_sites.py"
+    script.write_bytes(sites_script(answers))
+    made = json.loads(notebook(answers))
+    code = [
+        "".join(cell["source"])
+        for cell in made["cells"]
+        if cell["cell_type"] == "code" and cell["metadata"].get("tags") != ["local"]
+    ]
+    data = tmp_path / "data" / "tumours" / "north"
+    subprocess.run([sys.executable, script, data], check=True, cwd=tmp_path)
+
+    def trained(batch_size, accumulated):
+        names = {}
+        for cell in code:
+            exec(cell, names)
+        names |= {"BATCH_SIZE": batch_size, "ACCUMULATED_BATCHES": accumulated}
+        torch.manual_seed(0)
+        net = names["Model"]()
+        loader, *_ = names["load_data"](data)
+        whole = len(loader.dataset) // 32 * 32
+        loader.dataset.X, loader.dataset.Y = loader.dataset.X[:whole], loader.dataset.Y[:whole]
+        names["train"](net, loader, loader, 1)
+        return torch.nn.utils.parameters_to_vector(net.parameters()).detach()
+
+    at_once = trained(32, 1)
+    assert torch.allclose(trained(8, 4), at_once, atol=1e-4)
+    assert not torch.allclose(trained(8, 1), at_once, atol=1e-4)
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "segmentation"])
