@@ -59,7 +59,7 @@ def unpack(file: IO[bytes], folder: Path, limit: int) -> tuple[str, ...]:
                     with archive.open(entry) as source, path.open("xb") as target:
                         shutil.copyfileobj(source, target)
     except _DAMAGED:
-        raise FederatorError("what was downloaded is no whole zip: nothing was written") from None
+        raise FederatorError("the downloaded zip is damaged: nothing was written") from None
     except OSError as error:
         where = Where(str(error.filename or folder))
         raise FederatorError(Problem(f"cannot be written: {error.strerror}", where)) from None

@@ -156,7 +156,7 @@ def load_certificate(content: bytes, name: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(content)[0]
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        hint = "a line of it may be missing or changed: copy the file anew"
+        hint = "a line of it may be missing or changed: copy the file again"
         raise InputError(Problem(f"{name}: holds a damaged certificate", hint=hint)) from None
 
 
@@ -177,7 +177,7 @@ def load_key(content: bytes, name: Path) -> PrivateKeyTypes:
             "such a file has a line -----BEGIN PRIVATE KEY-----",
         )
         if _KEY in content:
-            what, hint = "holds a damaged private key", "copy the file anew"
+            what, hint = "holds a damaged private key", "copy the file again"
         elif _CERTIFICATE in content:
             what, hint = "is a certificate, not a private key", "are the two files exchanged?"
         elif content.startswith(_DER):

@@ -151,4 +151,6 @@ def remove_site(path: FederationPath, name: SiteName) -> None:
         read = schema.read(path)
         typer.echo(f"removed {site_keys.remove(read, name)}: commit and push")
         if (mark := site_keys.nobody(read)) is not None:
-            typer.echo(f"that was the last key: {mark} says that no site is let in; commit it, too")
+            typer.echo(
+                f"that was the last key: {mark} records that no site is admitted; commit it, too"
+            )

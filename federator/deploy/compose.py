@@ -113,7 +113,7 @@ def _not_built(error: engine.EngineError) -> FederatorError:
     *_, last = error.printed.strip().splitlines() or [""]
     if not last.startswith("{"):
         return error
-    message = f"the model's size cannot be told: {Failure.read(last)}"
+    message = f"the model's size is unknown: {Failure.read(last)}"
     hint = (
         "it is built in the client image without a network, as at a site: let Model() fetch "
         "nothing there, and have a file of weights: initial_weights in federation.yaml"

@@ -80,7 +80,7 @@ class Provision:
             if (self.public / name).exists() and not (self.keys / secret).exists():
                 message = f"{self.public / name} is here, but not its key, {self.keys / secret}"
                 hint = (
-                    "run this on the server that has it; or begin anew: remove "
+                    "run this on the server that has it; or start again: remove "
                     f"{self.public}, and give every site a new file"
                 )
                 raise InputError(Problem(message, hint=hint))

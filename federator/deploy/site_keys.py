@@ -12,7 +12,9 @@ from federator.federation.yaml_file import did_you_mean
 from federator.runtime import files
 from federator.runtime.keys import NOBODY, fingerprint, line, read_public
 
-_NOBODY = """No site is let in: the last key was removed. `federator site add` removes this file."""
+_NOBODY = (
+    """No site is admitted: the last key was removed. `federator site add` removes this file."""
+)
 
 
 def add(federation: Federation, site: str, key: Path) -> str:

@@ -135,4 +135,4 @@ def _reason(said: Sequence[str]) -> str:
             told.append(line)
     if told:
         return told[-1]
-    return next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(said) if line.strip()), "it printed nothing")

@@ -155,9 +155,9 @@ class Registry:
         fields: dict[str, str] = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         realm = urlsplit(fields.get("realm", ""))
         if scheme.lower() != "bearer" or not realm.netloc:
-            raise RegistryError(f"{image.host} wants a kind of login that is not known here")
+            raise RegistryError(f"{image.host} requires a kind of login that is not supported")
         if not http_client.is_encrypted(realm.geturl()):
-            raise RegistryError(f"{image.host} wants logins sent unencrypted, which is refused")
+            raise RegistryError(f"{image.host} requires unencrypted logins, which are refused")
         wanted = {
             "service": fields.get("service", ""),
             "scope": fields.get("scope") or f"repository:{image.repository}:pull",
@@ -185,7 +185,7 @@ def _basic(login: Login) -> str:
 
 
 def _no_login(host: str) -> LoginError:
-    return LoginError(Problem(f"{host} wants a login", hint=f"run `docker login {host}`"))
+    return LoginError(Problem(f"{host} requires a login", hint=f"run `docker login {host}`"))
 
 
 def _wrong_login(host: str) -> LoginError:

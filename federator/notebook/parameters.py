@@ -36,8 +36,8 @@ def warnings(steps: Iterable[Step]) -> Iterator[Problem]:
     reported: set[int] = set()
     for step, name, node in _tagged(steps):
         if not isinstance(literal(node), Value):
-            message = f"`{name}` stands in the cell tagged `{TAG}`, but no run can set it"
-            hint = "Only a number, a text, True or False can be set: write it as it stands."
+            message = f"`{name}` is in the cell tagged `{TAG}`, but no run can set it"
+            hint = "Only a number, a text, True or False can be set: write it as a literal."
             yield Problem(message, step.where(node), hint)
         if INJECTED in step.cell.tags and step.cell.number not in reported:
             reported.add(step.cell.number)

@@ -153,7 +153,7 @@ def _refusal(name: str, message: str, hint: str | None = None) -> NotebookError:
 def _check_format(node: object, name: str) -> None:
     version = node.get("nbformat") if isinstance(node, Mapping) else None
     if not isinstance(node, Mapping) or not isinstance(version, int):
-        raise _refusal(name, "this is JSON, but not a notebook: it does not say its nbformat")
+        raise _refusal(name, "this is JSON, but not a notebook: it has no nbformat")
     if version != 4:
         raise _refusal(
             name,

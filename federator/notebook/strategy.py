@@ -173,7 +173,7 @@ def _check_numbers(call: ast.Call, step: Step, found: StrategyReport) -> None:
         if not isinstance(number, int | float):
             continue
         if name.startswith("fraction_") and not 0 <= number <= 1:
-            message = f"`{name}` is {number}; a fraction of the sites lies between 0 and 1"
+            message = f"`{name}` is {number}; a fraction of the sites is between 0 and 1"
             found.problems.append(Problem(message, step.where(call), "1.0 means all sites."))
         elif number < 0:
             found.problems.append(Problem(f"`{name}` is {number}", step.where(call)))
@@ -205,7 +205,7 @@ def _name_strategy(program: Program, classes: set[str], found: StrategyReport) -
         message = "`strategy` is not one of Flower's strategies"
         found.problems.append(Problem(message, step.where(value), _WRITE))
     else:
-        message = "which class `strategy` is cannot be told from the notebook's text"
+        message = "the class of `strategy` cannot be read from the notebook's text"
         found.warnings.append(Problem(message, step.where(value)))
 
 

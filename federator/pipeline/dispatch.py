@@ -214,7 +214,7 @@ class Dispatch:
         """Download the run's report, and name its files."""
         artifact = self._actions.artifact(number, ARTIFACT)
         if artifact is None:
-            return f"run {number} left no report"
+            return f"run {number} has no report"
         folder = self._federation.root / "results" / self._federation.name / f"dispatch-{number}"
         try:
             with tempfile.TemporaryFile() as file:
@@ -235,10 +235,10 @@ class Dispatch:
         """Return what happens to the rounds after the user stops following."""
         if self._run is None:
             if not self._page:
-                return Problem("nothing was ordered")
-            return Problem("the rounds may have been ordered", hint=f"look at {self._page}")
+                return Problem("no rounds were started")
+            return Problem("the rounds may have been started", hint=f"look at {self._page}")
         ended = self._run.status == "completed"
-        what = f"run {self._run.id} {'has ended' if ended else 'goes on'}"
+        what = f"run {self._run.id} {'has ended' if ended else 'continues'}"
         return Problem(what, hint=f"to follow it again: {self._again(self._run.id)}")
 
 

@@ -45,7 +45,9 @@ def token() -> str:
         hint = "put one into GITHUB_TOKEN: for the repository, with `actions: write`"
         raise InputError(Problem("there is no token for GitHub", hint=hint))
     if not re.fullmatch("[!-~]+", found):
-        raise InputError(Problem(f"{variable} is no token: it holds spaces or odd characters"))
+        raise InputError(
+            Problem(f"{variable} is no token: it contains spaces or invalid characters")
+        )
     return found
 
 

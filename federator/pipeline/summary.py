@@ -33,7 +33,7 @@ def planned(plan: Plan) -> str:
     """Summarise which federations a push builds, and why not the others."""
     groups = {
         "to be built": plan.build,
-        "checked, but not built: no `images:` in its file says where they go": plan.local_only,
+        "checked, but not built: its file names no registry (`images:`)": plan.local_only,
         "not concerned by these commits": plan.unconcerned,
     }
     rows = [[name, what] for what, names in groups.items() for name in names]
@@ -69,8 +69,8 @@ def built(read: Federation, images: Images, registry: Registry) -> str:
         f"## {read.name}",
         table(["image", "", " to download", "name and digest"], pushed),
         table(["site", "its file", "fingerprint, to be compared by telephone"], marks),
-        "The server takes what is new with the next rounds. Until a site has taken its new file, "
-        "they list it as outdated and go on without it, if enough sites are left."
+        "The server updates itself with the next rounds. Until a site has taken over its new file, "
+        "it is listed as outdated, and the rounds run without it if enough sites remain."
         if todo
         else "Nobody has to do anything.",
         *todo,
@@ -84,7 +84,7 @@ def delivered(delivery: Delivery) -> str:
         name: f"wait for a [pull request]({url})" for name, url in delivery.proposed.items()
     }
     outcomes |= dict.fromkeys(delivery.unchanged, "as committed before")
-    outcomes |= dict.fromkeys(delivery.left_out, "left to the run of a later push")
+    outcomes |= dict.fromkeys(delivery.left_out, "built by the run of a later push")
     return page(table(["compose files of", ""], sorted(outcomes.items())) if outcomes else "")
 
 
@@ -122,7 +122,7 @@ class _Site:
         change = "\n".join(map(review.visible, review.compare(*versions)))
         return folded(
             f"What {self.name} does",
-            f"Send `{file}`. There, beside the compose.yaml of today:",
+            f"Send `{file}`. At the site, beside the present compose.yaml:",
             fenced(commands, "sh"),
             "What `review` shows there:",
             fenced(change),

@@ -328,7 +328,7 @@ def stand_in(tmp_path, monkeypatch, script):
     [
         (
             """echo downloading; echo '{"reason": "exception", "type": "OSError"}'; exit 1""",
-            "the model's size cannot be told: .*OSError.*\n    it is built in the client image "
+            "the model's size is unknown: .*OSError.*\n    it is built in the client image "
             "without a network",
         ),
         ("echo 'docker: no such image' >&2; exit 125", "docker run failed: docker: no such image"),

@@ -129,7 +129,7 @@ def registry(engine: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def registry_with_login(
     engine: Docker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalRegistry]:
-    """A registry that wants a login."""
+    """A registry that requires a login."""
     folder = tmp_path_factory.mktemp("registry-with-login")
     with _serving(engine, folder, _HTPASSWD) as running:
         yield running

@@ -82,7 +82,7 @@ def test_an_index_of_platforms(engine, registry, image):
 def test_login(engine, registry_with_login, image):
     host = registry_with_login.host
     name = f"{host}/acme/{image}"
-    with pytest.raises(LoginError, match=f"{host} wants a login"):
+    with pytest.raises(LoginError, match=f"{host} requires a login"):
         Registry().digest(name)
     login = ("login", "--username", registry_with_login.user, "--password-stdin", host)
     engine(*login, text=registry_with_login.password)

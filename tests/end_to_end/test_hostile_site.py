@@ -32,7 +32,7 @@ def test_a_hostile_site_ends_neither_the_run_nor_another_site_s_link(tmp_path, m
     for told in rounds:
         assert told["sites"]["north"]["ok"] and told["sites"]["south"]["ok"]
         assert not told["sites"]["evil"]["ok"]
-    assert "does not tell" in rounds[0]["sites"]["evil"]["reason"]
+    assert "gave no reason" in rounds[0]["sites"]["evil"]["reason"]
     assert "the server rejected what the site sent" in rounds[1]["sites"]["evil"]["reason"]
     warned = [e for e in events(run.folder, "site") if e["state"] == "warned"]
     refused = [e for e in warned if "that you had not signed" in e["reason"]]

@@ -79,7 +79,7 @@ REASON = "docker: Error response from daemon: lookup registry.example.org: no su
         ),
         ("Error: a\n------\n", "Error: a"),
         ("Run 'docker run --help' for more information", "Run 'docker run --help'"),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
     ],
 )
 def test_the_reason_is_told_and_not_where_to_read_on(path, said, reason):

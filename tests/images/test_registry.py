@@ -182,8 +182,8 @@ def test_down_for_good(hub):
     ("challenge", "realm", "words"),
     [
         ("Bearer", "http://tokens.example/token", "unencrypted, which is refused"),
-        ("Negotiate", None, "a kind of login that is not known"),
-        ("", None, "a kind of login that is not known"),
+        ("Negotiate", None, "a kind of login that is not supported"),
+        ("", None, "a kind of login that is not supported"),
     ],
 )
 def test_a_login_is_sent_to_no_odd_place(hub, challenge, realm, words):

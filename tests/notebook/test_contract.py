@@ -171,7 +171,7 @@ def test_short_names_are_supplied_where_they_are_used():
         ),
         (
             {"strategy": "def make():\n    return 1\nstrategy = make()"},
-            "cell 9, line 3: which class `strategy` is cannot be told from the notebook's text",
+            "cell 9, line 3: the class of `strategy` cannot be read from the notebook's text",
         ),
         (
             {"extra": "%%bash\nls"},

@@ -31,8 +31,8 @@ def test_what_cannot_be_a_parameter_is_told_with_its_place(value):
     changed = {"parameters": f"A = 1\nB = {value}", "extra": USES, "model": MODEL, "train": TRAIN}
     assert parts(**changed).parameters == {"A": 1}
     assert warnings(**changed) == [
-        "cell 3, line 2: `B` stands in the cell tagged `parameters`, but no run can set it\n"
-        "    Only a number, a text, True or False can be set: write it as it stands."
+        "cell 3, line 2: `B` is in the cell tagged `parameters`, but no run can set it\n"
+        "    Only a number, a text, True or False can be set: write it as a literal."
     ]
 
 

@@ -101,7 +101,7 @@ def test_a_proximal_strategy_needs_a_train_that_takes_it():
         ("def strategy():\n    pass", "cell 9, line 3: `strategy` is not one of Flower's"),
         (
             "strategy = fs.FedAvg(fraction_train=50)",
-            "cell 9, line 3: `fraction_train` is 50; a fraction of the sites lies between 0 and 1",
+            "cell 9, line 3: `fraction_train` is 50; a fraction of the sites is between 0 and 1",
         ),
         (
             "strategy = fs.FedAvg(1.0, -0.5)",

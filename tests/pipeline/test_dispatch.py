@@ -149,7 +149,7 @@ def test_a_network_that_goes_with_the_order(hub):
     hub.trouble[START] = [LOST]
     hub.trouble[f"GET /actions/workflows/{WORKFLOW}/runs"] = [CUT] * 100
     _, error = follow(order(hub, limit=0.05), rounds=3)
-    assert "the rounds may have been ordered" in str(error)
+    assert "the rounds may have been started" in str(error)
     assert f"/actions/workflows/{WORKFLOW}" in str(error)
 
 
@@ -206,7 +206,7 @@ def test_no_report(hub):
     hub.report = None
     lines, error = follow(order(hub), rounds=3)
     assert error is None
-    assert lines[-1] == f"run {RUN} left no report"
+    assert lines[-1] == f"run {RUN} has no report"
     assert not Path("results").exists()
 
 
@@ -237,7 +237,7 @@ def test_a_network_that_stays_away_and_the_way_back(hub):
     hub.trouble[f"GET /actions/runs/{RUN}/jobs"] = [CUT] * 100
     _, error = follow(order(hub, limit=0.05), rounds=3)
     assert error.exit_code == 1
-    assert f"run {RUN} goes on\n    to follow it again: federator dispatch" in str(error)
+    assert f"run {RUN} continues\n    to follow it again: federator dispatch" in str(error)
     hub.trouble.clear()
     lines, error = follow(order(hub), follow=RUN)
     assert error is None
@@ -402,6 +402,6 @@ def test_ctrl_c_ends_the_view_and_not_the_rounds(hub):
     assert lines[2] == "rounds: One\n"
     assert process.returncode == 130
     assert said.startswith(
-        f"stopped\nrun {RUN} goes on\n    to follow it again: federator dispatch"
+        f"stopped\nrun {RUN} continues\n    to follow it again: federator dispatch"
     )
     assert GOOD not in "".join(lines) + rest + said

@@ -274,5 +274,5 @@ def last_folder(results: Path) -> Path:
         RunError: if there is none.
     """
     if not (runs := folders(results)):
-        raise RunError(f"no run to go on from in {results}: start one without --resume")
+        raise RunError(f"there is no run to resume in {results}: start one without --resume")
     return runs[-1]

@@ -50,7 +50,7 @@ def problems(program: Program, steps: list[Step]) -> Iterator[Problem]:
     for step in steps:
         for call in program.effects[step.index].reads:
             if program.dotted(call.func) in _ASKS:
-                message = f"`{ast.unparse(call.func)}()` asks a question, and nobody is there"
+                message = f"`{ast.unparse(call.func)}()` waits for an answer, and nobody is there"
                 hint = "Write the value itself, for example in a cell tagged `parameters`."
                 yield Problem(f"{message} when a site runs this", step.where(call), hint)
 
@@ -125,7 +125,7 @@ def _reads(program: Program, step: Step) -> Iterator[Problem]:
     for node in step.walk():
         asks = isinstance(node, ast.Call) and program.dotted(node.func) == "input"
         if asks and id(node) not in direct:
-            message = "`input()` asks a question, and at a site nobody is there"
+            message = "`input()` waits for an answer, and nobody is there at a site"
             yield Problem(message, step.where(node), "Write the value itself.")
 
 

@@ -119,13 +119,13 @@ def _clash(one: Import, installed: Installed) -> Problem | None:
     top, hint = one.top, "Rename it, there and in the notebook."
     if top in GENERATED | requirements.RUNTIME:
         return Problem(
-            f"{top}.py beside the notebook is called as a part of the app", one.where, hint
+            f"{top}.py beside the notebook has the name of a part of the app", one.where, hint
         )
     if top in sys.stdlib_module_names:
-        message = f"{top}.py beside the notebook is called as a module of Python's own"
+        message = f"{top}.py beside the notebook has the name of a module of Python's"
         return Problem(message, one.where, hint)
     owners = {owner.name for owner in installed.owners(top)}
     if owners and owners & requirements.brought(requirements.runtime()):
-        message = f"{top}.py beside the notebook is called as a package that a site itself needs"
+        message = f"{top}.py beside the notebook has the name of a package that a site needs"
         return Problem(message, one.where, hint)
     return None

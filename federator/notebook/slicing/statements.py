@@ -112,7 +112,7 @@ def _syntax_problem(file: str, cell: Cell, error: Exception) -> Problem:
         hint = "Write the code where the template says TODO."
         return Problem("this part of the template is not filled in", where, hint)
     if text.startswith("%%"):
-        return Problem(f"`{text.split()[0]}` must stand in the first line of its cell", where)
+        return Problem(f"`{text.split()[0]}` must be in the first line of its cell", where)
     reason = error.msg if isinstance(error, SyntaxError) else str(error)
     return Problem(f"this is not valid Python: {reason}", where, text.strip()[:100] or None)
 

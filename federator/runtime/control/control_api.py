@@ -175,7 +175,7 @@ def program(name: str) -> str:
     """
     if (path := shutil.which(name, path=str(_BIN))) is None:
         what = f"{name}, a program of Flower's, is not beside {sys.executable}"
-        hint = f"install it anew there: pip install --force-reinstall flwr=={flwr.__version__}"
+        hint = f"reinstall it there: pip install --force-reinstall flwr=={flwr.__version__}"
         raise RunError(Problem(what, hint=hint))
     return path
 

@@ -99,7 +99,7 @@ class Register:
     def _tell_of_no_keys(self, admitted: int, whole: bool) -> None:
         """Say what it means that the folder has no key that can be read."""
         if whole and admitted:
-            self._tell(f"{self._folder / NOBODY}: no site is let in any more", logging.WARNING)
+            self._tell(f"{self._folder / NOBODY}: no site is admitted any more", logging.WARNING)
         elif admitted:
             self._tell(f"{self._folder}: no keys: is it the right folder? The {admitted} that "
                        "were admitted stay so", logging.WARNING)  # fmt: skip
@@ -129,7 +129,7 @@ def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
     try:
         log.info("the server is up: rounds can be started")
         if unfinished(paths) is not None:
-            log.info("the server went down during rounds: going on from the last checkpoint")
+            log.info("the server went down during rounds: resuming from the last checkpoint")
             command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
             rounds = subprocess.Popen(command, env=env | paths.environment)
         while superexec.is_alive():

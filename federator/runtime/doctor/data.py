@@ -57,7 +57,7 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
         outcome, _ = trainer.follow(Instruction("join", 0, 0.0), None)
         drawn = trainer.label_counts()
     except Failure as failure:
-        remedy = f"more is said above{app_files.layout(app)}"
+        remedy = f"see the lines above{app_files.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
         return
     names = EvaluationSettings.of(config).names

@@ -71,7 +71,7 @@ def _name(server: str) -> Finding:
     kind = "the name of HTTPS_PROXY's proxy" if through else "the server's name"
     try:
         address = socket.getaddrinfo(looked_up, None, type=socket.SOCK_STREAM)[0][4][0]
-        return Finding(True, f"{kind}, {looked_up}, stands for {address}")
+        return Finding(True, f"{kind}, {looked_up}, is {address}")
     except OSError as error:
         remedy = "is it written correctly, and does this machine's name server know it?"
         return Finding(False, f"{kind}, {looked_up}, is not known ({error.strerror})", remedy)

@@ -77,7 +77,7 @@ def _refused_by(proxy: str | None, address: str, status: int, text: str) -> tupl
     who = f"the proxy {proxy} of HTTPS_PROXY"
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         example = "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
-        return f"{who} wants a login ({text})", f"write it into .env: {example}"
+        return f"{who} requires a login ({text})", f"write it into .env: {example}"
     if status in BEHIND:
         what = f"{who} works, but does not reach {address} ({text})"
         return what, "the server may be down: ask the coordinator; or the proxy cannot get out"

@@ -59,7 +59,9 @@ class Channel:
         try:
             socket.send_fds(self._socket, [data], [one.fd for one in memory])
         except OSError as error:
-            raise HandoverError(f"the other side is gone ({error.strerror})") from None
+            raise HandoverError(
+                f"the other process has closed the connection ({error.strerror})"
+            ) from None
 
     def receive(self) -> tuple[dict[str, object], list[Memory]]:
         """Wait for one packet.
@@ -73,7 +75,7 @@ class Channel:
         except (OSError, ValueError) as error:
             raise HandoverError(f"nothing comes from the other side ({error})") from None
         if not data:
-            raise HandoverError("the other side is gone")
+            raise HandoverError("the other process has closed the connection")
         try:
             packet = json.loads(data)
             if flags & socket.MSG_TRUNC or packet.get("version") != VERSION:
@@ -116,9 +118,9 @@ class WorkerListener:
         try:
             listener = self._listen()
         except OSError as error:
-            log.warning("%s was taken away, and cannot be made again: %s", self._path, error)
+            log.warning("%s was removed, and cannot be made again: %s", self._path, error)
             return
-        log.warning("%s was taken away, and is made again", self._path)
+        log.warning("%s was removed, and is made again", self._path)
         self._listener.close()
         self._listener = listener
 

@@ -49,8 +49,8 @@ REASONS = {
     "import": "{place}",
     "data-missing": "the data folder is not there",
     "data-empty": "the data folder, or the {set} in it, is empty",
-    "assets": "a file that the notebook reads from beside itself is not there: of text, Flower's "
-    "bundle holds .json, .yaml, .toml and .md only",
+    "assets": "a file that the notebook reads beside itself is missing: of text files, Flower's "
+    "bundle contains .json, .yaml, .toml and .md only",
     "no-batch": "the loader of the {set} gives no batch: {count} examples, and drop_last with "
     "batches of {first}",
     "no-batch-at-all": "the loader of the {set} gives no batch, but load_data says {count} "
@@ -115,7 +115,7 @@ REASONS = {
     "refused": "the site refused the instruction: {type}",
     "rejected": "the server rejected what the site sent: {type}",
     "lost": "the connection to the site was lost",
-    "unknown": "the site failed in a way it does not tell",
+    "unknown": "the site failed and gave no reason",
     **TASK_REASONS,
 }
 # What a link says and never its worker, and what the server says and never a site.

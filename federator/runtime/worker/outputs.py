@@ -134,7 +134,7 @@ def last_operation(net: "torch.nn.Module", inputs: "torch.Tensor") -> str:
                 return str(name)
             step = step.next_functions[0][0] if step.next_functions else None
     except Exception:  # what is wrong with it is told when it is computed for its outputs
-        log.debug("the model's last operation cannot be told", exc_info=True)
+        log.debug("the model's last operation is unknown", exc_info=True)
     return ""
 
 

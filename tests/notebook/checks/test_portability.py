@@ -125,12 +125,13 @@ def test_other_texts_are_no_paths(text):
 
 def test_a_question_is_refused_at_import_and_told_elsewhere():
     assert problems(filled(mine="VALUE = int(input('size? '))", needs=USES)) == [
-        "cell 10, line 1: `input()` asks a question, and nobody is there when a site runs this\n"
+        "cell 10, line 1: `input()` waits for an answer, and nobody is there when a site runs "
+        "this\n"
         "    Write the value itself, for example in a cell tagged `parameters`."
     ]
     asks = "def predict(net, loader):\n    return input(), 0"
     assert first_lines(needs=asks) == [
-        "cell 10, line 2: `input()` asks a question, and at a site nobody is there"
+        "cell 10, line 2: `input()` waits for an answer, and nobody is there at a site"
     ]
     assert parts(mine="size = input()").task
 

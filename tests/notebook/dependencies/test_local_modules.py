@@ -107,7 +107,7 @@ def test_what_an_optional_module_imports_is_optional(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "source", "message"),
     [
-        ({"task.py": ""}, "import task", "task.py beside the notebook is called as a part of the"),
+        ({"task.py": ""}, "import task", "task.py beside the notebook has the name of a part of"),
         ({"federator.py": ""}, "import federator", "as a part of the app"),
         ({"random.py": ""}, "import random", "as a module of Python's own"),
         ({"numpy.py": ""}, "import numpy", "as a package that a site itself needs"),

@@ -69,7 +69,7 @@ def test_data_that_are_not(tmp_path, app):
     (broken / "labels.npy").unlink()
     broken = failures(data.look(broken, app, "north"))[-1]
     assert "FileNotFoundError in task.py, line" in broken
-    assert "more is said above" in broken
+    assert "see the lines above" in broken
 
 
 def said(path, app):

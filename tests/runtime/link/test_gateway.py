@@ -319,7 +319,7 @@ def test_a_proxy_that_refuses_is_named(deployment, monkeypatch):
     with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (address, _):
         monkeypatch.setenv("HTTPS_PROXY", address)
         with (
-            pytest.raises(ConnectionRefused, match="of HTTPS_PROXY wants a login"),
+            pytest.raises(ConnectionRefused, match="of HTTPS_PROXY requires a login"),
             connect(deployment, key),
         ):
             pass

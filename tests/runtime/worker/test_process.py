@@ -54,7 +54,7 @@ def test_it_does_not_start_with_another_file_from_beside_the_notebook(app):
 
 def test_a_stock_node_says_if_flower_left_a_file_out(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.federator.assets]\n"vocab.txt" = "00"\n')
-    with pytest.raises(Failure, match="that the notebook reads from beside itself is not there"):
+    with pytest.raises(Failure, match="that the notebook reads beside itself is missing"):
         require_assets(tmp_path)
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "vocab.txt").touch()

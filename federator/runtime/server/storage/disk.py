@@ -41,8 +41,8 @@ def require_space(needed: Mapping[Path, int]) -> None:
             wait_for_removals()
         if enough > (free := _free(folder)):
             raise RunError(
-                f"the disk of {folder} has {free / 1e9:.1f} GB left, and a round may need "
-                f"{enough / 1e9:.1f} GB: make room, for example of old runs"
+                f"the disk of {folder} has {free / 1e9:.1f} GB free, and a round may need "
+                f"{enough / 1e9:.1f} GB: make room, for example by removing old runs"
             )
 
 

@@ -100,7 +100,7 @@ class UpdateReceiver:
             if found.get(path.name) == part:
                 pieces.append(Piece(path, 0, part.size, lease))
             elif path.name in found or not is_known(number, part, size, given):
-                raise WeightsError(f"part {number} is not what the site says it sent")
+                raise WeightsError(f"part {number} does not have the hash that the site gave")
             elif part == zeros(part.size):
                 with path.open("wb") as out:
                     out.truncate(part.size)  # takes no place on disk
