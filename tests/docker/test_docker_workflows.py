@@ -1,139 +1,23 @@
-"""From a push to images, compose files and rounds: the real workflow files, run by act."""
+"""An author's repository, with a runner of GitHub's workflows on this machine."""
 
 import json
-import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fixtures.deployed import Deployed, Desk, to_ourselves
-from fixtures.hosted import Repository, Run, git, needs_act
-from fixtures.rehearsals import PLAIN_TRAIN, lay_out_site
-from fixtures.small_notebook import cells, write
+from fixtures.deployed import to_ourselves
+from fixtures.hosted import Run, git, needs_act
+from fixtures.rehearsals import PLAIN_TRAIN
+from fixtures.workflow_project import FOLDER, NAME, SITES, Project, tip
 
-from federator.deploy.local.superlink import free_port
 from federator.images.registry import Registry
 from federator.runtime.files import fingerprint
 
 # Images are built first, and on a slow machine all takes its time: a limit is only a stop.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]
-
-NAME, SITES = "tumours", ("north", "south")
-FOLDER = f"compose/{NAME}"
 TOUCH = "$(touch$IFS$ARTIFACTS.x)"  # where a shell gets hold of it, there is a new file
-
-
-class Project:
-    """An author's repository at "GitHub", the server's checkout of it, and its sites.
-
-    Attributes:
-        github: the repository.
-        home: the server's checkout.
-        registry: where images go.
-        deployed: what runs.
-        delivered: the commit that the first run of federate.yml has left.
-    """
-
-    def __init__(self, root: Path, registry, settings: str, address: str) -> None:
-        self.github, self.registry, self.root = Repository(root), registry, root
-        self.work, self.home = self.github.work, root / "home"
-        port = free_port()
-        named = f"--federation {NAME} --site north --site south --labels benign,malignant"
-        where = f"--images {registry.host}/acme --server {address}:{port}"
-        Desk(root, {}).run(f"federator init {self.work} {named} {where}")
-        with (self.work / FOLDER / "federation.yaml").open("a") as file:
-            file.write(f"rounds: 3\ndeadlines: {{join: 10m, round: 10m}}\n{settings}")
-        self.write(NAME)
-        self.github.push("a filled notebook")
-        self.github.clone(self.home)
-        home = Desk(self.home, {})
-        home.run(f"federator provision {FOLDER}")
-        (self.home / FOLDER / ".env").write_text(f"PORT={port}\n")
-        git(self.home, "add", "--all")
-        git(self.home, "commit", "--quiet", "--message=public halves")
-        git(self.home, "push", "--quiet")
-        self.github.pull()
-        self.deployed, self.delivered = Deployed(home, {}, NAME), ""
-
-    def write(self, name: str, **changed: str) -> None:
-        """Write a notebook, and a federation like the first one if there is none of that name."""
-        write(self.work / "notebooks" / f"{name}.ipynb", cells(**{"train": PLAIN_TRAIN, **changed}))
-        file = self.work / "compose" / name / "federation.yaml"
-        if not file.exists():
-            file.parent.mkdir()
-            like = (self.work / FOLDER / "federation.yaml").read_text()
-            file.write_text(like.replace(NAME, name))
-
-    def federate(self, event: dict, name: str = "push", password: str | None = None) -> Run:
-        """Run federate.yml for an event."""
-        secrets = {
-            "DOCKERHUB_USERNAME": self.registry.user,
-            "DOCKERHUB_TOKEN": password or self.registry.password,
-            "GITHUB_TOKEN": "not-needed-here",
-        }
-        return self.github.run(
-            name,
-            event,
-            "--workflows=.github/workflows/federate.yml",
-            f"--var=REGISTRY={self.registry.host}",
-            *(f"--secret={key}={value}" for key, value in secrets.items()),
-            DOCKER_CONFIG=os.environ["DOCKER_CONFIG"],
-        )
-
-    def push(self, message: str) -> Run:
-        """Commit and push what was changed, and run federate.yml for that."""
-        run = self.federate(self.github.push(message))
-        self.github.pull()
-        return run
-
-    @contextmanager
-    def tried(self) -> Iterator[None]:
-        """Have all that is pushed meanwhile taken back at last."""
-        before = tip(self)
-        try:
-            yield
-        finally:
-            git(self.work, "checkout", "--quiet", "--force", "main")
-            git(self.work, "clean", "--quiet", "--force", "-d")
-            self.github.pull()
-            git(self.work, "rm", "--quiet", "-r", ".")
-            git(self.work, "checkout", "--quiet", before, "--", ".")
-            git(self.work, "commit", "--quiet", "--allow-empty", "--message=as before")
-            git(self.work, "push", "--quiet", "origin", "HEAD:main")
-
-    def rounds(self, **inputs: str) -> Run:
-        """Run rounds.yml to its end."""
-        return self.github.run(*self.dispatch(**inputs))
-
-    def dispatch(self, **inputs: str) -> tuple[str, dict, str, str]:
-        """What the dispatch of rounds.yml is made of."""
-        asked = {"federation": NAME, "rounds": "1", "epochs": "", "mode": "resume", "request": ""}
-        return (
-            "workflow_dispatch",
-            {"inputs": asked | inputs},
-            "--workflows=.github/workflows/rounds.yml",
-            f"--var=FEDERATOR_HOME={self.home}",
-        )
-
-    def start_site(self, name: str, seed: int, files: Path) -> None:
-        """Do what a site's operator and the coordinator do with its compose file."""
-        folder, data = self.root / name, self.root / "data" / name
-        folder.mkdir()
-        lay_out_site(data, seed)
-        for path in (data, *data.iterdir()):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        shutil.copy(files / f"{name}.yaml", folder / "compose.yaml")
-        (folder / ".env").write_text(f"DATA_DIR={data}\n")
-        site = self.deployed.sites[name] = Desk(folder, {})
-        said = site.run("docker compose run --rm link keygen")
-        line = next(line for line in said.splitlines() if line.startswith("ecdsa"))
-        (self.root / f"{name}.pub").write_text(line + "\n")
-        Desk(self.work, {}).run(f"federator site add {FOLDER} {name} {self.root}/{name}.pub")
-        site.run("docker compose up -d")
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +42,6 @@ def first(project) -> Run:
         run
     )
     return run
-
-
-def tip(project, branch="main") -> str:
-    """The newest commit of a branch at "GitHub"."""
-    return git(project.github.origin, "rev-parse", branch)
 
 
 def touched(project) -> list[Path]:

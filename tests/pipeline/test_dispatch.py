@@ -1,78 +1,24 @@
-"""Rounds ordered and followed through a GitHub on this machine."""
+"""``federator dispatch``: how a federation is named, and what a person sees."""
 
-import io
-import os
 import re
-import signal
-import subprocess
-import sys
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from fakes.github import (
     CUT,
-    GOOD,
     LOST,
     READER,
     REPOSITORY,
     WORKFLOW,
-    GitHub,
     job,
     moment,
     step,
     zipped,
 )
-from fakes.http_service import running
-from fixtures.small_notebook import federate
-from rich.console import Console
-from typer.testing import CliRunner
+from fixtures.dispatched import RUN, START, follow, order
 
-from federator.cli import app
-from federator.common import http_client
-from federator.errors import FederationFileError, FederatorError, InputError, RunError
-from federator.pipeline import dispatch
-from federator.pipeline.github import Actions
+from federator.errors import InputError, RunError
 from federator.pipeline.github_errors import GitHubError, NotFoundError
-
-RUN = 30433642
-START = f"POST /actions/workflows/{WORKFLOW}/dispatches"
-
-
-@pytest.fixture
-def hub():
-    with running(GitHub()) as hub:
-        yield hub
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A clone of the repository, in which we are."""
-    federate(tmp_path)
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    origin = f"https://127.0.0.1/{REPOSITORY}.git"
-    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", origin], check=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def order(hub, limit=5.0, appears=0.1, token=GOOD):
-    patience = http_client.Patience(limit=limit, pause=0.01)
-    actions = Actions(REPOSITORY, hub.url, token, patience)
-    found = dispatch.find(Path("tumours"))
-    return dispatch.Dispatch(found, actions, interval=0.01, appears=appears)
-
-
-def follow(ordered, **asked):
-    """Every line that is told until the end, or until the error that ends it."""
-    lines = []
-    try:
-        with ordered.resumable():
-            for news in ordered.events(**asked):
-                lines += news.lines
-    except FederatorError as error:
-        return lines, error
-    return lines, None
 
 
 @pytest.mark.usefixtures("repository")
@@ -282,126 +228,3 @@ def test_either_rounds_or_a_run(hub, asked):
     _, error = follow(order(hub), **asked)
     assert isinstance(error, InputError)
     assert not hub.asked
-
-
-@pytest.mark.parametrize("where", [".", "compose", "compose/tumours"])
-@pytest.mark.parametrize("absolute", [True, False])
-def test_forms_of_a_federation(repository, where, absolute):
-    folder = repository / "compose" / "tumours"
-    with chdir(repository / where):
-        for path in (folder, folder / "federation.yaml"):
-            given = path if absolute else Path(os.path.relpath(path))
-            assert dispatch.find(given).folder == folder
-    with chdir(repository):
-        assert dispatch.find(Path("tumours")).folder == folder
-
-
-@pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize(
-    "name", ["tumour", "$(touch x)", "../tumours", "tu\nmours", "--fresh", "", "Tumours", "x" * 300]
-)
-def test_what_is_no_federation(name):
-    with pytest.raises(FederationFileError) as raised:
-        dispatch.find(Path(name))
-    if name in ("tumour", "Tumours"):
-        assert "did you mean tumours?" in str(raised.value)
-
-
-@pytest.mark.usefixtures("repository")
-def test_a_federation_where_the_workflow_does_not_look():
-    Path("compose", "tumours").rename("tumours")
-    text = Path("tumours", "federation.yaml").read_text().replace("../../", "../")
-    Path("tumours", "federation.yaml").write_text(text)
-    with pytest.raises(InputError, match="not in a folder named compose"):
-        dispatch.find(Path("tumours").resolve())
-
-
-@pytest.mark.usefixtures("repository")
-def test_a_hostile_name_that_exists_is_refused():
-    Path("compose", "tumours").rename(Path("compose", "$(touch x)"))
-    with pytest.raises(FederationFileError, match="the name of its folder must be"):
-        dispatch.find(Path("compose", "$(touch x)"))
-
-
-@pytest.mark.usefixtures("repository")
-def test_a_bar_where_there_is_a_terminal(hub):
-    hub.moments = [
-        moment(
-            "in_progress",
-            jobs=[job("rounds", "in_progress", steps=[step("One"), step("Two", "queued")])],
-        ),
-        moment(jobs=[job("rounds", steps=[step("One"), step("Two")])]),
-    ]
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=200)
-    dispatch.watch(order(hub).events(rounds=3), console)
-    assert "rounds: Two" in written.getvalue()
-    assert "2/2" in written.getvalue()
-
-
-@pytest.fixture
-def environment(hub, monkeypatch):
-    monkeypatch.setenv("GITHUB_API_URL", hub.url)
-    monkeypatch.setenv("GITHUB_TOKEN", GOOD)
-    monkeypatch.delenv("GH_TOKEN", raising=False)
-
-
-def call(*arguments):
-    return CliRunner().invoke(app, ["dispatch", *arguments])
-
-
-@pytest.mark.usefixtures("repository", "environment")
-def test_the_command(hub):
-    result = call("tumours", "--rounds", "3")
-    assert result.exit_code == 0
-    assert f"run {RUN}: https://" in result.stdout
-    assert "report: " in result.stdout
-    hub.moments = [moment(conclusion="failure")]
-    result = call("tumours", "--follow", str(RUN))
-    assert result.exit_code == 1
-    assert f"run {RUN} failed" in result.stderr
-    assert len(hub.orders) == 1
-
-
-@pytest.mark.usefixtures("repository", "environment")
-@pytest.mark.parametrize(
-    ("arguments", "unset", "words"),
-    [
-        (["tumour", "--rounds", "3"], None, "did you mean tumours?"),
-        (["tumours", "--rounds", "3"], "GITHUB_TOKEN", "no token for GitHub"),
-        (["tumours", "--rounds", "3", "--repository", "$(touch x)"], None, "owner/name"),
-        (
-            ["tumours", "--rounds", "3"],
-            "GITHUB_API_URL",
-            "origin is at 127.0.0.1, not at github.com",
-        ),
-        (["tumours", "--rounds", "0"], None, "rounds"),
-        (["tumours"], None, "give either --rounds, or --follow"),
-    ],
-)
-def test_mistakes_are_told_before_anything_is_sent(hub, monkeypatch, arguments, unset, words):
-    if unset:
-        monkeypatch.delenv(unset)
-    result = call(*arguments)
-    assert result.exit_code == 2
-    assert words in result.stderr
-    assert "Traceback" not in result.output
-    assert not hub.asked
-
-
-@pytest.mark.usefixtures("repository", "environment")
-def test_ctrl_c_ends_the_view_and_not_the_rounds(hub):
-    hub.moments = [moment("in_progress", jobs=[job("rounds", "in_progress", steps=[step("One")])])]
-    code = "from federator.cli import main; main()"
-    command = [sys.executable, "-c", code, "dispatch", "tumours", "--rounds", "3"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
-        lines = [process.stdout.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
-        rest, said = process.communicate(timeout=120)
-    assert lines[2] == "rounds: One\n"
-    assert process.returncode == 130
-    assert said.startswith(
-        f"stopped\nrun {RUN} continues\n    to follow it again: federator dispatch"
-    )
-    assert GOOD not in "".join(lines) + rest + said

@@ -1,36 +1,19 @@
-"""Sites reach the server through the gateway, with TLS and keys of their own; nothing else does.
-
-Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
-"""
+"""How a site is let in through the gateway, or not; every part is the real one, as a process."""
 
 import socket
 import ssl
-import threading
 import time
-from contextlib import contextmanager, suppress
 
 import httpx
 import numpy as np
 import pytest
+from fakes.proxy import proxy
 from fakes.update import left
-from fixtures.deployment import deploy
 
-from federator.deploy import site_keys
-from federator.runtime.doctor import network
-from federator.runtime.link import fleet as fleet_api
-from federator.runtime.link.admission import ConnectionRefused
 from federator.runtime.link.gateway import Gateway
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.parts import PartsManifest
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory):
-    """A server with its gateway; the three sites' keys are registered, no site is running."""
-    with deploy(tmp_path_factory.mktemp("deployment"), ["north", "south", "west"]) as deployed:
-        yield deployed
-
 
 PASSED = [
     *("activate-node", "deactivate-node", "send-node-heartbeat", "pull-messages"),
@@ -218,147 +201,3 @@ def test_a_line_that_is_cut_again_and_again_is_gone_on_with(deployment, store, m
             table = transfer.send(manifest, left(TRAINED), time.time() + 60)
     assert np.array_equal(receiver.close(table).load()["a"], TRAINED["a"])
     assert len(asked) > 3
-
-
-# -- how a site is let in, or not -------------------------------------------------------------
-
-
-def connect(deployment, key, ca=None):
-    return fleet_api.connect(deployment.address, ca or deployment.ca, key, patience=0.0)
-
-
-def test_a_key_that_is_not_registered_is_told_what_to_do(deployment):
-    public = deployment.make_key("stranger")
-    with (
-        pytest.raises(ConnectionRefused) as raised,
-        connect(deployment, public.with_suffix(".key")),
-    ):
-        pass
-    said = str(raised.value)
-    assert "this site's key is not registered at the server: send this line" in said
-    assert public.read_text().split()[1] in said
-
-
-def test_another_authority_s_certificate_is_not_trusted(deployment):
-    key = deployment.root / "north" / "site.key"
-    other = deployment.keys / "superlink.crt"
-    with pytest.raises(ConnectionRefused, match="is not trusted"), connect(deployment, key, other):
-        pass
-
-
-def test_without_an_authority_the_system_s_certificates_count(deployment, monkeypatch):
-    key = deployment.root / "north" / "site.key"
-    arguments = deployment.address, None, key, 0.0
-    with pytest.raises(ConnectionRefused, match="is not trusted"), fleet_api.connect(*arguments):
-        pass
-    monkeypatch.setenv("SSL_CERT_FILE", str(deployment.ca))
-    with fleet_api.connect(*arguments) as fleet:
-        assert fleet.receive() is None
-
-
-@contextmanager
-def proxy(answer=b"HTTP/1.1 200 OK\r\n\r\n", most=2**40):
-    """Yield the address of an HTTPS proxy, and the list of what it was asked for.
-
-    It cuts a connection after so many bytes in one direction.
-    """
-    asked = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def copy(source, target):
-            left = most
-            with suppress(OSError):
-                while left > 0 and (data := source.recv(65536)):
-                    target.sendall(data)
-                    left -= len(data)
-                if left <= 0:
-                    source.shutdown(socket.SHUT_RDWR)
-                    target.shutdown(socket.SHUT_RDWR)
-
-        def serve():
-            with suppress(OSError):
-                while True:
-                    client, _ = listener.accept()
-                    head = client.recv(65536).decode().split()
-                    asked.append(" ".join(head[:2]))
-                    client.sendall(answer)
-                    if b" 200 " not in answer:
-                        client.close()
-                        continue
-                    host, _, port = head[1].rpartition(":")
-                    server = socket.create_connection((host, int(port)))
-                    for ends in ((client, server), (server, client)):
-                        threading.Thread(target=copy, args=ends, daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
-        finally:  # closing it does not end a wait: the next connection would still be taken
-            listener.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def no_exceptions(monkeypatch):
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.usefixtures("no_exceptions")
-def test_a_site_goes_through_its_proxy(deployment, monkeypatch):
-    key = deployment.root / "north" / "site.key"
-    with proxy() as (address, asked):
-        monkeypatch.setenv("HTTPS_PROXY", address)
-        with connect(deployment, key) as fleet:
-            assert fleet.receive() is None
-    assert f"CONNECT {deployment.address}" in asked
-
-
-@pytest.mark.usefixtures("no_exceptions")
-def test_a_proxy_that_refuses_is_named(deployment, monkeypatch):
-    key = deployment.root / "north" / "site.key"
-    with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (address, _):
-        monkeypatch.setenv("HTTPS_PROXY", address)
-        with (
-            pytest.raises(ConnectionRefused, match="of HTTPS_PROXY requires a login"),
-            connect(deployment, key),
-        ):
-            pass
-
-
-def test_an_unencrypted_connection_does_not_leave_the_machine():
-    with (
-        pytest.raises(Exception, match="must be encrypted"),
-        fleet_api.connect("fl.example.org:443", None, None, 0.0, insecure=True),
-    ):
-        pass
-
-
-def test_a_site_that_crashed_is_let_in_again_at_once(deployment):
-    key = deployment.root / "north" / "site.key"
-    with connect(deployment, key) as before, connect(deployment, key) as after:
-        # The server takes the first for connected: the second stands for a link after kill -9.
-        assert after.node_id == before.node_id
-
-
-def test_the_doctor_sees_the_same(deployment):
-    key = deployment.root / "north" / "site.key"
-    for _ in range(2):  # the second time by the number that the first has noted
-        found = list(network.look(deployment.address, deployment.ca, key))
-        assert all(finding.passed for finding in found), found
-        assert "lets this site's key in" in found[-1].what
-
-
-def test_a_removed_site_is_locked_out_and_a_new_one_let_in_while_the_server_runs(deployment):
-    for name in ("south", "west"):
-        deployment.start_link(name)
-        deployment.wait_for(f"{name}.link", f"site {name} is connected")
-    site_keys.remove(deployment.federation, "west")
-    said = deployment.wait_for("west.link", "this site's key is no longer registered")
-    assert "make a new key" in said
-    deployment.wait_for("server", "site west is locked out")
-    (deployment.root / "west" / "site.key").unlink()
-    site_keys.add(deployment.federation, "west", deployment.make_key("west"))
-    deployment.wait_for("server", "site west is admitted", times=2)
-    deployment.wait_for("west.link", "site west is connected", times=2)
-    other = (deployment.processes.logs / "south.link.log").read_text()
-    assert "no longer registered" not in other
