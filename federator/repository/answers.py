@@ -1,4 +1,4 @@
-"""What is asked for a new repository: its first federation, told by flags or in a terminal."""
+"""The questions for a new repository: its first federation, given by options or in a terminal."""
 
 import re
 import tempfile

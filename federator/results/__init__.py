@@ -1,1 +1,1 @@
-"""What a run has come to: read from its journal, compared, drawn and reported."""
+"""The results of a run: read from its journal, compared, drawn and reported."""

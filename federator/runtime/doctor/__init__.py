@@ -1,1 +1,1 @@
-"""Looks for what is in a site's way, and tells what to do about it."""
+"""Checks what prevents a site from taking part, and says what to do about it."""

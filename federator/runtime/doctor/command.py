@@ -1,4 +1,4 @@
-"""What is in the way at a site: said line by line, each with what to do.
+"""The doctor's command: a line for each check, and what to do where it fails.
 
 In the service ``link`` it looks at the network, in ``worker`` at the data, so that the two never
 meet. Nothing that it finds out leaves the site.

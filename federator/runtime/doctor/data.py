@@ -1,4 +1,4 @@
-"""A site's data, and the machine they are computed on, looked at for the doctor."""
+"""The doctor's checks of a site's data, and of the machine that computes on them."""
 
 import os
 import shutil

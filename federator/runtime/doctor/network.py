@@ -1,4 +1,4 @@
-"""The way from a site to the server, and the key that opens it there, looked at for the doctor."""
+"""The doctor's checks of the connection to the server, and of the site's key."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""How a site is let in by the server, and if not, why, in words.
+"""How the server admits a site; a refusal is explained in words.
 
 With fleet.py, this touches Flower's internals: the client of the Fleet API, its retries.
 """

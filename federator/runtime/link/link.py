@@ -1,9 +1,9 @@
-"""A site's outward half: speaks Flower's Fleet API, sees no data, runs none of the author's code.
+"""The link answers the server: speaks Flower's Fleet API, sees no data, runs no author's code.
 
 The link follows an instruction only if the run is of the app that this site took, changes no
 setting that the site does not allow, and the coordinator has signed it for this site and these
-weights. It has the worker do it, and passes on of the answer what may leave (disclosure.py).
-It never asks for the run's code.
+weights. It passes the instruction to the worker, and sends only what may leave of the answer
+(disclosure.py). It never asks for the run's code.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Why a server could not be spoken to, in words: it, the proxy before it, or the way between."""
+"""Explains in words why a server is not reached: the server, a proxy, or the network between."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""What a site warns of though it did what it was told: words of a fixed table, and few numbers."""
+"""A site's warnings about instructions that it followed: texts of a table, and few numbers."""
 
 import json
 from dataclasses import asdict, dataclass

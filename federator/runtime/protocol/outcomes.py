@@ -1,4 +1,4 @@
-"""What comes of an instruction: counts and weights, or a failure told without its message."""
+"""The outcome of an instruction: counts and weights, or a failure without its message."""
 
 import json
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""How what a site answers is laid out in Flower's messages, and read by the server.
+"""How a site's answers are laid out in Flower's messages, and read by the server.
 
 A reply has a ``ConfigRecord`` named ``site``: what the site says of itself, the outcome as plain
 numbers, its warnings as JSON; and ``arrays`` after training (messages.py), or of files the table of

@@ -1,4 +1,4 @@
-"""What the server of a federation is told at its start; no part of the app, so no site's concern.
+"""The settings of a federation's server; they are no part of the app, so no site reviews them.
 
 Adding a site or moving a deadline changes nothing that a site has approved.
 """

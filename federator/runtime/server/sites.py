@@ -1,4 +1,4 @@
-"""The sites of a run: who has joined, what they are told, what they answer.
+"""The sites of a run: which have joined, what the server asks of them, what they answer.
 
 It never waits in silence: each wait has a deadline, and what is missing has a name.
 """

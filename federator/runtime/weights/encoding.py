@@ -1,14 +1,14 @@
-"""Weights in fewer bytes on their way, at the price of some of their digits.
+"""Encodes weights in fewer bytes for the network, with fewer digits.
 
-To a site goes the model with its floating-point numbers rounded. Back comes the difference between
-what the site was given and what it made of that, rounded as well: a difference is small, so little
-of it is lost, and the server adds it to its own model, which is exact. What the rounding of a
-difference leaves over, the site adds to its next one (error feedback: Seide et al. 2014,
-Karimireddy et al. 2019). So small steps add up, even where rounding hides each of them.
+A site gets the model with its floating-point numbers rounded. It returns the difference between the
+model that it got and the model that it trained, rounded as well. A difference is small, so rounding
+loses little of it, and the server adds it to its own model, which is exact. The site adds the
+rounding error of a difference to its next difference (error feedback: Seide et al. 2014,
+Karimireddy et al. 2019). So small steps add up, even if rounding hides each of them.
 
 ``float16`` has 11 binary digits and ends at 65,504; ``bfloat16`` has 8, and float32's range. With
 ``int8`` the model goes as float16, and a difference as whole numbers from -127 to 127, each 4,096
-of them with one scale. Tensors of integers travel as they are, and so do short ones without rows:
+of them with one scale. Tensors of integers are sent unchanged, and so are short ones without rows:
 the statistics of BatchNorm, which must not become negative, are no steps and would save nothing.
 """
 

@@ -1,4 +1,4 @@
-"""How weights are written down and how they travel.
+"""The format of weights, on disk and on the network.
 
 Weights are a mapping from a tensor's name to an array, in the order of the first model. On disk,
 and in the memory that link and worker share, they are written in the safetensors format

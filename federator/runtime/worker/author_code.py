@@ -1,4 +1,4 @@
-"""The author's code: imported from ``task.py``, seeded, and what may be told of its exceptions."""
+"""The author's code: imported from ``task.py``, seeded, what is reported of its exceptions."""
 
 import gc
 import importlib

@@ -1,7 +1,7 @@
-"""A site's inward half: the author's code and the data, and no network.
+"""The process of a site's worker: it has the author's code and the data, and no network.
 
-The worker waits for its link, does what it is told, and ends when the link hangs up: whoever
-supervises it (Docker, or ``federator run``) starts another. The full text of an exception stays
+The worker waits for its link, follows its instructions, and ends when the link disconnects: its
+supervisor (Docker, or ``federator run``) then starts another. The full text of an exception stays
 in its log, at the site.
 """
 

@@ -1,4 +1,4 @@
-"""What labels are: class numbers, or something else that is told by its form."""
+"""What labels are: class numbers, or something else that is described by its form."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple

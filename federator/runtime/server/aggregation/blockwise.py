@@ -1,13 +1,12 @@
-"""Folding the sites' updates into the next global model, block by block, in a fixed order.
+"""Aggregates the sites' updates into the next global model, block by block, in a fixed order.
 
 These are the plain strategies of Flower in the same arithmetic (tested against Flower's own
-classes), with two differences: updates, models and what the strategy remembers stay on disk but
-for the block that is being folded, so that memory depends neither on the number of sites nor on
-the size of the model; and buffers (buffers.py: BatchNorm's statistics) get the mean weighted by
-examples, whatever the strategy does with parameters; integer ones are rounded, and keep their
-type. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021
+classes), with two differences. Updates, models and the strategy's state stay on disk, except the
+block that is being aggregated: so memory depends neither on the number of sites nor on the size of
+the model. Buffers (buffers.py: BatchNorm's statistics) get the mean weighted by examples, whatever
+the strategy does with parameters; integer ones are rounded, and keep their type. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021
 (FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020
-(FedProx: its term is the sites' to add; its fold is FedAvg's).
+(FedProx: the sites add its term; its aggregation is FedAvg's).
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence

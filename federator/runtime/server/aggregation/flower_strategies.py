@@ -1,8 +1,8 @@
-"""Strategies that do not fold block by block: run by Flower's own ``Strategy.start``.
+"""Strategies that do not aggregate block by block: run by Flower's own ``Strategy.start``.
 
 They get the model's parameters; its buffers are averaged beside them (split_model.py). They hold
 every update in memory at once, take two messages a round, and keep their server state to
-themselves: a resumed run starts it anew. The log says so.
+themselves: a resumed run begins with a new state. The log says so.
 """
 
 import logging

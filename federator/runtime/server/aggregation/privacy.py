@@ -1,4 +1,4 @@
-"""Flower's strategies of differential privacy, which are refused: they promise what does not hold.
+"""Flower's strategies of differential privacy: refused, since their guarantee does not hold here.
 
 Their noise is sized for a plain mean over the sites, but sites are weighed by their numbers of
 examples, so that one site moves the model by more than is assumed; their norm takes in counters

@@ -1,4 +1,4 @@
-"""Room on disk: found out before it is needed, and given back while others go on."""
+"""Disk space: checked before it is needed, and freed in the background."""
 
 import atexit
 import shutil
@@ -18,7 +18,7 @@ _ending = Event()
 
 
 class TemporaryFolder:
-    """Removes a folder when it is let go: somewhen soon, since it takes a while for a large one."""
+    """Removes a folder after its last reference is gone, in the background: a large one takes time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

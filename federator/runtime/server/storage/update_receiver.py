@@ -1,7 +1,7 @@
-"""An update on its way in: its parts are hashed while the others are still coming.
+"""Receives an update: hashes its parts while others are still arriving.
 
-So they are read while they are in memory anyhow, at a time when the server has little to do. What
-was hashed counts only if it is the same file still when the update is taken in: a part that comes
+So a part is read while it is still in the page cache, at a time when the server has little to do.
+Its hash counts only if the file is still the same when the update is complete: a part that arrives
 again is a new file, and its time of change differs.
 """
 
