@@ -157,7 +157,7 @@ def run(
         bool | None, typer.Option(help="also train each site alone, to compare")
     ] = None,
 ) -> None:
-    """Run the whole federation on this machine, each site with its own data folder."""
+    """Run the federation on this machine, each site with its own data folder."""
     from federator.app.convert import convert as convert_to
     from federator.deploy.local import local_run
     from federator.federation import schema

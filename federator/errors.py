@@ -1,6 +1,6 @@
 """The errors of the library: what went wrong, where, and what to do about it.
 
-One tree. The command line prints a :class:`FederatorError` as it stands and exits with its
+One tree. The command line prints a :class:`FederatorError` unchanged and exits with its
 ``exit_code``; anything else that reaches the command line is a bug and shows its traceback.
 """
 

@@ -136,7 +136,7 @@ def render(federation: Federation, build: Path) -> Rendered:
 
 
 def _require_no_data(parts: Parts, federation: Federation) -> None:
-    """See that no file goes into the app that lies in a site's data folder."""
+    """Check that no file that goes into the app is in a site's data folder."""
     problems = [
         Problem(
             f"`{file.path}` lies in the data folder of {site.name}, and data do not travel",

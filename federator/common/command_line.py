@@ -1,7 +1,7 @@
 """What every command of the command line shares: its help, its errors, its warnings.
 
-The help lists the commands by the person who types them, each with its whole first sentence. Typer
-formats its help for Rich, or for an older Click than the one installed; neither fits here.
+The help lists the commands by the person who types them, each with its complete first sentence.
+Typer formats its help for Rich, or for an older Click than the one installed; neither fits here.
 """
 
 import os
@@ -38,7 +38,7 @@ def is_in_server() -> bool:
 
 @contextmanager
 def reporting_errors() -> Iterator[None]:
-    """Print an expected error as it stands, and exit with its exit code.
+    """Print an expected error unchanged, and exit with its exit code.
 
     Raises:
         typer.Exit: for an expected error; 130 if a person stopped the command.
@@ -115,7 +115,7 @@ class Group(TyperGroup):
         super().__init__(**{**rest, "suggest_commands": False})
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands that make sense here, each with its whole first sentence."""
+        """Write the commands that make sense here, each with its complete first sentence."""
         elsewhere = {AUTHOR, COORDINATOR} if is_in_server() else {IN_SERVER}
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):

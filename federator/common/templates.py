@@ -1,6 +1,6 @@
 """The Jinja templates of everything generated: shipped with the package, or the repository's own.
 
-They lie in a folder for each stage: ``app/``, ``images/``, ``deploy/``, ``report/`` and
+Each stage has its folder of them: ``app/``, ``images/``, ``deploy/``, ``report/`` and
 ``repository/``. A file in ``component_templates`` of the repository replaces the package's file of
 the same path in the first three of them. It is text to fill in, not a program: conversion of a
 checkout runs nothing of it.
@@ -27,7 +27,7 @@ class Templates:
     """The templates of one repository, or those of the package alone.
 
     Raises:
-        InputError: if a template of the repository lies where it would replace nothing.
+        InputError: if a template of the repository is in a place where it replaces nothing.
     """
 
     def __init__(self, repository: Path | None = None) -> None:
@@ -89,7 +89,7 @@ class Templates:
                 yield Problem("this template cannot be replaced", where, hint)
 
     def read(self, file: str) -> str:
-        """Return the text of a template that is used as it stands."""
+        """Return the text of a template that is used unchanged."""
         return self._source(file)[0]
 
     def _source(self, name: str) -> tuple[str, str, None]:
@@ -112,12 +112,12 @@ def _replaceable() -> dict[str, Traversable]:
 
 
 def place(file: str) -> str:
-    """Return where the template of a generated file lies in a repository."""
+    """Return the path of a generated file's template in a repository."""
     return f"{FOLDER}/{file}.j2"
 
 
 def shipped(folder: str = FOLDER) -> Traversable:
-    """Return a folder that the package carries; in an editable install it lies beside it."""
+    """Return a folder that the package carries; in an editable install it is beside it."""
     try:
         return resources.files(f"federator.shipped.{Path(folder).name}")
     except ModuleNotFoundError:

@@ -12,7 +12,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def fenced(text: str, language: str = "text") -> str:
-    """Return a text that is shown as it stands, whatever it holds."""
+    """Return a text that is shown unchanged, whatever it contains."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"

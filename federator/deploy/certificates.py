@@ -91,7 +91,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def covers(certificate: bytes, host: str, name: Path = Path("the certificate")) -> bool:
-    """Tell whether a certificate (PEM) is for a host, by name, address or wildcard.
+    """Return whether a certificate (PEM) is for a host, by name, address or wildcard.
 
     Raises:
         InputError: if it is none.

@@ -1,4 +1,4 @@
-"""The coordinator's commands: images, compose files, certificates, and the sites let in."""
+"""The coordinator's commands: images, compose files, certificates, and the admitted sites."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a person may ask pip to install: one requirement, as it stands in a requirements file.
+"""What a person may ask pip to install: one requirement, as in a requirements file.
 
 pip reads more there than PEP 508 says: options, environment variables, comments, and lines that
 go on in the next. None of that gets through.

@@ -173,7 +173,7 @@ class Federation(Part):
 
     @property
     def root(self) -> Path:
-        """The repository, which ``build`` and ``results`` lie in."""
+        """The repository, which contains ``build`` and ``results``."""
         return self.folder.parent.parent if self.folder.parent.name == FOLDER else self.folder
 
     def where(self, *keys: str) -> Where:

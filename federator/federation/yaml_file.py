@@ -71,7 +71,7 @@ def wrong(phrase: str, hint: str | None = None, at: Sequence[str | int] = ()) ->
 
 
 def shown(value: object) -> str:
-    """Write a value as it stands in a file, lists and mappings in short."""
+    """Write a value as in a file, lists and mappings in short."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     return "empty" if value is None else json.dumps(value, ensure_ascii=False, default=str)
@@ -185,7 +185,7 @@ def load(
 
 
 def line(file: Path, keys: Iterable[str]) -> int:
-    """Return the line of a YAML file in which a key stands, given as the way to it."""
+    """Return the line of a key in a YAML file; the key is given by its path."""
     return _located(YAML(typ="safe", pure=True).compose(file.read_text("utf-8-sig")), keys)[1]
 
 

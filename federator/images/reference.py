@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Reference:
-    """Where an image lies: ``host/repository:tag@digest``, the digest outranking the tag."""
+    """The place of an image: ``host/repository:tag@digest``, the digest outranking the tag."""
 
     host: str
     repository: str

@@ -49,7 +49,7 @@ def find(given: Path) -> Federation:
 
     Raises:
         FederationFileError: if it is not there, or is wrong.
-        InputError: if it lies where the workflows do not look for it.
+        InputError: if it is where the workflows do not look for it.
     """
     compose = Path(schema.FOLDER)
     is_name = len(given.parts) == 1 and compose.is_dir()

@@ -81,7 +81,7 @@ class Actions:
         return self._get("", Repository, f"GitHub shows no repository {self.repository}", hint)
 
     def dispatch(self, workflow: str, ref: str, inputs: dict[str, str]) -> int | None:
-        """Starts a workflow as it is on a branch: the run's number, if GitHub tells it.
+        """Starts a workflow as it is on a branch: the run's number, if GitHub returns it.
 
         Raises:
             UnreachableError: There is no answer. The run may have started all the same.

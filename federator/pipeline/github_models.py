@@ -82,7 +82,7 @@ class Approval(BaseModel):
 
 
 class Artifact(BaseModel):
-    """A zip that a run left."""
+    """A zip that a run has uploaded."""
 
     id: int
     name: str

@@ -51,7 +51,7 @@ class Answers:
 
     @property
     def notebook(self) -> str:
-        """Where its notebook lies in the repository."""
+        """The path of its notebook in the repository."""
         return f"notebooks/{self.federation}.ipynb"
 
     @property
@@ -61,7 +61,7 @@ class Answers:
 
     @property
     def file(self) -> str:
-        """Where its federation file lies in the repository."""
+        """The path of its federation file in the repository."""
         return f"{schema.FOLDER}/{self.federation}/{schema.FILE}"
 
     def told(self, question: str, answer: Answer) -> "Answers":

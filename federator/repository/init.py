@@ -97,7 +97,7 @@ def exists(folder: Path, given: Mapping[str, object]) -> bool:
 
 
 def init(folder: Path, answers: Answers) -> None:
-    """Make a repository in a new or empty folder, whole or not at all. Nothing is committed.
+    """Make a repository in a new or empty folder, complete or not at all. Nothing is committed.
 
     Raises:
         InputError: if an answer is wrong.
@@ -176,7 +176,7 @@ def sha256(content: bytes | None) -> str | None:
 
 
 def write(path: Path, content: bytes | None) -> None:
-    """Write a file of the repository whole or not at all; without content, remove it."""
+    """Write a file of the repository, complete or not at all; without content, remove it."""
     if content is None:
         path.unlink(missing_ok=True)
         return

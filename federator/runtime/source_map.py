@@ -1,6 +1,6 @@
 """The way back from a line of a generated file to the cell that it came from.
 
-The map lies beside the app, not in it: cell numbers change when a plot cell is inserted, and
+The map is beside the app, not in it: cell numbers change when a plot cell is inserted, and
 the app must not.
 """
 
@@ -31,7 +31,7 @@ class Span:
 
 @dataclass(frozen=True)
 class SourceMap:
-    """Where each line of the generated files stands in the notebook."""
+    """The place in the notebook of each line of the generated files."""
 
     notebook: str
     files: Mapping[str, tuple[Span, ...]]

@@ -1,4 +1,4 @@
-"""Reading what others have written: whatever stands there ends in one kind of error."""
+"""Reads what others have written: any malformed content raises one kind of error."""
 
 import json
 

@@ -72,7 +72,7 @@ class _Installed:
 
 
 def _counts(installed: _Installed, name: str, asked: Asked, there: set[str]) -> bool:
-    """Tell whether a package is needed, as far as who asked for it shows that.
+    """Return whether a package is needed, as far as who asked for it shows that.
 
     What only another missing package asks for, is not. A library of the image that takes what it
     finds while it is loaded, does without it, unless it declares it as one of its extras.

@@ -66,7 +66,7 @@ def _calls(step: Step) -> Iterator[tuple[ast.Call, bool]]:
 
 
 def _fetches_weights(call: ast.Call) -> bool:
-    """Tell whether a call fetches pretrained weights in a way that a site can do without."""
+    """Return whether a call fetches pretrained weights in a way that a site can do without."""
     if ast.unparse(call.func).rpartition(".")[2] in _WEIGHTS:
         return True
     for keyword in call.keywords:
@@ -81,7 +81,7 @@ def _fetches_weights(call: ast.Call) -> bool:
 
 
 def _fetches(program: Program, call: ast.Call) -> bool:
-    """Tell whether a call fetches anything else."""
+    """Return whether a call fetches anything else."""
     dotted = program.dotted(call.func) or ""
     if dotted in _DOTTED:
         return True
@@ -96,14 +96,14 @@ def _fetches(program: Program, call: ast.Call) -> bool:
 
 
 def _is_path(call: ast.Call) -> bool:
-    """Tell whether a call names a file or folder, not something on the Internet."""
+    """Return whether a call names a file or folder, not something on the Internet."""
     first = call.args[0] if call.args else None
     text = first.value if isinstance(first, ast.Constant) else None
     return isinstance(text, str) and text.startswith((".", "/", "file:"))
 
 
 def _takes_argument(step: Step) -> bool:
-    """Tell whether the step that defines ``Model`` has it take ``pretrained``."""
+    """Return whether the step that defines ``Model`` has it take ``pretrained``."""
     functions = (ast.FunctionDef, ast.Lambda)
     found = (node for node in step.walk() if isinstance(node, functions))
     for node in found:

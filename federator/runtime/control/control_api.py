@@ -59,7 +59,7 @@ class Admitted(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """How a run stands: its status (``pending``, ``starting``, ``running``, ``finished``)."""
+    """The state of a run: its status (``pending``, ``starting``, ``running``, ``finished``)."""
 
     status: str
     details: str
@@ -84,7 +84,7 @@ class Control:
             )
 
     def admitted(self) -> list[Admitted]:
-        """Return the keys that are let in.
+        """Return the keys that are admitted.
 
         Raises:
             RunError: here and below, if the SuperLink does not answer, or does not do it.

@@ -1,6 +1,6 @@
 """The server's own process: admits the sites whose keys are committed, and runs what is asked for.
 
-It looks at the folder of keys again and again, so that a site that was added is let in, and one
+It looks at the folder of keys again and again, so that a site that was added is admitted, and one
 that was removed is locked out, while the server runs. Flower's SuperExec, which it starts, runs
 the rounds; those that a crash cut short are taken up again.
 """

@@ -140,8 +140,8 @@ class Follower:
     def close(self, state: str, reason: str) -> None:
         """Write an end into the journal, if the server, killed or cut off, has not.
 
-        One that is stopped may have said that it failed: Flower tells it at times that the sites
-        are lost before it tells it to stop.
+        A run that is stopped may have written that it failed: Flower sometimes reports the sites as
+        lost before it stops the run.
         """
         if not self.ended or (state == "stopped" and self._failed):
             end = End(time=now(), state=state, reason=reason, flower_run=self.run_id)

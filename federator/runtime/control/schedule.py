@@ -118,7 +118,7 @@ class ScheduledRounds:
     baselines: bool
 
     def events(self, paths: ServerPaths) -> Generator[Line, None, None]:
-        """Run what is left of the rounds, and yield the journal's events as they are written.
+        """Run the remaining rounds, and yield the journal's events as they are written.
 
         Raises:
             RunError: if other rounds are running, or these end without a model.

@@ -2,7 +2,7 @@
 
 Another version of Flower may have written that. An older one's is brought up to date by the
 SuperLink itself, and a copy is kept first; one that a newer version has changed cannot be read,
-and is left alone. Who is let in stands there and nowhere else, so it is never replaced.
+and is left alone. Who is admitted stands there and nowhere else, so it is never replaced.
 """
 
 import os

@@ -69,7 +69,7 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
 
 
 def _set(part: str, said: int, drawn: Drawn | None, labels: tuple[str, ...]) -> Finding:
-    """Say how many examples a set has, of each label where that can be told, and what it means."""
+    """Say how many examples a set has, by label where labels are known, and what that means."""
     what = f"{part} set: {said} examples"
     if drawn is None:
         return Finding(True, f"{what}: there will be no figures of it")

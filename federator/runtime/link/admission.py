@@ -109,7 +109,7 @@ class Client(FleetHttpClient):
         itself.
 
         Raises:
-            ConnectionRefused: if it is not let in.
+            ConnectionRefused: if it is not admitted.
         """
         public = self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         request = ActivateNodeRequest(
@@ -134,7 +134,7 @@ class Client(FleetHttpClient):
         return node_id
 
     def check_access(self, noted: Path) -> None:
-        """Find out whether this site is let in, without disturbing a link that is connected.
+        """Find out whether this site is admitted, without disturbing a link that is connected.
 
         Raises:
             ConnectionRefused: if it is not.
@@ -145,7 +145,7 @@ class Client(FleetHttpClient):
         self.leave(self.activate(noted), registered_itself=False)
 
     def heartbeat(self, node_id: int) -> bool:
-        """Tell the server that this site is still there; False if it was not heard."""
+        """Send a heartbeat to the server; False if it was not received."""
         try:
             return bool(self.SendNodeHeartbeat(_heartbeat(node_id)).success)
         except ConnectionRefused:
@@ -156,7 +156,7 @@ class Client(FleetHttpClient):
         self._retry.max_tries = 1
 
     def leave(self, node_id: int, registered_itself: bool) -> None:
-        """Tell the server, if it can be reached, that this site goes."""
+        """Sign off at the server, if it can be reached."""
         with suppress(ConnectionRefused):
             self.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
             if registered_itself:

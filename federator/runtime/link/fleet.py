@@ -119,7 +119,7 @@ class Fleet:
         return message
 
     def heartbeat(self) -> None:
-        """Tell the server now, and not only in half a minute, that this site is there."""
+        """Send a heartbeat now, not only in half a minute."""
         self._client.heartbeat(self.node_id)
 
     def run(self, run_id: int) -> Run | None:
@@ -200,7 +200,7 @@ def connect(
     is out of reach; None for no bound.
 
     Raises:
-        ConnectionRefused: if the connection cannot be made, or the site is no longer let in.
+        ConnectionRefused: if the connection cannot be made, or the site is no longer admitted.
         InputError: if the key cannot be read, or an insecure connection would leave this machine.
     """
     if insecure and address.rpartition(":")[0] not in ("127.0.0.1", "localhost", "[::1]"):

@@ -32,14 +32,14 @@ class Pace:
         self._pause, self._worked, self._last = _QUICK, 0.0, 0.0
 
     def answered(self, worked: float) -> None:
-        """Begin anew, after an instruction that took so many seconds' work."""
+        """Reset the pause, after an instruction that took so many seconds' work."""
         self._pause, self._worked, self._last = _QUICK, worked, time.monotonic()
 
     def found_nothing(self, taken: float) -> float:
         """Return how long to wait after the server took so long to say that there is nothing.
 
-        Where it takes its time, it has not yet told how many sites there are, or has other work:
-        then it is asked no more often than it can answer.
+        If it took long, it has not yet said how many sites there are, or has other work: then it
+        is asked no more often than it can answer.
         """
         busy = min((taken - _PROMPT) * _SHARE, _PATIENT)
         return max(self._longer(_ACTIVE, _WORTH), _crowded(self.sites), busy)

@@ -51,7 +51,7 @@ class Recorder:
         return sourcemap.placed(str(failure), self._source_map, failure.file, failure.line)
 
     def write_site(self, answer: Answer) -> None:
-        """Write that a site joined, or why it did not, unless it has just said the same."""
+        """Write that a site joined, or why it did not, unless it has just reported the same."""
         site, state, reason = answer.site or "(unknown)", "joined", None
         known = {}
         if answer.failure is not None:
@@ -136,7 +136,7 @@ class Recorder:
     def warn(self, answers: Mapping[str, Answer]) -> None:
         """Write down what sites warn of, each thing once, and what they have refused.
 
-        Refused since they were last heard: somebody attacks.
+        Refused since the last report: somebody attacks.
         """
         for site, answer in answers.items():
             if answer.forged:

@@ -31,7 +31,7 @@ class Sites:
         believe: whether a node may say which site it is (on one machine); otherwise the name
             under which its key was registered counts.
         by_files: whether a site's weights may travel as files, if it says that they can.
-        tell: is told which sites are waited for, where that takes a while.
+        tell: called with the sites that the server waits for, if that takes a while.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ _SCALE = np.dtype(np.float32).itemsize
 
 
 def is_encoded(tensor: Tensor) -> bool:
-    """Tell whether a tensor of a model travels with fewer digits than it has."""
+    """Return whether a tensor of a model travels with fewer digits than it has."""
     return tensor.is_float and (len(tensor.shape) > 1 or tensor.length > _GROUP)
 
 

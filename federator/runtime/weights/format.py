@@ -212,7 +212,8 @@ def read_from(buffer: memoryview | bytes, start: bytes = b"") -> Weights:
 
     Args:
         buffer: a whole file.
-        start: what is to count as standing before the numbers, whatever stands there.
+        start: the header to use instead of the buffer's, which a worker may have rewritten since
+            it was checked.
 
     Raises:
         WeightsError: as :func:`read_head`.
@@ -238,7 +239,7 @@ def map_from(fd: int) -> Weights:
 
 
 def save(path: Path, weights: Weights) -> None:
-    """Write weights to a file that is whole or not there.
+    """Write weights to a file that is complete or not there.
 
     Raises:
         WeightsError: as :func:`head`.

@@ -44,7 +44,7 @@ class LocalTensors:
         return bool(self.patterns)
 
     def has(self, name: str) -> bool:
-        """Tell whether the tensor of this name stays at a site."""
+        """Return whether the tensor of this name stays at a site."""
         return any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def names(self, names: Iterable[str]) -> list[str]:

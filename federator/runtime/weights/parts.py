@@ -76,7 +76,7 @@ def zeros(size: int) -> Part:
 
 
 def is_capability(text: object) -> bool:
-    """Tell whether it is of a capability's form, which no message can make lead elsewhere."""
+    """Return whether it is of a capability's form, which no message can make lead elsewhere."""
     return isinstance(text, str) and _CAPABILITY.fullmatch(text) is not None
 
 
@@ -120,7 +120,7 @@ def total_size(parts: Parts) -> int:
 
 
 def is_known(number: int, part: Part, size: int, other: Parts) -> bool:
-    """Tell whether somebody has a part of a file of this size who has the file of another list.
+    """Return whether somebody has a part of a file of this size who has the file of another list.
 
     Zeros everybody has; else the part must be at the same place of that file.
     """

@@ -4,9 +4,11 @@ These are the plain strategies of Flower in the same arithmetic (tested against 
 classes), with two differences. Updates, models and the strategy's state stay on disk, except the
 block that is being aggregated: so memory depends neither on the number of sites nor on the size of
 the model. Buffers (buffers.py: BatchNorm's statistics) get the mean weighted by examples, whatever
-the strategy does with parameters; integer ones are rounded, and keep their type. Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021
-(FedAdam, FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020
-(FedProx: the sites add its term; its aggregation is FedAvg's).
+the strategy does with parameters; integer ones are rounded, and keep their type.
+
+Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021 (FedAdam,
+FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020 (FedProx: the sites
+add its term; its aggregation is FedAvg's).
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -44,7 +46,7 @@ _ORDINARY = strategies.FedAvg().train_metrics_aggr_fn
 
 
 def is_plain(strategy: strategies.Strategy) -> bool:
-    """Tell whether a strategy folds here: one of the plain classes with ordinary arguments."""
+    """Return whether a strategy is one of these plain classes, with ordinary arguments."""
     return (
         isinstance(strategy, strategies.FedAvg)
         and type(strategy) in _PLAIN
@@ -106,7 +108,7 @@ def aggregate(
 
 @dataclass(frozen=True)
 class _Aggregation:
-    """One round's fold, of any of its blocks."""
+    """The aggregation of one round, for any of its blocks."""
 
     strategy: strategies.FedAvg
     number: int
@@ -118,7 +120,7 @@ class _Aggregation:
     kept: Draft
 
     def block(self, block: Block) -> None:
-        """Fold one block of the model."""
+        """Aggregate one block of the model."""
         kind = None if block.name in self.buffers else type(self.strategy)
         combine = _MIDDLES.get(kind, _mean)
         combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)

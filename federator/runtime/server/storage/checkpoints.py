@@ -2,7 +2,7 @@
 
 A checkpoint is ``round-NNN.safetensors``
 (a plain state dictionary) and, for strategies with a server optimizer, its state beside it as
-``round-NNN.state.safetensors``. A file is whole or not there.
+``round-NNN.state.safetensors``. A file is complete or not there.
 """
 
 import json
@@ -54,7 +54,7 @@ class RunFolder:
     ) -> Iterator[tuple[Draft, Draft]]:
         """Yield the files of a round's model, and of its strategy's state, to be written.
 
-        They are there when both are whole.
+        They are there when both are complete.
         """
         path = self._weights(round_number)
         kept = path.with_suffix(".state.safetensors")

@@ -18,7 +18,7 @@ _ending = Event()
 
 
 class TemporaryFolder:
-    """Removes a folder after its last reference is gone, in the background: a large one takes time."""
+    """Removes a folder after its last reference is gone, in the background."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ def require_space(needed: Mapping[Path, int]) -> None:
 
 
 def wait_for_removals() -> None:
-    """Wait until the folders are gone that were let go."""
+    """Wait until the released folders are removed."""
     gone = Event()
     _remover()
     _to_remove.put(gone)
