@@ -92,7 +92,7 @@ def require_listed(app: Path) -> None:
 
 
 def layout(app: Path) -> str:
-    """Return how the data must be laid out, indented for a finding; nothing if it is not described."""
+    """Return how the data must be laid out, indented for a finding, if it is described."""
     try:
         text = (app / LAYOUT).read_text(encoding="utf-8", errors="replace")
     except OSError:
