@@ -24,7 +24,7 @@ from federator.runtime.app_files import LAYOUT
 from federator.runtime.source_map import SourceMap, Span
 from federator.runtime.weights.local_tensors import SETTING
 
-DEFAULT_ROUNDS = 3
+DEFAULT_ROUNDS = 3  # as of Flower's Strategy.start
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 

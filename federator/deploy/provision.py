@@ -36,7 +36,7 @@ from federator.runtime.files import write_secret
 CONTAINER_USER = 10001  # the user that link.Dockerfile.j2 creates
 # Sites keep the authority for the life of a federation; the server renews its own certificate.
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 365
-_RENEW_BEFORE = timedelta(days=30)
+_RENEW_BEFORE = timedelta(days=30)  # as certbot does
 # The SuperLink is reached by the gateway and by the server, inside their own network only.
 _INNER_NAMES = ("superlink", "localhost", "127.0.0.1")
 

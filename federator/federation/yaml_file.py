@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _LARGEST = 256 * 1024  # characters
 _LONGEST = 1000  # entries of a list, such as sites, or of a mapping
 _MOST_TOLD = 200  # problems
-_DEEPEST = 20
+_DEEPEST = 20  # levels; a federation file has four, and each costs the parser a recursion
 
 # What to say after the key, by pydantic's type of error.
 _PHRASES = {

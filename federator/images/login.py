@@ -14,7 +14,7 @@ from federator.images.engine import EngineError
 from federator.images.reference import DOCKER_HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
-_HELPER_SECONDS = 30
+_HELPER_SECONDS = 30  # a helper that asks a person in a window would wait for ever
 _VARIABLES = "DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"
 _REFUSALS = "unauthorized", "denied", "incorrect"
 

@@ -26,7 +26,8 @@ if flwr.__version__ != FLWR_VERSION:
         f"this version of federator speaks flwr {FLWR_VERSION}, but {flwr.__version__} is installed"
     )
 
-# Flower waits a second before it asks again for an object that is announced but not yet there.
+# Flower waits a second before it asks again for an object that is announced but not yet there. In
+# seconds, too: a message of some kilobytes arrives within milliseconds.
 FIRST_WAIT = 0.01
 LONGEST_WAIT = 0.5
 _patient_pull = functools.partial(

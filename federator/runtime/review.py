@@ -27,7 +27,7 @@ APP = "x-app"
 _IMAGE = re.compile(r"services\.[\w-]+\.image")
 _HASH = re.compile(r"services\.[\w-]+\.environment\.FEDERATOR_APP_HASH: (\w+)")
 _LARGEST = 2**20  # bytes
-_MOST_VALUES = 10_000
+_MOST_VALUES = 10_000  # a site's file has some hundred; YAML's aliases could make billions
 
 
 @dataclass(frozen=True)

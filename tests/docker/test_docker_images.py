@@ -217,6 +217,6 @@ def test_a_changed_train_pushes_kilobytes(published, registry):
 
 def test_a_missing_login_is_told_before_anything_is_built(registry_with_login, tmp_path, capfd):
     federation = federate(tmp_path, f"images: {registry_with_login.host}/acme\n")
-    with pytest.raises(LoginError, match="wants a login"):
+    with pytest.raises(LoginError, match="requires a login"):
         build(federation, convert(federation, tmp_path / "build"), True)
     assert capfd.readouterr().err == ""

@@ -123,7 +123,7 @@ def test_a_lapsed_token_is_fetched_again(hub):
     [
         ("Bearer", "acme/worker:1", WRONG, "does not accept the login: wrong password"),
         ("Basic", "acme/worker:1", WRONG, "does not accept the login: wrong password"),
-        ("Basic", "acme/worker:1", NOBODY, "wants a login"),
+        ("Basic", "acme/worker:1", NOBODY, "requires a login"),
         ("Bearer", "acme/worker:1", NOBODY, "has no repository acme/worker, or this login may not"),
         ("Bearer", "acme/absent:1", ADA, "has no repository acme/absent, or this login may not"),
     ],
@@ -181,7 +181,7 @@ def test_down_for_good(hub):
 @pytest.mark.parametrize(
     ("challenge", "realm", "words"),
     [
-        ("Bearer", "http://tokens.example/token", "unencrypted, which is refused"),
+        ("Bearer", "http://tokens.example/token", "unencrypted logins, which are refused"),
         ("Negotiate", None, "a kind of login that is not supported"),
         ("", None, "a kind of login that is not supported"),
     ],

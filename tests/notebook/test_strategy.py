@@ -105,7 +105,7 @@ def test_a_proximal_strategy_needs_a_train_that_takes_it():
         ),
         (
             "strategy = fs.FedAvg(1.0, -0.5)",
-            "cell 9, line 3: `fraction_evaluate` is -0.5; a fraction of the sites lies between",
+            "cell 9, line 3: `fraction_evaluate` is -0.5; a fraction of the sites is between",
         ),
         ("strategy = fs.FedAvg(min_train_nodes=-1)", "cell 9, line 3: `min_train_nodes` is -1"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 from federator.runtime.server.journal import Line
 from federator.runtime.worker.author_code import FAILED
 
-_LINES, _BYTES = 12, 2**16
+_LINES, _BYTES = 12, 2**16  # of a message that are shown; of a log's end that are read
 _HEAD = "Traceback (most recent call last):"
 _NEXT = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|[A-Z]+:\w|\{\"reason\""

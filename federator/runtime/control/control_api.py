@@ -47,7 +47,7 @@ _BIN = Path(sys.executable).parent
 PARTS = ("flower-superlink", "flower-superexec", "flwr-serverapp")
 """What Flower starts one after the other so that a run's server is there."""
 ENDED = "finished"
-_LATEST = 20
+_LATEST = 20  # runs that are asked for: one runs at a time, so the one that is meant is among them
 
 
 class Admitted(NamedTuple):

@@ -18,8 +18,8 @@ log = logging.getLogger("federator")
 
 _LOGS = "see the logs of the SuperLink and the server"
 
-_LOOK = 0.05
-_ASK = 10.0
+_LOOK = 0.05  # seconds between two looks at a journal
+_ASK = 10.0  # seconds without an event after which Flower is asked whether the run still exists
 _START = 120.0  # seconds in which the server's part of a run begins, also on a busy machine
 
 

@@ -17,7 +17,7 @@ from federator.runtime.worker.sandbox.isolation import is_read_only
 from federator.runtime.worker.trainer import Trainer
 
 _GIB = 2**30
-_LEAST = 64 * 2**20
+_LEAST = 64 * 2**20  # bytes; PyTorch's DataLoader passes batches through /dev/shm
 _CGROUP = Path("/sys/fs/cgroup")
 
 

@@ -22,7 +22,7 @@ from federator.runtime.link.admission import (
 from federator.runtime.link.proxy import host_of, place_of, proxy_for
 from federator.runtime.link.unreached import out_of_reach, remedy_for
 
-_LAST_DAYS = 7
+_LAST_DAYS = 7  # the coordinator is asked to renew before
 
 
 def look(server: str, authorities: Path | None, key: Path) -> Iterator[Finding]:

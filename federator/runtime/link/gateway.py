@@ -30,7 +30,7 @@ from federator.runtime.weights.parts import (
 )
 
 _UNHEARD = 30  # seconds after which a line counts as cut if nothing of what was sent has arrived
-_SLICE = 2**20
+_SLICE = 2**20  # bytes that are handed to TLS at a time
 
 
 class NoLongerWanted(Exception):

@@ -7,9 +7,13 @@ work as long as this one: what is lost by asking late, a part of that time, is s
 import time
 from typing import Protocol
 
+# Seconds: the shortest pause, and the longest ones: between readings of a counter, between
+# questions while a run is going on, and when none is.
 _QUICK, _READING, _ACTIVE, _IDLE = 0.02, 0.05, 0.25, 1.0
-_ACTIVE_FOR = 60.0
+_ACTIVE_FOR = 60.0  # seconds after an instruction in which a run counts as going on
 _WORTH = 1 / 25  # of the time that a site worked, for which it need not ask
+# An answer that takes longer than _PROMPT seconds comes from a busy server: the link then pauses
+# _SHARE times as long, at most _PATIENT seconds, so that each link costs it an eighth of its time.
 _PROMPT, _SHARE, _PATIENT = 0.05, 8, 5.0
 # Each question costs the SuperLink some 12 ms, so those of N sites a quarter of its time if each
 # waits N times this. A few sites need not: with 0.25 s they take less than that.

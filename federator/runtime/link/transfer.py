@@ -30,8 +30,8 @@ log = logging.getLogger("federator")
 
 Result = TypeVar("Result")
 
-_AT_ONCE = 4
-_LONGEST_PAUSE = 5.0
+_AT_ONCE = 4  # parts: hashing and encryption of one overlap with the network's time of another
+_LONGEST_PAUSE = 5.0  # seconds between two tries
 
 
 class PartTransfer:

@@ -19,7 +19,7 @@ from federator.runtime.protocol.shared_memory import Memory
 log = logging.getLogger("federator")
 
 VERSION = 2
-_PACKET = 192 * 1024
+_PACKET = 192 * 1024  # bytes: below Linux's default buffer of a socket, 208 KiB (socket(7))
 _LOOK = 1.0  # seconds after which it is looked whether the socket is still there
 _UNREAD = 10.0  # seconds after which a worker that reads nothing counts as gone
 
@@ -60,7 +60,7 @@ class Channel:
             socket.send_fds(self._socket, [data], [one.fd for one in memory])
         except OSError as error:
             raise HandoverError(
-                f"the other process has closed the connection ({error.strerror})"
+                f"the other process is gone ({error.strerror})"
             ) from None
 
     def receive(self) -> tuple[dict[str, object], list[Memory]]:
@@ -75,7 +75,7 @@ class Channel:
         except (OSError, ValueError) as error:
             raise HandoverError(f"nothing comes from the other side ({error})") from None
         if not data:
-            raise HandoverError("the other process has closed the connection")
+            raise HandoverError("the other process is gone")
         try:
             packet = json.loads(data)
             if flags & socket.MSG_TRUNC or packet.get("version") != VERSION:

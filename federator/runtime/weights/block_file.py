@@ -31,7 +31,7 @@ from federator.runtime.weights.parts import Parts
 BLOCK = 2**16
 """How many numbers are in memory at a time. With a few times as many, the C library's allocator
 asks the kernel for each block anew, which costs more than the arithmetic."""
-_POURED = 2**20
+_POURED = 2**20  # bytes that are copied at a time
 
 
 class Block(NamedTuple):

@@ -26,7 +26,7 @@ ENCODINGS = (EXACT, "float16", "bfloat16", "int8")
 
 Numbers = npt.NDArray[Any]
 
-_GROUP = 4096
+_GROUP = 4096  # numbers that share a scale: its 4 bytes add 0.1 %
 _MODELS = {"float16": "float16", "bfloat16": "uint16", "int8": "float16"}
 _SCALE = np.dtype(np.float32).itemsize
 

@@ -180,7 +180,7 @@ class PartsManifest:
 
 Look = Callable[[int, memoryview], None]
 """Sees bytes of a file that passes by, and where in it the first of them is."""
-_AT_ONCE = 4
+_AT_ONCE = 4  # hashing frees the interpreter's lock, so cores work side by side
 _READ = 2**18  # what is read is still in the processor's cache when it is hashed
 
 

@@ -110,7 +110,7 @@ def test_a_proxy_that_is_dead(key, through):
     [
         ("HTTP/1.1 502 Bad Gateway", "works, but does not reach 127.0.0.1:443 (502 Bad Gateway)"),
         ("HTTP/1.1 403 Forbidden", "does not let this machine through to 127.0.0.1:443 (403"),
-        ("HTTP/1.1 407 No", "wants a login (407 No)"),
+        ("HTTP/1.1 407 No", "requires a login (407 No)"),
         ("SSH-2.0-OpenSSH_9.2", "does not answer"),
     ],
 )

@@ -33,7 +33,7 @@ def no_proxies(monkeypatch):
         ("http://p", httpx.ConnectTimeout(""), "the proxy p:80 of HTTPS_PROXY does not", "up?"),
         ("http://p", httpx.ReadTimeout(""), f"{SERVER} cannot be reached: ReadTimeout", ""),
         ("http://p", UNTRUSTED, f"{SERVER} shows is not trusted", "a proxy's own authority"),
-        ("p:1", httpx.ProxyError("407 Who are you"), "wants a login (407", "NAME:PASSWORD@"),
+        ("p:1", httpx.ProxyError("407 Who are you"), "requires a login (407", "NAME:PASSWORD@"),
         ("p:1", httpx.ProxyError("502 Bad Gateway"), f"does not reach {SERVER}", "down"),
         ("p:1", httpx.ProxyError("403 Forbidden"), "does not let this machine", "let this"),
         ("p:1", httpx.ProxyError(""), "does not let this machine", "let this"),

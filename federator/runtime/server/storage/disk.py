@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from federator.errors import RunError
 
-_SPARE = 64 * 2**20
+_SPARE = 64 * 2**20  # bytes: for the journal, the logs and Flower's database
 _to_remove: SimpleQueue[Path | Event] = SimpleQueue()
 _ending = Event()
 

@@ -28,7 +28,7 @@ from federator.runtime.weights.parts import (
     zeros,
 )
 
-_MOMENT = 0.2
+_MOMENT = 0.2  # seconds without a new part, at the least, after which no more are expected
 
 
 class UpdateReceiver:
@@ -100,7 +100,7 @@ class UpdateReceiver:
             if found.get(path.name) == part:
                 pieces.append(Piece(path, 0, part.size, lease))
             elif path.name in found or not is_known(number, part, size, given):
-                raise WeightsError(f"part {number} does not have the hash that the site gave")
+                raise WeightsError(f"part {number} is not the one whose hash the site gave")
             elif part == zeros(part.size):
                 with path.open("wb") as out:
                     out.truncate(part.size)  # takes no place on disk
