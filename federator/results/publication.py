@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from federator.common import figures
 from federator.common.text import fenced, page, table
 from federator.errors import RunError
@@ -21,42 +23,52 @@ from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import Journal
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import FILE, Evaluation, Line
+from federator.runtime.server.journal import (
+    EVENT,
+    FILE,
+    Evaluation,
+    Line,
+    Round,
+    SiteState,
+    Start,
+)
 from federator.runtime.server.settings import ServerSettings
 
 _TOGETHER, _LEAST = "all sites", 2
 _NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
 
 
-def public(event: Line, settings: ServerSettings) -> Line | None:
-    """Return what of a journal's event may leave, None if nothing may."""
+def public(line: Line, settings: ServerSettings) -> Line | None:
+    """Return what of a journal's line may leave, None if nothing may.
+
+    An event or a field that this version does not know may hold anything: it does not leave.
+    """
     if settings.publish_sites:
-        return event
-    if event.get("model", FEDERATION) != FEDERATION:
+        return line
+    try:
+        event = EVENT.validate_python(line)
+    except ValidationError:
         return None
-    kind = event["event"]
-    if kind == "start":
-        return {**event, "sites_withheld": True}
-    if kind == "site":
-        kept = {name: value for name, value in event.items() if name != "examples"}
-        if event["state"] == "warned":  # a warning has figures of the site
-            kept["reason"] = _NUMBER.sub("…", str(event["reason"]))
-        return kept
-    if kind == "round":
-        sites = {
-            site: {name: part[name] for name in ("ok", "reason") if name in part}
-            for site, part in event["sites"].items()
+    shown = event.model_dump(mode="json", exclude_unset=True)
+    if shown.get("model", FEDERATION) != FEDERATION:
+        return None
+    if isinstance(event, Start):
+        shown["sites_withheld"] = True
+    elif isinstance(event, SiteState):
+        shown.pop("examples", None)
+        if event.state == "warned":  # a warning has figures of the site
+            shown["reason"] = _NUMBER.sub("…", str(event.reason))
+    elif isinstance(event, Round):
+        shown["sites"] = {
+            site: part.model_dump(include={"ok", "reason"}, exclude_unset=True)
+            for site, part in event.sites.items()
         }
-        return {**event, "sites": sites}
-    if kind in ("validation", "test"):
-        try:
-            pooled = Evaluation.model_validate(event).pooled()
-        except ValueError:  # a value is no number, so there is no sum
+    elif isinstance(event, Evaluation):
+        pooled = event.pooled()
+        if pooled is None or len(event.sites) < _LEAST:
             return None
-        if pooled is None or len(event["sites"]) < _LEAST:
-            return None
-        return {**event, "sites": {_TOGETHER: pooled.model_dump(exclude_none=True)}}
-    return event
+        shown["sites"] = {_TOGETHER: pooled.model_dump(exclude_none=True)}
+    return shown
 
 
 def latest(runs: Path) -> Path:
@@ -172,7 +184,7 @@ def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
 
 
 def _events(run: Path) -> Iterator[Line]:
-    """Return the journal's events, but for lines that are not whole."""
+    """Return the journal's events, without lines that are not complete."""
     for line in (run / FILE).read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):
             yield json.loads(line)

@@ -174,3 +174,12 @@ def test_one_sites_numbers_are_not_among_those_of_all():
     shown = publication.public({**event, "sites": sites}, WITHHELD)
     assert list(shown["sites"]) == ["all sites"]
     assert shown["sites"]["all sites"]["examples"] == 70
+
+
+def test_what_this_version_does_not_know_stays_on_the_server():
+    at = {"time": "2026-03-02T09:30:00Z"}
+    odd = {"event": "survey", **at, "sites": {"alder": {"patients": 12}}}
+    assert publication.public(odd, WITHHELD) is None
+    assert publication.public(odd, ALLOWED) == odd
+    joined = {"event": "site", **at, "site": "alder", "state": "joined", "patients": 12}
+    assert "patients" not in publication.public(joined, WITHHELD)

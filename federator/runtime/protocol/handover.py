@@ -59,9 +59,7 @@ class Channel:
         try:
             socket.send_fds(self._socket, [data], [one.fd for one in memory])
         except OSError as error:
-            raise HandoverError(
-                f"the other process is gone ({error.strerror})"
-            ) from None
+            raise HandoverError(f"the other process is gone ({error.strerror})") from None
 
     def receive(self) -> tuple[dict[str, object], list[Memory]]:
         """Wait for one packet.
