@@ -76,7 +76,7 @@ def rehearse(source: Path, seed: int, root: Path, **changes: object) -> tuple[Fe
         site["data"] = str(data / site["name"])
     folder.mkdir(parents=True)
     YAML().dump(settings, folder / FILE)
-    _call(Path(sys.executable).with_name("federator"), "run", folder)
+    call_federator("run", folder)
 
     read = schema.read(folder)
     (run,) = (read.root / "results" / read.name).iterdir()
@@ -178,6 +178,11 @@ def least_lead(column: Column, lead: Difference) -> float:
 
 def _row(name: str, cells: Sequence[str]) -> str:
     return f"{name:<28}" + "".join(f"{cell:>36}" for cell in cells)
+
+
+def call_federator(*arguments: object) -> None:
+    """Run a command of the command line; end with what it printed if it fails."""
+    _call(Path(sys.executable).with_name("federator"), *arguments)
 
 
 def _call(*command: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from federator.app import convert
+from federator.app.tensor_names import tensor_names
 from federator.errors import Problem, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
@@ -13,6 +14,7 @@ from federator.notebook import preview
 from federator.notebook.checks import likely_task
 from federator.notebook.contract import Parts
 from federator.notebook.strategy import literal
+from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 
 _COUNTS = re.compile(r"(?:N|NUM|NUMBER_OF)?_?(?:CLASSES|LABELS)", re.IGNORECASE)
 _NAMES = re.compile(r"(?:CLASS|LABEL)_?NAMES|CLASSES|LABELS", re.IGNORECASE)
@@ -33,8 +35,31 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
     labels = len(read.labels or ())
     other = likely_task.problems(parts.task, read.task, labels, read.notebook.name)
-    doubts = [*source.warnings, *told, *other, *_labels(parts, read), *_folders(read)]
-    return preview.render(parts, source), tuple(dict.fromkeys(doubts))
+    local, unfound = _local(parts, read)
+    doubts = [*source.warnings, *told, *other, *_labels(parts, read), *unfound, *_folders(read)]
+    text = "\n".join([preview.render(parts, source), *local])
+    return text, tuple(dict.fromkeys(doubts))
+
+
+def _local(parts: Parts, read: Federation) -> tuple[list[str], list[Problem]]:
+    """Return lines on the tensors that stay at the sites, and warnings, as far as the text shows.
+
+    The model itself is not made here: what goes with it for certain is told when it first is.
+    """
+    local = LocalTensors(tuple(read.local))
+    if not local:
+        return [], []
+    names = tensor_names(statement.source for statement in parts.task.statements)
+    lines = [f"stays at each site: {name}" for name in local.names(names.known)]
+    if names.unknown:
+        where = ", ".join(filter(None, names.unknown)) or "Model"
+        lines.append(f"tensors of {where} are known when the model is made: `federator run`")
+        return lines, []
+    try:
+        local.require_fitting(names.known)
+    except LocalTensorsError as error:
+        return lines, [Problem(str(error), read.where("local"))]
+    return lines, []
 
 
 def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from federator.notebook.data_layout import Layout
 from federator.notebook.parameters import Value
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
+from federator.runtime.protocol.instructions import PERSONAL
 from federator.runtime.source_map import SourceMap, Span
 from federator.runtime.weights.local_tensors import SETTING
 
@@ -114,7 +115,14 @@ def _config(federation: Federation, parts: Parts) -> dict[str, Value]:
         **federation.evaluation.write(),
         "select": federation.select,
         **({SETTING: ",".join(federation.local)} if federation.local else {}),
+        **_personal(federation),
     }
+
+
+def _personal(federation: Federation) -> dict[str, Value]:
+    if federation.personal is None:
+        return {}
+    return {PERSONAL: federation.personal, "proximal-mu": federation.proximal_mu}
 
 
 def _parameters(federation: Federation, defaults: Mapping[str, Value]) -> dict[str, Value]:

@@ -2,12 +2,13 @@
 
 from math import isfinite
 
-from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 
 
 def model(name: str) -> str:
-    """Name a model: the federation's, or that of a site which trained alone."""
-    return "Federation" if name == FEDERATION else f"{name} alone"
+    """Name a model: the federation's, those of the sites for themselves, or one site's alone."""
+    known = {FEDERATION: "Federation", PERSONAL: "Personal (Ditto)"}
+    return known.get(name, f"{name} alone")
 
 
 def number(value: float | None) -> str:

@@ -161,7 +161,7 @@ class _Files:
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
         if not cuda:
             del worker["deploy"]
-        if not federation.local:
+        if not (federation.local or federation.personal):
             del worker["environment"]["FEDERATOR_PERSONAL"], file["volumes"]["personal"]
             worker["volumes"].remove("personal:/personal")
         file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}

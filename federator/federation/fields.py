@@ -29,7 +29,7 @@ _SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?
 _IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
 _INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
-_TENSORS = r"^[^,\s]{1,200}$"  # a run's configuration joins them by commas
+_TENSORS = r"^[A-Za-z0-9_.*?!\[\]-]{1,200}$"
 _MEMORY = "^[1-9][0-9]*[mg]$"
 PERCENTAGE = "^(100|[1-9][0-9]?)%$"
 
@@ -45,7 +45,7 @@ MESSAGES = {
     _IMAGE: "must be the name of an image, not {given}",
     # A password would stay in the image's history.
     _INDEX: "must be an address such as https://host/simple, without user and password",
-    _TENSORS: "must be a tensor's name, * for any text, without spaces and commas, not {given}",
+    _TENSORS: "must be a tensor's name (letters, digits, _ and .), * for any text, not {given}",
     _MEMORY: "must be a size such as 512m or 8g, not {given}",
 }
 

@@ -46,8 +46,8 @@ class Site(Part):
     @field_validator("name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
-        # The server's compose file, and the name of the common model in a run's journal.
-        if name in ("server", "federation"):
+        # The server's compose file, and names of models in a run's journal.
+        if name in ("server", "federation", "personal"):
             raise wrong(f"must not be {name}, which has a meaning of its own")
         return name
 

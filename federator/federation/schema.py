@@ -72,6 +72,10 @@ class Federation(Part):
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     local: Annotated[list[TensorPattern], After(distinct)] = Field([])
     """Names of tensors that stay at each site, such as "*.bn*" or "head.*"; * is any text."""
+    personal: Literal["ditto"] | None = None
+    """Whether each site also trains a model for itself; ditto keeps it near the common one."""
+    proximal_mu: Annotated[float, Field(gt=0, le=1000)] = 0.1
+    """How near ditto keeps a site's own model: the weight of its proximal term."""
     select: Literal["last", "best"] = "last"
     """Which round's model is the final one; best has the lowest validation loss."""
     task: TaskName = "classification"
@@ -132,6 +136,20 @@ class Federation(Part):
     @classmethod
     def _fits_the_task(cls, value: object, info: ValidationInfo) -> object:
         return evaluation.fitting(info.data.get("task"), str(info.field_name), value)
+
+    @field_validator("personal")
+    @classmethod
+    def _personal_one_way(cls, personal: str | None, info: ValidationInfo) -> str | None:
+        if personal and info.data.get("local"):
+            raise wrong("must be absent if some tensors are local: the models are personal already")
+        return personal
+
+    @field_validator("proximal_mu")
+    @classmethod
+    def _proximal_of_ditto(cls, mu: float, info: ValidationInfo) -> float:
+        if "personal" in info.data and info.data["personal"] is None:
+            raise wrong("is for `personal: ditto` only", "FedProx has its own in the strategy")
+        return mu
 
     @field_validator("positive")
     @classmethod

@@ -64,7 +64,7 @@ def tests(journal: Journal) -> list[Chart]:
     pooled = compare(journal)
     own = [(row, site) for site in journal.sites for row in compare(journal, site, [FEDERATION])]
     own += [(row, "all sites") for row in pooled if row.model == FEDERATION]
-    rivals = [(row, figures.model(row.model)) for row in reversed(pooled)]
+    rivals = [(row, row.name) for row in reversed(pooled)]
     groups = {
         "Federation, by test set": own,
         "Each model, all test sets": rivals if len(rivals) > 1 else [],

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from federator.results.history import Journal
+from federator.common import figures
+from federator.results.history import COMMON, Journal
 from federator.results.tasks.base import Figure, View
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Result
@@ -13,11 +14,13 @@ from federator.runtime.server.journal import Result
 class Row:
     """A model on some test sets: its figures, and the columns in which it is best.
 
+    ``name`` is what readers call it: "personal" where what a site evaluates has tensors of its own.
     ``missing`` are the sites on whose test sets this model was not tested though others were:
     such a row is not compared.
     """
 
     model: str
+    name: str
     result: Result
     figures: dict[str, Figure]
     missing: tuple[str, ...]
@@ -26,7 +29,7 @@ class Row:
 
 def compare(journal: Journal, site: str | None = None, models: Sequence[str] = ()) -> list[Row]:
     """Set models (default: all) side by side on one site's test set, or on all taken together."""
-    models = models or [FEDERATION, *journal.sites]
+    models = models or [*COMMON, *journal.sites]
     tested = {model: journal.tests[model] for model in models if model in journal.tests}
     everywhere = {name for test in tested.values() for name in test.sites}
     rows = []
@@ -34,10 +37,17 @@ def compare(journal: Journal, site: str | None = None, models: Sequence[str] = (
         result = test.sites.get(site) if site else test.pooled()
         if result is not None:
             missing = () if site else tuple(sorted(everywhere - set(test.sites)))
-            rows.append(Row(model, result, journal.view.figures(result.tables), missing))
+            found, name = journal.view.figures(result.tables), named(journal, model)
+            rows.append(Row(model, name, result, found, missing))
     rivals = [row for row in rows if not row.missing]
     best = _best(journal.view, rivals)
     return [replace(row, best=best.get(row.model, frozenset())) for row in rows]
+
+
+def named(journal: Journal, model: str) -> str:
+    """Name a model of a run."""
+    name = figures.model(model)
+    return f"{name} (personal)" if model == FEDERATION and journal.start.local else name
 
 
 def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:

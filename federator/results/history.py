@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from federator.errors import RunError
 from federator.results.tasks import views
-from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.server.journal import (
     EVENT,
     FILE,
@@ -23,6 +23,9 @@ from federator.runtime.server.journal import (
     Start,
     Waiting,
 )
+
+COMMON = (FEDERATION, PERSONAL)
+"""The models that all sites have: the federation's, and where there is one, each site's own."""
 
 
 class Journal:
@@ -117,10 +120,11 @@ class Journal:
     def _forget(self, first: int) -> None:
         """Drop what an earlier attempt did from round ``first`` on: this start does it again."""
         for done in (self.rounds, self.validations):
-            for key in [key for key in done if key[0] == FEDERATION and key[1] >= first]:
+            for key in [key for key in done if key[0] in COMMON and key[1] >= first]:
                 del done[key]
-        if FEDERATION in self.tests and self.tests[FEDERATION].round >= first:
-            del self.tests[FEDERATION]
+        for model in COMMON:
+            if model in self.tests and self.tests[model].round >= first:
+                del self.tests[model]
 
 
 def read(run: Path) -> Journal:

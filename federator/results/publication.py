@@ -21,7 +21,7 @@ from federator.errors import RunError
 from federator.results import history, report
 from federator.results.comparison import compare
 from federator.results.findings import findings
-from federator.results.history import Journal
+from federator.results.history import COMMON, Journal
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import (
     EVENT,
@@ -50,7 +50,7 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
     except ValidationError:
         return None
     shown = event.model_dump(mode="json", exclude_unset=True)
-    if shown.get("model", FEDERATION) != FEDERATION:
+    if shown.get("model", FEDERATION) not in COMMON:
         return None
     if isinstance(event, Start):
         shown["sites_withheld"] = True
@@ -127,6 +127,7 @@ def summary(journal: Journal) -> str:
         f"**{ended}{after}.** Run {start.run}, {start.strategy}, {epochs}.",
         fenced(end.reason) if end and end.reason else "",
         _findings(journal),
+        _local(journal),
         _tests(journal),
         _curve(journal),
         f"Sites that did not join:\n\n{fenced(chr(10).join(absent))}" if absent else "",
@@ -138,13 +139,24 @@ def _findings(journal: Journal) -> str:
     return f"To know before the figures:\n\n{fenced(found)}" if found else ""
 
 
+def _local(journal: Journal) -> str:
+    """Say which tensors stay at the sites: what they evaluate is more than the final model."""
+    if not journal.start.local:
+        return ""
+    names = ", ".join(f"`{pattern}`" for pattern in journal.start.local)
+    return (
+        f"Tensors that stay at the sites: {names}. Each site evaluates its personal model, which "
+        "is the shared tensors and its own; `model.safetensors` has the shared ones only."
+    )
+
+
 def _tests(journal: Journal) -> str:
     groups = {_TOGETHER: compare(journal)}
-    groups |= {site: compare(journal, site, (FEDERATION, site)) for site in journal.sites}
+    groups |= {site: compare(journal, site, (*COMMON, site)) for site in journal.sites}
     columns = journal.view.columns
     head = ["Test data", "Model", " n", *(f" {column.title}" for column in columns.values())]
     lines = [
-        [where, figures.model(row.model), str(row.result.examples)]
+        [where, row.name, str(row.result.examples)]
         + [figures.number(row.figures[name].value) for name in columns]
         for where, rows in groups.items()
         for row in rows

@@ -19,7 +19,7 @@ from federator.common.templates import shipped
 from federator.results import charts, plots
 from federator.results.comparison import compare
 from federator.results.findings import findings
-from federator.results.history import Journal, read
+from federator.results.history import COMMON, Journal, read
 from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.weights.encoding import EXACT
@@ -61,7 +61,7 @@ def write(run: Path) -> Path:
         at_sites={
             site: rows
             for site in journal.sites
-            if (rows := compare(journal, site, (FEDERATION, site) if many else ()))
+            if (rows := compare(journal, site, (*COMMON, site) if many else ()))
         },
         findings=findings(journal),
         learning=charts.learning(journal),
@@ -104,12 +104,12 @@ def comparison_table(journal: Journal) -> "Table":
     for column in columns.values():
         table.add_column(column.short or column.title, justify="right", no_wrap=True)
     groups = [("all sites", compare(journal))]
-    groups += [(site, compare(journal, site, (FEDERATION, site))) for site in journal.sites]
+    groups += [(site, compare(journal, site, (*COMMON, site))) for site in journal.sites]
     for where, rows in groups:
         if rows:
             table.add_row(Text(f"{where} (n = {rows[0].result.examples})", style="bold"))
         for row in rows:
-            cells = [Text(f"  {figures.model(row.model)}{' †' if row.missing else ''}")]
+            cells = [Text(f"  {row.name}{' †' if row.missing else ''}")]
             for name in columns:
                 best = name in row.best
                 text = figures.number(row.figures[name].value) + ("*" if best else " ")
@@ -120,6 +120,9 @@ def comparison_table(journal: Journal) -> "Table":
         "No model has been tested.": not every,
         "* best of its column and test set": any(row.best for row in every),
         "† not tested at every site, so not compared": any(row.missing for row in every),
+        "personal: the shared tensors, in model.safetensors, and each site's own": bool(
+            journal.start.local
+        ),
         "No site trained alone: set `baselines: true` to compare.": not journal.start.baselines,
     }
     table.caption = "\n".join(note for note, applies in notes.items() if applies)

@@ -151,9 +151,8 @@ class RunProgress:
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()
         if absent := sorted(self._measured - evaluation.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")
-        print_line(
-            self._console, f"after round {event['round']:>3}, validation: {', '.join(numbers)}"
-        )
+        what = "validation (personal)" if start.local else "validation"
+        print_line(self._console, f"after round {event['round']:>3}, {what}: {', '.join(numbers)}")
 
 
 def progress_bar(console: Console) -> Progress:

@@ -1,4 +1,6 @@
+import pytest
 from fixtures import small_notebook
+from fixtures.small_notebook import MODEL, federate
 from typer.testing import CliRunner
 
 from federator.app.check import check_federation
@@ -78,3 +80,28 @@ def test_a_task_that_the_notebook_does_not_look_like_is_told(tmp_path):
     )
     settings = "task: regression\ntargets: {age: [0, 100]}\n"
     assert check_federation(small_notebook.federate(tmp_path, settings, content))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("local", "model", "shown", "told"),
+    [
+        ('["layers.2.*"]', MODEL, ["layers.2.weight", "layers.2.bias"], []),
+        ('["layers.2.bias", "*.bn*"]', MODEL, ["layers.2.bias"], ["no tensor of the model is "]),
+        ('["*.bn*"]', MODEL.replace("nn.ReLU()", "relu()"), [], []),
+        ("[]", MODEL, [], []),
+    ],
+)
+def test_tensors_that_stay_are_told_as_far_as_the_text_shows(tmp_path, local, model, shown, told):
+    content = cells(model="relu = nn.ReLU\n\n" + model)
+    text, doubts = check_federation(federate(tmp_path, f"local: {local}\n", content))
+    lines = text.splitlines()
+    assert [ln for ln in lines if ln.startswith("stays at each site")] == [
+        f"stays at each site: {name}" for name in shown
+    ]
+    unclear = [ln for ln in lines if "known when the model is made" in ln]
+    assert unclear == ["tensors of layers.1 are known when the model is made: `federator run`"] * (
+        "relu()" in model
+    )
+    found = [str(problem) for problem in doubts if "tensor" in str(problem)]
+    assert len(found) == len(told)
+    assert all(told[0] in one and "federation.yaml: line 3" in one for one in found)

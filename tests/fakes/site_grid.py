@@ -66,7 +66,16 @@ class SiteGrid:
 
 
 def serve(
-    grid, folder, strategy, buffers=(), *, rounds=3, select="last", local=(), **settings
+    grid,
+    folder,
+    strategy,
+    buffers=(),
+    *,
+    rounds=3,
+    select="last",
+    local=(),
+    personal=False,
+    **settings,
 ) -> Rounds:
     """Return a server of these sites, whose run is then to be started."""
     told = ServerSettings(
@@ -74,7 +83,7 @@ def serve(
     )
     store = Store(folder.path / "store")
     settings = EvaluationSettings(Task("classification", 2), ("benign", "malignant"), 1)
-    plan = Plan(rounds, 1, 0, select, settings, LocalTensors(local))
+    plan = Plan(rounds, 1, 0, select, settings, LocalTensors(local), personal)
     exchange = Exchange(grid, 7, None, store, plan.policy)
     sites = Sites(grid, exchange, True, lambda _: False)
     return Rounds(Session(sites, told, plan, strategy, folder, frozenset(buffers)))

@@ -23,6 +23,7 @@ from federator.runtime.protocol.disclosure import Policy, filter_failure, filter
 from federator.runtime.protocol.handover import HandoverError, WorkerListener
 from federator.runtime.protocol.instructions import (
     FEDERATION,
+    PERSONAL,
     Instruction,
     InstructionError,
     UnsignedInstruction,
@@ -130,7 +131,7 @@ class Link:
         self.notifications.subscribe(instruction.counter)
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
         request = self._with_weights(received, instruction)
-        self.local.require_shared_only(request.tensors)  # guard 7: an update has the same tensors
+        self.local.require_shared_only(request.tensors)  # guard 7: an update has them, too
         return request
 
     def _require_app(self, run: Run) -> None:
@@ -179,7 +180,7 @@ class Link:
         """
         if instruction.model not in (FEDERATION, self.site) and instruction.kind == "train":
             raise InstructionError("this site does not train another site's model")
-        if instruction.model != FEDERATION and not self.baselines:
+        if instruction.model not in (FEDERATION, PERSONAL) and not self.baselines:
             raise InstructionError("this site takes no part in baselines")
 
     def _with_weights(self, received: messages.Received, instruction: Instruction) -> _Request:
@@ -210,11 +211,8 @@ class Link:
         worker = self.listener.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
-        packet = {
-            "run": run.run_id,
-            "overrides": dict(run.overrides),
-            "instruction": instruction.write(),
-        }
+        text = instruction.write()
+        packet = {"run": run.run_id, "overrides": dict(run.overrides), "instruction": text}
         lent = [] if request.model is None else [request.model]
         update = self._place(request)
         if update is not None and update.memory is not request.model:

@@ -24,6 +24,8 @@ from federator.runtime.weights.parts import is_capability
 
 FEDERATION = "federation"
 """The name of the global model, among the sites' names, in journals and instructions."""
+PERSONAL = "personal"
+"""The name, likewise, of the models that sites keep for themselves (Ditto): without weights."""
 MOST_TEXT = 2**16
 """The most characters that an instruction takes."""
 _MOST = 2**53
@@ -51,7 +53,8 @@ class Instruction:
         kind: ``join`` (load the data and say how much there is), ``train`` or ``evaluate``.
         round: the number of the round that the resulting weights will belong to.
         expires: seconds since the epoch after which nobody waits for the reply.
-        model: ``federation``, or the name of a site whose own model (baseline) this is.
+        model: ``federation``; the name of a site whose own model (baseline) this is; or
+            ``personal``, for the model that each site keeps for itself, without weights.
         epochs: local epochs of training.
         seed: the federation's seed.
         sets: on which of ``train``, ``val`` and ``test`` the received weights are evaluated first.

@@ -43,6 +43,8 @@ NOTICES = {
     "no-events": "no patient has the event within the horizon ({set}): figures are undefined",
     "horizon": "all times lie in the first of the intervals up to the horizon, or beyond it "
     "({set}): is the horizon in the unit of the times?",
+    "personal-anew": "the site's personal model begins anew in round {value}, as the federation's: "
+    "the site has none of an earlier round, or one of another form",
     "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
     "train: give its loader drop_last=True, or another batch size",
 }

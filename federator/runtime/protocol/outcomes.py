@@ -105,6 +105,9 @@ REASONS = {
     "one by its node configuration, personal-dir",
     "not-kept": "what stays at the site cannot be written to its volume ({type}): is it full, or "
     "another user's?",
+    "no-personal": "the site has trained no personal model yet, in this run and of this form",
+    "no-proximal": "the personal model was trained without its proximal term: let train take "
+    "proximal_mu and global_weights, or make its steps by an optimizer of torch.optim",
     "withheld": "the worker's answer held something that may not leave the site ({type})",
     "no-worker": "no worker is connected to the link",
     "worker-died": "the worker ended while it worked (killed: out of memory is the usual cause)",

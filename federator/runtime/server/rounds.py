@@ -10,7 +10,7 @@ import time
 
 from flwr.serverapp.strategy import FedAvg
 
-from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.server.aggregation.blockwise import aggregate, is_plain
 from federator.runtime.server.aggregation.flower_strategies import run_strategy
 from federator.runtime.server.exchange import updates_in
@@ -41,6 +41,8 @@ class Rounds:
         chosen = self._choose(last)
         if chosen.round != last.round:
             self._session.test(FEDERATION, chosen, ("test",))
+        if self._session.plan.personal:
+            self._session.test(PERSONAL, chosen, ("test",))
         if self._session.settings.baselines:
             self._baselines(last.round)
         return chosen
@@ -85,6 +87,8 @@ class Rounds:
         trained = {site: answer for site, answer in answers.items() if site in trains}
         session.record.write_round(FEDERATION, number, trained, time.monotonic() - started)
         session.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
+        if session.plan.personal:
+            session.test(PERSONAL, checkpoint, ("val",))
         return checkpoint
 
     def _choose(self, last: Checkpoint) -> Checkpoint:

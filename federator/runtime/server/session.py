@@ -11,7 +11,7 @@ from federator.errors import RunError
 from federator.runtime.app_config import Setting
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
-from federator.runtime.protocol.instructions import FEDERATION, Instruction
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.exchange import Answer, updates_in
 from federator.runtime.server.journal import SiteState, events
@@ -38,6 +38,7 @@ class Plan:
     select: str
     settings: EvaluationSettings
     local: LocalTensors = field(default_factory=LocalTensors)
+    personal: bool = False  # whether each site keeps a model for itself (Ditto)
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "Plan":
@@ -49,6 +50,7 @@ class Plan:
             select=str(config["select"]),
             settings=EvaluationSettings.of(config),
             local=LocalTensors.of(config),
+            personal=bool(config.get(PERSONAL)),
         )
 
     @property
@@ -170,12 +172,13 @@ class Session:
         """Evaluate a model on the sites' validation or test sets."""
         deadline = time.time() + self.settings.round_deadline
         instruction = self.instruction("evaluate", checkpoint.round, deadline, model, sets)
-        order = Order(instruction, checkpoint.weights)
+        order = Order(instruction, None if model == PERSONAL else checkpoint.weights)
         # A model trained at one site alone is whole only there, if some of its tensors stay.
-        whole = not self.plan.local or model == FEDERATION
+        common = model in (FEDERATION, PERSONAL)
+        whole = common or not self.plan.local
         answers = self.ask(dict.fromkeys(self.sites.nodes if whole else [model], order))
         if "val" in sets:
-            own = answers if model == FEDERATION else {model: answers[model]}
+            own = answers if common else {model: answers[model]}
             self.record.write_evaluation("validation", model, checkpoint.round, own, "val")
         if "test" in sets:
             self.record.write_evaluation("test", model, checkpoint.round, answers, "test")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from federator.runtime.app_config import Setting, choose
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
-from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
 from federator.runtime.protocol.train_settings import split_settings
@@ -26,6 +26,7 @@ from federator.runtime.worker.loaders import (
     require_batches,
 )
 from federator.runtime.worker.outputs import needs_more_than_one
+from federator.runtime.worker.personal.ditto import Ditto, centres_of
 from federator.runtime.worker.personal.local_part import LocalPart
 from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
@@ -74,6 +75,7 @@ class Trainer:
         self._evaluator = Evaluator(self._module, self._settings)
         volume = Volume(personal, every_round=config.get("select") == "best")
         self._local = LocalPart(LocalTensors.of(config), volume)
+        self._ditto = Ditto.of(config, volume, self._module) if config.get(PERSONAL) else None
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._loaders: dict[str, object] = {}
@@ -96,6 +98,10 @@ class Trainer:
         self, instruction: Instruction, weights: Weights | None
     ) -> tuple[Outcome, Weights | None]:
         notices = list(self._load())
+        if self._ditto and instruction.model == PERSONAL and instruction.kind == "evaluate":
+            net = self.model(instruction.seed)
+            fill(net, self._ditto.tested(self._form, instruction))
+            return self._outcome(*self._evaluate_all(net, instruction)), None
         if weights is None:
             notices += self._look_ahead(instruction.seed)
             return self._outcome({}, notices), None
@@ -109,11 +115,8 @@ class Trainer:
         notices += told
         fill(net, whole)
         self._local.keep_tested(whole, instruction)
-        evaluations = {}
-        for part in instruction.sets:
-            if self._examples[f"{part}set"]:
-                evaluations[part], told = self._evaluate(net, part, instruction)
-                notices += told
+        evaluations, more = self._evaluate_all(net, instruction)
+        notices += more
         if instruction.kind != "train":
             return self._outcome(evaluations, notices), None
         self._net = None  # until it is known that training left its tensors as they were
@@ -127,6 +130,10 @@ class Trainer:
             trained = {name: trained[name] for name in weights}
             left = self._left.setdefault(instruction.model, {})
             trained = write_update(given, trained, encoding, left)
+            if self._ditto and instruction.model == FEDERATION:
+                self._net = None
+                notices += self._ditto.train(net, whole, instruction, self._train)
+                self._net = net
         elif self._local.tensors:  # what grew may have a name that stays
             raise Failure("grown")
         return self._outcome(evaluations, notices), trained
@@ -250,7 +257,9 @@ class Trainer:
         with reporting_failures(part="load_data"):
             return next(iter(self._loaders[part]), None)  # type: ignore[call-overload]
 
-    def _train(self, net: "torch.nn.Module", instruction: Instruction) -> None:
+    def _train(
+        self, net: "torch.nn.Module", instruction: Instruction, centre: Weights | None = None
+    ) -> None:
         accepted = inspect.signature(self._module.train).parameters
         given, left = split_settings(self._module.train, instruction.settings)
         if left and not self._told:
@@ -260,13 +269,25 @@ class Trainer:
         if "proximal_mu" in accepted:
             extra["proximal_mu"] = instruction.proximal_mu
         if "global_weights" in accepted:
-            extra["global_weights"] = [p.detach().clone() for p in net.parameters()]
+            own = [p.detach().clone() for p in net.parameters()]
+            extra["global_weights"] = own if centre is None else centres_of(net, centre)
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
         with reporting_failures(part="train"):
             self._module.train(
                 net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
             )
+
+    def _evaluate_all(
+        self, net: "torch.nn.Module", instruction: Instruction
+    ) -> tuple[dict[str, Evaluation], list[Notice]]:
+        """Evaluate a model on each set that is asked for and has examples."""
+        evaluations, notices = {}, list[Notice]()
+        for part in instruction.sets:
+            if self._examples[f"{part}set"]:
+                evaluations[part], told = self._evaluate(net, part, instruction)
+                notices += told
+        return evaluations, notices
 
     def _evaluate(
         self, net: "torch.nn.Module", part: str, instruction: Instruction

@@ -46,7 +46,8 @@ class Site:
         )
         policy, self.socket = Policy(2), folder / "socket"
         self.link = Link("north", "h", self.key.public_key(), policy, True, listener, transfer)
-        self.received, self.memories, self.write = [], [], lambda memory: memory.fill(TRAINED)
+        self.received, self.memories, self.packets = [], [], []
+        self.write = lambda memory: memory.fill(TRAINED)
         self.said = {**ANSWER, "update": True}
         self.start_worker()
 
@@ -57,18 +58,21 @@ class Site:
     def work(self, channel):
         try:
             while True:
-                _, memory = channel.receive()
-                model = memory[0].weights
-                self.received.append({name: one.copy() for name, one in model.items()})
-                self.memories.append(memory)
-                self.write(memory[-1])
+                packet, memory = channel.receive()
+                self.packets.append(packet)
+                if memory:
+                    model = memory[0].weights
+                    self.received.append({name: one.copy() for name, one in model.items()})
+                    self.memories.append(memory)
+                    self.write(memory[-1])
                 channel.send(self.said)
         except HandoverError:
             pass
 
     def order(self, manifest=None, weights=None, signed=None, **further):
         """Return an instruction to train, as the server writes it."""
-        text = Instruction("train", 1, **{"expires": time.time() + 30, **further}).write()
+        fields = {"kind": "train", "round": 1, "expires": time.time() + 30, **further}
+        text = Instruction(**fields).write()
         content, files = RecordDict(), manifest.write() if manifest else ""
         if weights is not None:
             content["arrays"] = messages.to_record(weights)
@@ -257,3 +261,12 @@ def test_a_model_with_a_tensor_that_stays_at_the_site_is_refused(site):
     site.link.local = LocalTensors(("head.*",))
     site.answer(site.order(site.manifest()))
     assert len(site.received) == 1
+
+
+def test_a_personal_model_is_evaluated_without_baselines_and_never_trained_for_the_server(site):
+    site.link.baselines, site.said = False, ANSWER
+    site.answer(site.order(kind="evaluate", model="personal"))
+    assert '"model": "personal"' in site.packets[-1]["instruction"]
+    told = refusal(site.answer(site.order(site.manifest(), model="personal")))
+    assert "does not train another site's model" in told
+    assert len(site.packets) == 1

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from fakes.site_grid import SiteGrid, serve
-from fixtures.rehearsals import PLAIN_TRAIN, lay_out, lay_out_site
-from fixtures.small_notebook import MODEL
+from fixtures.rehearsals import PLAIN_TRAIN, events, lay_out, lay_out_site
+from fixtures.small_notebook import MODEL, TRAIN
 from flwr.serverapp import strategy as flower
 
 from federator.app.convert import convert
@@ -38,6 +38,20 @@ class Listening(SiteGrid):
         return reply
 
 
+def sites(root, monkeypatch, settings, **changed):
+    """Return a grid of two sites of the small notebook, and its app."""
+    data = {name: lay_out_site(root / name, n) for n, name in enumerate(("east", "west"))}
+    read = lay_out(root, data, f"{settings}select: best\n", model=NORMED, **changed)
+    app = convert(read, root / "build").app
+    monkeypatch.syspath_prepend(str(app))
+    config = app_config(app)
+    tasks = {
+        name: Trainer(app, config, path, name, root / "personal" / name)
+        for name, path in data.items()
+    }
+    return Listening({name: task.follow for name, task in tasks.items()}), app
+
+
 @pytest.mark.parametrize(
     "strategy",
     [
@@ -51,17 +65,7 @@ class Listening(SiteGrid):
     ids=lambda one: type(one).__name__,
 )
 def test_no_message_has_a_byte_of_a_local_tensor(tmp_path, monkeypatch, strategy):
-    data = {name: lay_out_site(tmp_path / name, n) for n, name in enumerate(("east", "west"))}
-    settings = f"local: {list(PATTERNS)}\nselect: best\n"
-    read = lay_out(tmp_path, data, settings, model=NORMED, train=PLAIN_TRAIN)
-    app = convert(read, tmp_path / "build").app
-    monkeypatch.syspath_prepend(str(app))
-    config = app_config(app)
-    tasks = {
-        name: Trainer(app, config, path, name, tmp_path / "personal" / name)
-        for name, path in data.items()
-    }
-    grid = Listening({name: task.follow for name, task in tasks.items()})
+    grid, app = sites(tmp_path, monkeypatch, f"local: {list(PATTERNS)}\n", train=PLAIN_TRAIN)
     folder = RunFolder(tmp_path / "run")
     server = serve(grid, folder, strategy, rounds=2, select="best", local=PATTERNS, baselines=True)
     first = build(app, 0, LocalTensors(PATTERNS))
@@ -81,3 +85,40 @@ def test_no_message_has_a_byte_of_a_local_tensor(tmp_path, monkeypatch, strategy
         "layers.0.weight",
         "layers.0.bias",
     }
+
+
+@pytest.mark.parametrize(
+    ("strategy", "select"),
+    [(flower.FedAvg(), "last"), (flower.Krum(num_malicious_nodes=0), "best")],
+)
+def test_the_sites_personal_models_are_evaluated_and_no_byte_of_them_passes(
+    tmp_path, monkeypatch, strategy, select
+):
+    settings = "personal: ditto\nproximal_mu: 0.01\n"
+    grid, app = sites(tmp_path, monkeypatch, settings, train=TRAIN)
+    first = build(app, 0)
+    save(tmp_path / "first.safetensors", first.weights)
+    folder, how = RunFolder(tmp_path / "run"), {"rounds": 2, "select": select, "personal": True}
+    server = serve(grid, folder, strategy, first.buffers, **how)
+    chosen = server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
+
+    kept = list((tmp_path / "personal").rglob("round-*.safetensors"))
+    assert len(kept) == 2 * 2, "sites, rounds"
+    second = [load(path) for path in kept if path.name == "round-002.safetensors"]
+    secrets = [
+        one
+        for each in second
+        for name, one in each.items()  # BatchNorm undoes the bias before it: it has no gradient
+        if one.size > 1 and name != "layers.0.bias"
+    ]
+    assert len(secrets) == 2 * 7, "sites, tensors"
+    whole = b"".join(grid.passed)
+    assert not [one for one in secrets if one.tobytes() in whole]
+    curve = [(e["model"], e["round"]) for e in events(folder.path, "validation")]
+    assert [number for model, number in curve if model == "personal"] == [1, 2]
+    tests = {event["model"]: event for event in events(folder.path, "test")}
+    assert tests.keys() == {"federation", "personal"}
+    assert tests["personal"]["sites"].keys() == {"east", "west"}
+    assert tests["personal"]["round"] == chosen.round
+    losses = [each["sites"]["east"]["loss"] for each in tests.values()]
+    assert losses[0] != losses[1]

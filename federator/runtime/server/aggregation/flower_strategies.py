@@ -16,7 +16,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from federator.errors import RunError
-from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.protocol.train_settings import with_settings
 from federator.runtime.server.aggregation.split_model import SplitModel
 from federator.runtime.server.exchange import Answer, updates_in
@@ -75,6 +75,8 @@ class StrategyGrid(Grid):
         if number > 0:
             weights = self._whole(arrays)
             checkpoint = self._session.folder.save(self._start.round + number, weights)
+            if self._session.plan.personal:
+                self._session.test(PERSONAL, checkpoint, ("val",))
         if not (last or checkpoint.round in self._validated):  # the last is tested by the server
             self._session.test(FEDERATION, checkpoint, ("val",))
         self._round = checkpoint.round + 1
