@@ -7,10 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import nbformat
+import numpy as np
 import pytest
 from fixtures.deployed import commands
 from fixtures.rehearsals import events
+from lifelines.utils import concordance_index
+from safetensors.torch import load_file
+from sklearn import metrics as reference
 
 from federator.results import history
 from federator.runtime.worker.evaluation import READERS
@@ -38,6 +44,48 @@ def walk(folder: Path, task: str) -> str:
     return done.stdout
 
 
+def predicted(repository: Path, run: Path, site: str) -> tuple[np.ndarray, ...]:
+    """Return what the notebook's predict returns of a site's test set, with the final model."""
+    cells = nbformat.read(repository / "notebooks" / "tumours.ipynb", as_version=4).cells
+    code = [one for one in cells if one.cell_type == "code"]
+    module: dict[str, Any] = {}
+    exec("\n".join(one.source for one in code if "local" not in str(one.metadata)), module)
+    net = module["Model"]()
+    net.load_state_dict(load_file(run / "model.safetensors"))
+    testloader = module["load_data"](str(repository / "data" / "tumours" / site))[2]
+    return tuple(np.asarray(one, dtype=float) for one in module["predict"](net, testloader))
+
+
+def expected_of_a_regression(repository: Path, run: Path) -> dict[str, float]:
+    """Return the figures of the pooled test sets by scikit-learn."""
+    sets = [predicted(repository, run, site) for site in ("north", "south")]
+    truth, guess = (np.concatenate([one[k] for one in sets]) for k in (0, 1))
+    return {
+        "mae": reference.mean_absolute_error(truth, guess),
+        "rmse": reference.root_mean_squared_error(truth, guess),
+        "r2": reference.r2_score(truth, guess),
+        "bias": (guess - truth).mean(),
+    }
+
+
+def expected_of_a_survival_analysis(repository: Path, run: Path) -> dict[str, float]:
+    """Return the concordance within sites by lifelines, up to the horizon of 60 months."""
+    right = total = 0.0
+    for site in ("north", "south"):
+        times, events, risks = predicted(repository, run, site)
+        ends, happened = np.minimum(times, 60), (events == 1) & (times <= 60)
+        ahead = (ends[:, None] < ends) | ((ends[:, None] == ends) & ~happened)
+        pairs = (ahead & happened[:, None]).sum()
+        right, total = right + concordance_index(ends, -risks, happened) * pairs, total + pairs
+    return {"concordance": right / total}
+
+
+EXPECTED = {
+    "regression": expected_of_a_regression,
+    "survival": expected_of_a_survival_analysis,
+}
+
+
 @pytest.mark.parametrize("task", READERS)
 def test_the_page_leads_from_nothing_to_figures_of_each_task(tmp_path, task):
     walk(tmp_path, task)
@@ -53,3 +101,6 @@ def test_the_page_leads_from_nothing_to_figures_of_each_task(tmp_path, task):
     assert all(figures[name].value is not None for name in journal.view.headline)
     assert pooled.metrics.keys() == ({"iou"} if task == "other" else set())
     assert (run / "report.html").read_text()
+    expected = EXPECTED[task](tmp_path / "hospitals", run) if task in EXPECTED else {}
+    for name, value in expected.items():
+        assert figures[name].value == pytest.approx(value, rel=1e-6), name
