@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def lint(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def test_every_package_is_installed():
+    """An editable install finds those, too, that setup.cfg does not list; a wheel does not."""
+    read = ConfigParser()
+    read.read(ROOT / "setup.cfg")
+    found = [path.parent.relative_to(ROOT) for path in (ROOT / "federator").rglob("__init__.py")]
+    listed = [name for name in read["options"]["packages"].split() if ".shipped." not in name]
+    assert listed == sorted(".".join(folder.parts) for folder in found)
 
 
 def test_every_rule_holds():
