@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import TaskName
 from federator.runtime.protocol.notices import Notice
-from federator.runtime.protocol.outcomes import Evaluation, Failure
+from federator.runtime.protocol.outcomes import REASONS, Evaluation, Failure
 from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.predictions import read_test
 from federator.runtime.worker.tasks.base import Counted, Reader
@@ -84,6 +84,8 @@ class Evaluator:
         """Compare the number of examples that were seen with the set's size; warn if counted."""
         if found > examples or not found:
             reason = "amount" if self.reader.predicts else "loader-amount"
+            own = f"{self.reader.settings.task.name}-{reason}"
+            reason = own if own in REASONS else reason
             raise Failure(reason, set=part, shape=(found,), count=examples)
         fewer = counted and found < examples
         return [Notice("fewer", part, "", found, examples)] if fewer else []

@@ -103,3 +103,15 @@ def test_as_many_labels_as_the_loader_gives_make_figures():
 def test_an_accuracy_that_the_counts_contradict_is_told():
     _, notices = evaluate(tested={"loss": 0.5, "accuracy": torch.tensor(0.0)})
     assert notices == (Notice("accuracy", "test", "", 0.0, 1.0),)
+
+
+@pytest.mark.parametrize("cases", [0, 7])
+def test_as_many_cases_as_the_set_has_examples(cases):
+    def predict(*_):
+        yield from [(np.ones((2, 2), int), np.ones((2, 2), int))] * cases
+
+    module = SimpleNamespace(test=lambda *_: (0.5, None), predict=predict)
+    settings = EvaluationSettings(Task("segmentation", 2), ("background", "liver"))
+    evaluator = Evaluator(module, settings)
+    with pytest.raises(Failure, match=f"predict yields {cases} cases for the 4 examples of the t"):
+        evaluator.evaluate(NET, [(X, Y)], "test", 4, 2)

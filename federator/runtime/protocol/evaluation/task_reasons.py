@@ -68,6 +68,8 @@ _OF_TASK = {
         "predicted": "what predict yields as predicted for the {set} is {found}, {type}: yield "
         + _CLASSES
         + ", in the mask's shape (of logits: argmax over the classes)",
+        "amount": "predict yields {first} cases for the {count} examples of the {set}: yield "
+        "`mask, predicted` once for each example",
         "cases": "predict yields more than {first} cases for the {count} examples of the {set}: "
         "yield one for each example",
     },
