@@ -16,6 +16,11 @@ def number(value: float | None) -> str:
     return "–" if value is None or not isfinite(value) else f"{value:.3f}"
 
 
+def inside(title: str) -> str:
+    """Write a title inside a sentence: a word in lower case, a name such as IoU as it is."""
+    return title.lower() if title.isalpha() and title[1:].islower() else title
+
+
 def duration(seconds: float | None) -> str:
     """Write a time in seconds, minutes or hours."""
     if seconds is None:

@@ -74,11 +74,11 @@ def _final(journal: Journal) -> Iterator[str]:
         return
     changes = [_change("loss", first.loss, last.loss)]
     worse = _rose(first.loss, last.loss)
-    for name in journal.view.headline[-1:]:
+    for name in journal.view.headline[:1]:
         column = journal.view.columns[name]
         before, after = (journal.view.figures(one.tables)[name].value for one in (first, last))
         worse |= _rose(before, after) if column.better == "lower" else _rose(after, before)
-        changes.append(_change(column.title.lower(), before, after))
+        changes.append(_change(figures.inside(column.title), before, after))
     if not worse:
         return
     withheld = journal.start.sites_withheld

@@ -64,7 +64,10 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             for site, part in event.sites.items()
         }
     elif isinstance(event, Evaluation):
-        pooled = event.pooled()
+        try:
+            pooled = event.pooled()
+        except ValueError:  # tables that do not add up: of this run, figures of nobody
+            return None
         if pooled is None or len(event.sites) < _LEAST:
             return None
         shown["sites"] = {_TOGETHER: pooled.model_dump(exclude_none=True)}

@@ -143,9 +143,10 @@ class RunProgress:
         view = views.view(start)
         found = view.figures(pooled.tables)
         numbers = [f"loss {figures.number(pooled.loss)}"]
-        for name in reversed(view.headline):
+        for name in view.headline:
             if (value := found[name].value) is not None:
-                numbers.append(f"{view.columns[name].title.lower()} {figures.number(value)}")
+                title = figures.inside(view.columns[name].title)
+                numbers.append(f"{title} {figures.number(value)}")
         if not view.headline:
             numbers += [f"{name} {figures.number(one)}" for name, one in pooled.metrics.items()]
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()

@@ -69,7 +69,7 @@ class View(ABC):
     columns: ClassVar[Mapping[str, Column]]
     """Of the comparison of models, in order."""
     headline: ClassVar[tuple[str, ...]]
-    """The two or three columns that stand for all, in a line, a curve or a summary."""
+    """The one or two columns, chief first, that stand for all: in a line, a curve, a summary."""
     part: ClassVar[str] = "Label"
     """What one row of :meth:`parts` is of."""
     chart_title: ClassVar[str] = ""

@@ -23,7 +23,7 @@ class ClassificationView(View):
         "accuracy": Column("Accuracy"),
         "auc": Column("AUC", table="scores"),
     }
-    headline = ("f1", "accuracy")
+    headline = ("accuracy", "f1")
     chart_title = "ROC"
     chart_table = "scores"
     chart_lead = (
