@@ -2,11 +2,13 @@
 
 import gc
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from federator.runtime.files import sha256
+from federator.runtime.server.storage import update_receiver
 from federator.runtime.server.storage.disk import wait_for_removals
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.format import WeightsError, save
@@ -94,17 +96,21 @@ def test_what_comes_is_hashed_while_the_rest_is_missing(store, receiver, data, s
     assert receiver.complete
 
 
-def test_an_update_of_which_no_more_comes_is_complete_until_more_does(store, receiver, data):
+def test_an_update_of_which_no_more_comes_is_complete_until_more_does(
+    store, receiver, data, monkeypatch
+):
     """The parts of a busy or a slow line do not: they come at longer intervals."""
+    now, never = 1000.0, 2000.0
+    monkeypatch.setattr(update_receiver, "time", SimpleNamespace(monotonic=lambda: now))
     for number, pause in ((3, 0.3), (4, 0.7)):
         part(store, receiver, number, len(data)).write_bytes(data[cut(len(data))[number]])
-        assert not receiver.hash_arrived(soon())
+        assert not receiver.hash_arrived(never)
         assert not receiver.complete
-        time.sleep(pause / 2)
-        assert [receiver.hash_arrived(soon()), receiver.complete] == [False, False]
-        time.sleep(pause / 2)
-        assert [receiver.hash_arrived(soon()), receiver.complete] == [True, True]
-        assert [receiver.hash_arrived(soon()), receiver.complete] == [False, True]
+        now += pause / 2
+        assert [receiver.hash_arrived(never), receiver.complete] == [False, False]
+        now += pause / 2
+        assert [receiver.hash_arrived(never), receiver.complete] == [True, True]
+        assert [receiver.hash_arrived(never), receiver.complete] == [False, True]
 
 
 def test_no_part_is_begun_when_the_time_is_over(store, receiver, data, seen):
