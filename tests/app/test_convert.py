@@ -1,4 +1,4 @@
-"""What changes the bytes of an app, and what does not."""
+"""From a federation file and its notebook to build/<federation>."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""An author's repository, with a runner of GitHub's workflows on this machine."""
+"""From a push to images, compose files and rounds: the real workflow files, run by act."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""``federator dispatch``: how a federation is named, and what a person sees."""
+"""Rounds started and followed through a GitHub on this machine."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""How a site is let in through the gateway, or not; every part is the real one, as a process."""
+"""Sites reach the server through the gateway, with TLS and keys of their own; nothing else does.
+
+Every part is the real one, as a process: nginx, SuperLink, SuperExec, links, workers.
+"""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""The process of a link: when it asks the server, and what it does when it cannot be reached."""
+"""What a link does with messages that no site should follow, and with those that it should."""
 
 import numpy as np
 import pytest
