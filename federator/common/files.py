@@ -12,7 +12,7 @@ from typing import IO
 
 from federator.errors import FederatorError, Problem, Where
 
-_FILES = 1000  # a report has about ten: more is no report of ours
+_FILES = 1000  # a report has five: so many are none of ours
 # What zipfile makes of damaged ones; with a password RuntimeError, of an empty name IndexError.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError)
 _NAME = re.compile(r"(?![. ])[\w .()+=@,-]+(/(?![. ])[\w .()+=@,-]+)*", re.ASCII)
