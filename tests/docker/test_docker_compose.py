@@ -37,7 +37,7 @@ def written(tmp_path_factory):
     text = path.read_text().replace(
         "{name: south}]", "{name: south}, {name: east, accelerator: cuda}]"
     )
-    path.write_text(text)
+    path.write_text(text + 'local: ["*.bn*", "head.*"]\n')
     write(schema.read(path))
     return made.folder
 
@@ -69,6 +69,12 @@ def test_what_compose_makes_of_it(written):
     worker = project["services"]["worker"]
     assert project["name"] == "tumours-north"
     assert worker["mem_limit"] == str(7 * 2**30) and worker["user"] == "1000:1000"
+    link = project["services"]["link"]
+    assert link["environment"]["FEDERATOR_LOCAL"] == "*.bn* head.*"
+    mounts = {
+        name: {one["target"] for one in s["volumes"]} for name, s in project["services"].items()
+    }
+    assert [name for name, targets in mounts.items() if "/personal" in targets] == ["worker"]
     shown = SiteFile.read(written / "north.yaml").app
     assert {name: text.replace("$$", "$") for name, text in project["x-app"].items()} == shown
 

@@ -178,6 +178,7 @@ def test_folders_belong_to_who_writes_to_them(engine, pulled):
         "/handover 10001:10001 770",
         "/keys 10001:10001 700",
     ]
+    assert run(engine, pulled["client"], *stat, "/personal") == "/personal 10001:10001 2770"
     assert run(engine, pulled["server"], *stat, "/state", "/results").splitlines() == [
         "/state 10001:10001 700",
         "/results 10001:10001 750",
@@ -186,6 +187,30 @@ def test_folders_belong_to_who_writes_to_them(engine, pulled):
         "/app 0:0 755",
         "/app/task.py 0:0 644",
     ]
+
+
+KEEP = """\
+import sys
+from pathlib import Path
+import numpy as np
+from federator.runtime.worker.personal.volume import Volume
+number, volume = int(sys.argv[1]), Volume(Path("/personal"))
+print(volume.newest("run", "federation", number - 1) and "goes on" or "begins")
+volume.keep("run", "federation", number, {"bn.weight": np.full(3, number, np.float32)})
+"""
+
+
+def test_what_stays_outlives_the_worker_and_its_user(engine, pulled):
+    volume = engine("volume", "create")
+    confined = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=none")
+    mounted = (f"--volume={volume}:/personal", "--group-add=10001", "--entrypoint=python")
+    try:
+        for number, user in enumerate(("1234:1235", "10001:10001", "4711:4712"), 1):
+            asked = (*confined, *mounted, f"--user={user}", pulled["client"], "-c", KEEP)
+            said = engine("run", "--rm", *asked, str(number))
+            assert said == ("goes on" if number > 1 else "begins")
+    finally:
+        engine("volume", "rm", volume)
 
 
 def test_an_image_lists_what_is_inside(engine, pulled):
