@@ -30,7 +30,7 @@ class Site:
         if (instruction.kind, instruction.round) in self.fails:
             raise Failure("outputs-not-finite", set="val", count=instruction.round)
         loss = self.level * (1 - float(weights["a"][0]) / 10)
-        told = Evaluation([[2, 0], [1, 1]], loss, 4)
+        told = Evaluation({"confusion": [[2, 0], [1, 1]]}, loss, 4)
         outcome = Outcome(SIZES, dict.fromkeys(instruction.sets, told))
         trains = instruction.kind == "train"
         return outcome, {"a": weights["a"] + 1} if trains else None
