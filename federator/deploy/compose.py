@@ -143,7 +143,7 @@ class _Files:
         link["image"] = review["image"] = str(images.link)
         worker["image"] = str(client)
         values = settings.link(federation, site)
-        for name in ("MIN_CELL_COUNT", "BASELINES"):  # a site may set these in its .env
+        for name in ("MIN_CELL_COUNT", "BASELINES", "SURVEY"):  # a site may set these in its .env
             values[f"FEDERATOR_{name}"] = f"${{{name}:-{values[f'FEDERATOR_{name}']}}}"
         app = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
         link["environment"] |= (

@@ -40,6 +40,8 @@ class Site(Part):
     """Score histograms with a count below this number do not leave the site."""
     baselines: bool = True
     """Whether models trained at one site alone may be tested on this site's test set."""
+    survey: bool = True
+    """Whether the site tells of its data before training: counts and rounded figures."""
     transport: Literal["files", "messages"] = "files"
     """How weights travel; a stock SuperNode has them in messages, whatever is said here."""
 

@@ -66,6 +66,8 @@ class Federation(Part):
     """How long the server waits before it goes on without a site."""
     baselines: bool = False
     """Also train each site alone, and test every model at every site that allows it."""
+    survey: bool | Literal["required"] = True
+    """Compare the sites' data before the first round; required stops on what is found."""
     encoding: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
     """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
     initial_weights: File | None = None

@@ -18,10 +18,14 @@ class ServerPart(TypedDict):
     join_deadline: float
     round_deadline: float
     baselines: bool
+    survey: str
     encoding: str
     messages: list[str]
     publish_model: bool
     publish_sites: bool
+
+
+_SURVEY: dict[bool | str, str] = {True: "yes", False: "no", "required": "required"}
 
 
 def server(federation: Federation) -> ServerPart:
@@ -33,6 +37,7 @@ def server(federation: Federation) -> ServerPart:
         "join_deadline": federation.deadlines.join,
         "round_deadline": federation.deadlines.round,
         "baselines": federation.baselines,
+        "survey": _SURVEY[federation.survey],
         "encoding": federation.encoding,
         "messages": [site.name for site in federation.sites if site.transport == "messages"],
         "publish_model": federation.publish.model,
@@ -50,4 +55,5 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
         "FEDERATOR_LOCAL": " ".join(federation.local),
         "FEDERATOR_MIN_CELL_COUNT": str(site.min_cell_count),
         "FEDERATOR_BASELINES": str(site.baselines).lower(),
+        "FEDERATOR_SURVEY": str(site.survey).lower(),
     }

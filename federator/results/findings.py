@@ -33,12 +33,21 @@ def findings(journal: Journal) -> list[Finding]:
         if state.state == "warned" and state.reason:
             warned.setdefault(state.reason, {})[state.site] = None
     return [
+        *_of_survey(journal),
         *map(Finding, _final(journal)),
         *map(Finding, _untested(journal)),
         *map(Finding, _left_out(journal)),
         *_withheld(journal),
         *(Finding(text, tuple(sites)) for text, sites in warned.items()),
     ]
+
+
+def _of_survey(journal: Journal) -> Iterator[Finding]:
+    """Tell what the survey found in the sites' data."""
+    for one in journal.survey.findings if journal.survey else ():
+        yield Finding(
+            f"{one.kind}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", one.sites
+        )
 
 
 def selection(journal: Journal) -> Selection:

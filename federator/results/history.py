@@ -21,6 +21,7 @@ from federator.runtime.server.journal import (
     Round,
     SiteState,
     Start,
+    Surveyed,
     Waiting,
 )
 
@@ -42,6 +43,7 @@ class Journal:
         self.rounds: dict[tuple[str, int], Round] = {}
         self.validations: dict[tuple[str, int], Evaluation] = {}
         self.tests: dict[str, Evaluation] = {}
+        self.survey: Surveyed | None = None
         self.selection: Chosen | None = None
         self.ends: list[End] = []
         self.misfits: set[str] = set()
@@ -106,6 +108,8 @@ class Journal:
             pass  # it says what went on, not what came of it
         elif isinstance(event, Chosen):
             self.selection = event
+        elif isinstance(event, Surveyed):
+            self.survey = event
         else:
             self._take_figures(event)
 

@@ -31,6 +31,7 @@ from federator.runtime.server.journal import (
     Round,
     SiteState,
     Start,
+    Surveyed,
 )
 from federator.runtime.server.settings import ServerSettings
 
@@ -58,6 +59,10 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
         shown.pop("examples", None)
         if event.state == "warned":  # a warning has figures of the site
             shown["reason"] = _NUMBER.sub("…", str(event.reason))
+    elif isinstance(event, Surveyed):  # a finding has figures of a site, too
+        shown["sites"] = dict.fromkeys(event.sites)
+        for found in shown["findings"]:
+            found["text"] = _NUMBER.sub("…", found["text"])
     elif isinstance(event, Round):
         shown["sites"] = {
             site: part.model_dump(include={"ok", "reason"}, exclude_unset=True)

@@ -17,9 +17,10 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
+from federator.results import survey
 from federator.results.tasks import views
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Evaluation, Line, Start
+from federator.runtime.server.journal import Evaluation, Line, Start, Surveyed
 
 
 class RunProgress:
@@ -38,6 +39,7 @@ class RunProgress:
         self._show: dict[str, Callable[[Line], None]] = {
             "start": self._start,
             "site": self._site,
+            "survey": self._survey,
             "round": self._round,
             "validation": self._validation,
             "waiting": self._waiting,
@@ -85,6 +87,10 @@ class RunProgress:
         elif sizes := event.get("examples"):
             text += f" (train {sizes['trainset']}, val {sizes['valset']}, test {sizes['testset']})"
         print_line(self._console, text)
+
+    def _survey(self, event: Line) -> None:
+        for text in survey.lines(Surveyed.model_validate(event)):
+            print_line(self._console, text)
 
     def _round(self, event: Line) -> None:
         alone = event["model"] != FEDERATION

@@ -211,7 +211,7 @@ class Link:
         worker = self.listener.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
-        text = instruction.write()
+        text = instruction.allowed(survey=self.policy.survey).write()
         packet = {"run": run.run_id, "overrides": dict(run.overrides), "instruction": text}
         lent = [] if request.model is None else [request.model]
         update = self._place(request)

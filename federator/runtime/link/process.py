@@ -87,7 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
         app_hash=options.app_hash,
         coordinator=Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
         policy=Policy(
-            Task(options.task, options.labels), frozenset(options.metrics), options.min_cell_count
+            Task(options.task, options.labels),
+            frozenset(options.metrics),
+            options.min_cell_count,
+            options.survey,
         ),
         baselines=options.baselines,
         listener=WorkerListener(options.socket),
@@ -150,6 +153,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--metrics", nargs="*", default=[], help="further numbers that may leave")
     add("--local", nargs="*", default=[], help="names (patterns) of tensors that stay at the site")
     add("--min-cell-count", type=int, default=5, help="smallest count that may leave")
+    add("--survey", action="store_true", help="tell of the data, in counts, before training")
     add("--baselines", action="store_true", help="take part in the comparison of single sites")
     return parser.parse_args(arguments)
 

@@ -28,6 +28,7 @@ from federator.runtime.protocol.outcomes import (
     Failure,
     Outcome,
 )
+from federator.runtime.protocol.survey import vet
 from federator.runtime.untrusted import printable
 
 SETS = ("trainset", "valset", "testset")
@@ -56,11 +57,13 @@ class Policy:
         metrics: names of further numbers that the federation file declares.
         min_cell_count: smallest count, other than 0, that a table may hold; of a table of sums,
             the fewest examples that it may be over.
+        survey: whether what the data hold is told before training (survey.py).
     """
 
     task: Task
     metrics: frozenset[str] = frozenset()
     min_cell_count: int = 5
+    survey: bool = False
 
 
 def _count(value: object, most: int = MOST) -> TypeGuard[int]:
@@ -154,6 +157,7 @@ def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: 
             if examples[f"{name}set"]
         },
         _warnings(answer.get("warnings"), policy),
+        vet(answer.get("survey"), policy.task, policy.min_cell_count) if policy.survey else None,
     )
 
 

@@ -11,7 +11,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -63,6 +63,7 @@ class Instruction:
         sites: to how many sites the server speaks; the more, the more seldom each should ask it.
         settings: what the strategy writes for ``train``, by the name of a parameter of that.
         counter: the capability of the site's notification counter (polling.py); empty for none.
+        survey: whether a site that joins is asked to tell of its data (survey.py).
         run: the name of the run, under which a site keeps the tensors that stay there; the same
             where a run is resumed.
     """
@@ -79,7 +80,12 @@ class Instruction:
     sites: int = 1
     settings: Mapping[str, Setting] = field(default_factory=dict)
     counter: str = ""
+    survey: bool = False
     run: str = ""
+
+    def allowed(self, survey: bool) -> "Instruction":
+        """Return what of the instruction a site follows: without a survey, if it tells none."""
+        return replace(self, survey=self.survey and survey)
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -137,6 +143,8 @@ def _require_form(name: str, kind: object, value: object) -> None:
         good = type(value) is int and 0 <= value <= _MOST
     elif kind is float:
         good = type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    elif kind is bool:
+        good = type(value) is bool
     elif name == "kind" or kind is str:
         good = isinstance(value, str)
     else:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.task_reasons import TASK_REASONS
 from federator.runtime.protocol.notices import SET_NAMES, Notice
+from federator.runtime.protocol.survey import Survey
 from federator.runtime.untrusted import MALFORMED, read_json
 
 
@@ -33,12 +34,14 @@ class Evaluation:
 class Outcome:
     """What a site reports back, beside the weights: set sizes, evaluations by set, warnings.
 
-    A set without examples has no evaluation.
+    A set without examples has no evaluation. A survey is told at joining, if it is asked for and
+    the site takes part in it.
     """
 
     examples: dict[str, int]
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     warnings: tuple[Notice, ...] = ()
+    survey: Survey | None = None
 
 
 _PREDICT = "`def predict(net, loader): ... return labels, scores`"

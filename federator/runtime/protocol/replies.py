@@ -14,6 +14,7 @@ import flwr
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
+from federator.runtime.protocol import survey
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.evaluation.tables import Form
 from federator.runtime.protocol.evaluation.tasks import Task
@@ -94,9 +95,11 @@ def _name(said: object) -> str:
     return printable(said, _MOST_NAME) if isinstance(said, str) else ""
 
 
-def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float] | list[str]]:
-    """Return an outcome as flat numbers and lists of numbers; its warnings as JSON."""
-    flat: dict[str, int | float | list[int] | list[float] | list[str]] = {
+def numbers(
+    outcome: Outcome,
+) -> dict[str, int | float | str | list[int] | list[float] | list[str]]:
+    """Return an outcome as flat numbers and lists of numbers; warnings and survey as JSON."""
+    flat: dict[str, int | float | str | list[int] | list[float] | list[str]] = {
         key: outcome.examples[name] for key, name in _SETS.items()
     }
     for name, evaluation in outcome.evaluations.items():
@@ -112,6 +115,8 @@ def numbers(outcome: Outcome) -> dict[str, int | float | list[int] | list[float]
             flat[f"{name}.metric.{metric}"] = value
     if outcome.warnings:
         flat["warnings"] = [notice.write() for notice in outcome.warnings]
+    if outcome.survey is not None:
+        flat["survey"] = outcome.survey.write()
     return flat
 
 
@@ -132,6 +137,7 @@ def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Ou
         "examples": {name: record.get(key) for key, name in _SETS.items()},
         "evaluations": evaluations,
         "warnings": _read_warnings(record.get("warnings")),
+        "survey": survey.unpacked(record.get("survey")),
     }
     try:
         return filter_outcome(answer, sets, policy)

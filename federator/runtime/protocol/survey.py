@@ -150,10 +150,10 @@ def vet(value: object, task: Task, minimum: int) -> Survey | None:
         return None
 
 
-def read(text: object, task: Task) -> Survey | None:
-    """Return the survey in what a site sent, by the rules by which a link lets it out."""
+def unpacked(text: object) -> object:
+    """Return what a site sent as JSON, still to be vetted; None if it is no such text."""
     try:
-        return vet(read_json(text, _MOST_TEXT), task, 0) if isinstance(text, str) else None
+        return read_json(text, _MOST_TEXT) if isinstance(text, str) else None
     except MALFORMED:
         return None
 

@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
 from federator.runtime.protocol.evaluation import tables
-from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Pooling
+from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
+from federator.runtime.protocol.survey import Survey
+from federator.runtime.server.survey.finding import Finding
 
 FILE = "rounds.jsonl"
 
@@ -74,6 +76,14 @@ class SiteState(_Event):
     state: str  # joined | missing | outdated | refused | failed | restarted | warned
     reason: str | None = None
     examples: dict[str, int] | None = None  # of each of trainset, valset and testset
+
+
+class Surveyed(_Event):
+    """What sites told of their data as they joined (None: nothing), and what is odd there."""
+
+    event: Literal["survey"] = "survey"
+    sites: dict[str, Survey | None]
+    findings: list[Finding]
 
 
 class Contribution(_Line):
@@ -222,7 +232,8 @@ class Waiting(_Event):
 
 
 Event = Annotated[
-    Start | SiteState | Round | Evaluation | Chosen | Waiting | End, Field(discriminator="event")
+    Start | SiteState | Surveyed | Round | Evaluation | Chosen | Waiting | End,
+    Field(discriminator="event"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 """Reads a line."""
@@ -232,18 +243,6 @@ E = TypeVar("E", bound=_Event)
 def now() -> datetime:
     """Return the time of an event that happens now."""
     return datetime.now(UTC)
-
-
-def evaluated(settings: EvaluationSettings) -> Line:
-    """Return the fields of :class:`Start` that say what is evaluated."""
-    positive = settings.positive
-    return {
-        "task": settings.task.name,
-        "labels": list(settings.names),
-        "positive": None if positive is None else settings.names[positive],
-        "ranges": [list(one) for one in settings.ranges],
-        "horizon": settings.horizon,
-    }
 
 
 def append(run: Path, event: Event) -> None:

@@ -22,10 +22,11 @@ from federator.runtime import source_map as sourcemap
 from federator.runtime.app_config import choose
 from federator.runtime.flower import prepare_grid
 from federator.runtime.options import begin_log
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
-from federator.runtime.server.journal import End, Line, Start, Waiting, append, evaluated, mend, now
+from federator.runtime.server.journal import End, Line, Start, Waiting, append, mend, now
 from federator.runtime.server.rounds import Rounds
 from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
@@ -117,7 +118,7 @@ def _run(
         "run": folder.path.name,
         "federation": settings.federation,
         "strategy": type(strategy).__name__,
-        **evaluated(plan.settings),
+        **_evaluated(plan.settings),
         "seed": plan.seed,
         "local_epochs": plan.epochs,
         "baselines": settings.baselines,
@@ -144,9 +145,25 @@ def _run(
             folder.path, Waiting(time=now(), sites=list(sites), until=until)
         ),
     )
-    chosen = Rounds(Session(sites, settings, plan, strategy, folder, buffers)).run(start)
+    session = Session(sites, settings, plan, strategy, folder, buffers)
+    if settings.survey == "only":
+        session.join()
+        return {"state": "finished", "reason": None}
+    chosen = Rounds(session).run(start)
     folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
+
+
+def _evaluated(settings: EvaluationSettings) -> Line:
+    """Return the fields of ``Start`` that say what is evaluated."""
+    positive = settings.positive
+    return {
+        "task": settings.task.name,
+        "labels": list(settings.names),
+        "positive": None if positive is None else settings.names[positive],
+        "ranges": [list(one) for one in settings.ranges],
+        "horizon": settings.horizon,
+    }
 
 
 def _told(error: Exception, settings: ServerSettings) -> str:

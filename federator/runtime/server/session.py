@@ -21,6 +21,7 @@ from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.disk import require_space
+from federator.runtime.server.survey.surveys import Surveys
 from federator.runtime.weights.buffers import Buffers
 from federator.runtime.weights.encoding import EXACT
 from federator.runtime.weights.local_tensors import LocalTensors
@@ -56,7 +57,7 @@ class Plan:
     @property
     def policy(self) -> Policy:
         """What sites may say; how small a count may be is for each of them to decide."""
-        return Policy(self.settings.task, frozenset(self.settings.metrics), min_cell_count=0)
+        return Policy(self.settings.task, frozenset(self.settings.metrics), 0, survey=True)
 
 
 class Session:
@@ -82,6 +83,7 @@ class Session:
     ) -> None:
         self.sites, self.settings, self.plan = sites, settings, plan
         self.strategy, self.folder, self.buffers = strategy, folder, buffers
+        self.surveys = Surveys(folder.path, plan.settings)
         self.record = Recorder(folder.path, settings.source_map, plan.settings.metrics)
 
     # -- joining ----------------------------------------------------------------------------
@@ -101,7 +103,7 @@ class Session:
         spoke = set()
         for answer in self.sites.join(order, expected, enough, deadline):
             spoke.add(answer.site)
-            self.record.write_site(answer)
+            self._hear(answer)
         for site in sorted(expected - spoke):
             self.record.write_missing(site)
         if len(self.sites.nodes) < enough:
@@ -110,6 +112,23 @@ class Session:
                 f"{len(self.sites.nodes)} of {len(expected) or enough} sites joined "
                 f"({joined}), {enough} needed: {self._why_not(expected)}"
             )
+        self._tell_survey(stop=self.settings.survey == "required")
+
+    def _hear(self, answer: Answer) -> None:
+        """Write down what a site says that joins, and keep what it tells of its data."""
+        self.record.write_site(answer)
+        self.surveys.take(answer)
+
+    def _tell_survey(self, stop: bool = False) -> None:
+        """Write down what was found in the data of the sites that have joined since the last time.
+
+        Raises:
+            RunError: if something was, and it is to ``stop`` on that.
+        """
+        found = [] if self.settings.survey == "no" else self.surveys.write()
+        if found and stop:
+            listed = "\n".join(map(str, found))
+            raise RunError(f"stopped before the first round, for `survey: required`:\n{listed}")
 
     def _why_not(self, expected: frozenset[str]) -> str:
         said = {state.site: str(state.reason) for state in events(self.folder.path, SiteState)}
@@ -121,14 +140,15 @@ class Session:
         order = Order(self.instruction("join", 0, time.time() + self.settings.round_deadline))
         expected = frozenset(self.settings.sites)
         for answer in self.sites.welcome(order, expected, _RETURNING):
-            self.record.write_site(answer)
+            self._hear(answer)
+        self._tell_survey()
 
     # -- training and testing ---------------------------------------------------------------
 
     def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
         deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
-        answers = self.sites.ask(orders, deadline, self.record.write_site)
+        answers = self.sites.ask(orders, deadline, self._hear)
         self.record.warn(answers)
         return answers
 
@@ -209,6 +229,7 @@ class Session:
             proximal_mu=float(getattr(self.strategy, "proximal_mu", 0.0)) if proximal else 0.0,
             encoding=self.settings.encoding if kind == "train" else encoding,
             sites=max(1, len(self.sites.nodes or self.settings.sites)),
+            survey=kind == "join" and self.settings.survey != "no",
             run=self.folder.path.name,
         )
 

@@ -26,6 +26,7 @@ class ServerSettings:
         join_deadline: seconds to wait for the sites at the start.
         round_deadline: seconds to wait for a round's updates.
         baselines: whether each site is also trained alone, for comparison.
+        survey: ``no``, ``yes``, ``required`` (no round while anything is found) or ``only`` (none).
         local_only: whether this is one machine, where a node may say which site it is.
         signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
         initial_weights: safetensors file of the first model.
@@ -44,6 +45,7 @@ class ServerSettings:
     join_deadline: float = 300.0
     round_deadline: float = 3600.0
     baselines: bool = False
+    survey: str = "no"
     local_only: bool = True
     signing_key: str | None = None
     initial_weights: str | None = None

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,6 +171,7 @@ def client_app(module: str) -> "ClientApp":
             with reporting_failures():
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
+                instruction = replace(instruction, survey=False)  # no link lets it out
                 trainer = Trainer(None, context.run_config, data, site, personal)
                 outcome, trained = trainer.follow(instruction, received.weights)
         except Failure as failure:

@@ -3,6 +3,8 @@
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
+from federator.runtime.protocol.survey import Survey
 from federator.runtime.protocol.train_settings import split_settings
 from federator.runtime.weights.encoding import model_form, read_model, write_update
 from federator.runtime.weights.format import Tensor, Weights, describe
@@ -32,6 +35,7 @@ from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import fill, has_changed, take
+from federator.runtime.worker.survey.reading import take_survey
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +108,8 @@ class Trainer:
             return self._outcome(*self._evaluate_all(net, instruction)), None
         if weights is None:
             notices += self._look_ahead(instruction.seed)
-            return self._outcome({}, notices), None
+            survey = self._survey() if instruction.survey else None
+            return replace(self._outcome({}, notices), survey=survey), None
         net = self.model(instruction.seed)
         self._require_form(net)
         shared, encoding = self._local.tensors.shared(self._form), instruction.encoding
@@ -251,6 +256,16 @@ class Trainer:
             if needs_more_than_one(self.model(seed), batch[0]):
                 return [Notice("last-batch", "train")]
         return []
+
+    def _survey(self) -> Survey:
+        """Count what the data hold.
+
+        The records' hashes are salted with the code that the site took, by hand: whoever starts
+        runs gets no other hashes, and so no more of the records, by starting more of them.
+        """
+        text = Path(str(self._module.__file__)).read_bytes()
+        sizes = {part: self._examples[f"{part}set"] for part in self._sets()}
+        return take_survey(self._sets(), sizes, self._settings.task, sha256(text).digest())
 
     def _first(self, part: str) -> object:
         """Return the first batch of a set; None where there is none."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federator.runtime.protocol.evaluation.tasks import Task
-from federator.runtime.protocol.survey import Survey, coarse, intensity_bin, read, vet
+from federator.runtime.protocol.survey import Survey, coarse, intensity_bin, unpacked, vet
 
 TASKS = [Task(name, 3) for name in ("classification", "multilabel", "segmentation", "regression")]
 
@@ -91,7 +91,7 @@ def test_words_of_a_worker_stay():
     }  # fmt: skip
     assert vet(said, CLASSIFICATION, 5) == Survey(partial=("train",))
     assert vet("Jane", CLASSIFICATION, 5) is None
-    assert read("[" * 9000, CLASSIFICATION) is None and read(4711, CLASSIFICATION) is None
+    assert unpacked("[" * 9000) is None and unpacked(4711) is None
     assert json.loads(Survey().write()) == {**asdict(Survey()), "shape": [], "target_shape": [],
                                             "partial": []}  # fmt: skip
 

@@ -80,7 +80,7 @@ def units(surveys: Mapping[str, Survey]) -> list[Finding]:
             listed = ", ".join(str(number) for number, _ in columns[:8])
             listed += " and others" if len(columns) > 8 else ""
             what = f"{name}{'s' if len(columns) > 1 else ''} {listed} (from 0)"
-            found.append(Finding("unit", sites, f"{what}: {columns[0][1]}"))
+            found.append(Finding.of("unit", sites, f"{what}: {columns[0][1]}"))
     return found
 
 

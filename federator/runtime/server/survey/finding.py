@@ -14,16 +14,21 @@ class Finding:
         kind: one of :data:`REMEDIES`.
         sites: whose data it is.
         text: what was found, in figures.
+        remedy: what to do about it.
     """
 
     kind: str
     sites: tuple[str, ...]
     text: str
+    remedy: str
 
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return REMEDIES[self.kind]
+    @staticmethod
+    def of(kind: str, sites: tuple[str, ...], text: str) -> "Finding":
+        """Return a finding with the remedy of its kind."""
+        return Finding(kind, sites, text, REMEDIES[kind])
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.sites)}: {self.kind}: {self.text}; {self.remedy}"
 
 
 REMEDIES = {
@@ -73,5 +78,5 @@ def odd_ones(kind: str, surveys: Mapping[str, Survey], compare: Compare) -> list
     if sided:
         first = next(iter(odd))
         other, text = next(iter(odd[first].items()))
-        return [Finding(kind, tuple(odd), f"at {first} {text} (at {other})")]
-    return [Finding(kind, (site,), next(iter(found.values()))) for site, found in odd.items()]
+        return [Finding.of(kind, tuple(odd), f"at {first} {text} (at {other})")]
+    return [Finding.of(kind, (site,), next(iter(found.values()))) for site, found in odd.items()]

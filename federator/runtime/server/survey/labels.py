@@ -31,7 +31,7 @@ def missing_classes(
     found = []
     for k, label in enumerate(labels):
         if known and not everywhere[k]:
-            found.append(Finding("class missing", tuple(known), f"no example of class {label}"))
+            found.append(Finding.of("class missing", tuple(known), f"no example of class {label}"))
             continue
         lacking = []
         for site, row in known.items():
@@ -40,12 +40,12 @@ def missing_classes(
                 if others and _is_odd(everywhere[k] / others, size):
                     share = f"{everywhere[k] / others:.0%}"
                     text = f"no example of class {label} among {size}; elsewhere {share} are"
-                    found.append(Finding("class missing", (site,), text))
+                    found.append(Finding.of("class missing", (site,), text))
                 continue
             lacking += [(site, part) for part in _lacking(surveys[site], k, row[k] / size, task)]
         for site, part in lacking:
             text = f"no example of class {label} in the {SET_NAMES[part]}, but in others of its own"
-            found.append(Finding("class missing", (site,), text))
+            found.append(Finding.of("class missing", (site,), text))
     return found
 
 

@@ -42,7 +42,7 @@ def same_records(surveys: Mapping[str, Survey]) -> list[Finding]:
             )
             found.setdefault((one[0], other[0]), []).append(text)
     return [
-        Finding("same data", sites, f"records are the same: {'; '.join(texts)}")
+        Finding.of("same data", sites, f"records are the same: {'; '.join(texts)}")
         for sites, texts in found.items()
     ]
 
@@ -59,7 +59,7 @@ def same_records_within(surveys: Mapping[str, Survey]) -> list[Finding]:
                 names = f"{SET_NAMES[second]} that are in the {SET_NAMES[first]}, too"
                 texts.append(f"{both:.0f} records of the {names}")
         if texts:
-            found.append(Finding("same data within", (site,), "; ".join(texts)))
+            found.append(Finding.of("same data within", (site,), "; ".join(texts)))
     return found
 
 
