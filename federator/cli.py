@@ -65,6 +65,7 @@ def _watch(
     folder: Path,
     settings: "ServerSettings | None" = None,
     fetch: str = "",
+    survey_only: bool = False,
 ) -> None:
     """Show the progress of a run, and write its report when it ends, failed or not.
 
@@ -73,10 +74,11 @@ def _watch(
         folder: the folder of its results.
         settings: if given, only what these settings allow to be published is shown.
         fetch: the command that copies the results out of the container.
+        survey_only: whether no round is run; then it exits with 1 if anything was found.
     """
     from rich.console import Console
 
-    from federator.results import history, publication, report
+    from federator.results import history, publication, report, survey
     from federator.results.terminal import RunProgress
 
     console = Console()
@@ -91,11 +93,16 @@ def _watch(
         raise
     page = report.write(folder)
     journal = publication.redacted(folder, settings) if settings else history.read(folder)
-    console.print(report.comparison_table(journal))
-    _print_findings(journal)
-    typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
+    console.print(survey.table(journal) if survey_only else report.comparison_table(journal))
+    if survey_only:
+        typer.echo(f"report: {page}")
+    else:
+        _print_findings(journal)
+        typer.echo(f"model:  {folder / 'model.safetensors'}\nreport: {page}")
     if fetch:
         typer.echo(f"these files are in the container; to copy them, outside of it:\n    {fetch}")
+    if survey_only and journal.survey and journal.survey.findings:
+        raise typer.Exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -176,6 +183,25 @@ def run(
             warn(local.afterthoughts())
 
 
+@app.command("survey", cls=Command, rich_help_panel=AUTHOR)
+def survey_data(path: FederationPath) -> None:
+    """Compare the sites' data on this machine, without training: labels, ranges, units, copies."""
+    from dataclasses import replace
+
+    from federator.app.convert import convert as convert_to
+    from federator.deploy.local import local_run
+    from federator.federation import schema
+    from federator.runtime.control.runs import end_on_sigterm
+
+    end_on_sigterm()
+    with reporting_errors():
+        read = schema.read(path)
+        components = convert_to(read, read.root / "build")
+        warn(components.warnings)
+        local = replace(local_run.prepare(read, components, 1, False, False), survey_only=True)
+        _watch(local.events(), local.folder, survey_only=True)
+
+
 def _server() -> "ServerPaths":
     """Return the paths in the server's container.
 
@@ -204,6 +230,9 @@ def start_rounds(
     public: Annotated[
         bool, typer.Option("--public", help="show only what federation.yaml allows to be published")
     ] = False,
+    survey: Annotated[
+        bool, typer.Option("--survey", help="compare the sites' data only, and run no round")
+    ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="stop the running rounds")] = False,
     unfinished: Annotated[bool, typer.Option("--unfinished", hidden=True)] = False,
 ) -> None:
@@ -220,11 +249,12 @@ def start_rounds(
         if unfinished:
             order = schedule.unfinished(server)
         else:
-            order = schedule.plan(server, rounds, epochs, fresh, baselines)
+            order = schedule.plan(server, rounds, epochs, fresh, baselines, survey)
         if order is not None:
             settings = server.settings if public else None
             fetch = "" if public else server.fetching(order.run)
-            _watch(order.events(server), server.runs / order.run, settings, fetch)
+            folder = server.runs / order.run
+            _watch(order.events(server), folder, settings, fetch, order.survey_only)
 
 
 @app.command("publish", cls=Command, rich_help_panel=IN_SERVER)

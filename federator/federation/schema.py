@@ -153,6 +153,13 @@ class Federation(Part):
             raise wrong("is for `personal: ditto` only", "FedProx has its own in the strategy")
         return mu
 
+    @field_validator("survey", mode="plain", json_schema_input_type=bool | Literal["required"])
+    @classmethod
+    def _survey_is_known(cls, value: object) -> bool | str:
+        if isinstance(value, bool) or value == "required":
+            return value if isinstance(value, bool) else "required"
+        raise wrong(f"must be true, false or required, not {shown(value)}")
+
     @field_validator("positive")
     @classmethod
     def _positive_is_a_label(cls, positive: str | None, info: ValidationInfo) -> str | None:

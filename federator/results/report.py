@@ -16,7 +16,7 @@ import jinja2
 
 from federator.common import figures
 from federator.common.templates import shipped
-from federator.results import charts, plots
+from federator.results import charts, plots, survey
 from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal, read
@@ -73,6 +73,7 @@ def write(run: Path) -> Path:
         pooling=journal.tests[FEDERATION].pooling if FEDERATION in journal.tests else {},
         seconds=charts.seconds(journal),
         saved=_saved(journal),
+        surveyed=survey.rows(journal),
         failures=_failures(journal),
         many=many,
         FEDERATION=FEDERATION,

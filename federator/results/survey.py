@@ -27,7 +27,7 @@ class Row:
         examples: by set, the size and the counts of the labels.
         inputs: type and shape of an example's inputs.
         targets: the same of its labels or targets.
-        channels: mean and deviation of each, with the histogram of the examples' means.
+        channels: mean and deviation of each, and the histogram of the examples' means.
         missing: examples with missing values, by channel where there are any.
     """
 
@@ -35,7 +35,7 @@ class Row:
     examples: dict[str, str]
     inputs: str
     targets: str
-    channels: list[str]
+    channels: list[tuple[str, str]]
     missing: str
 
 
@@ -83,7 +83,7 @@ def table(journal: Journal) -> "Table":
         **{SET_NAMES[part]: [row.examples[part] for row in shown] for part in SETS},
         "inputs": [row.inputs for row in shown],
         "labels or targets": [row.targets for row in shown],
-        "mean ± deviation": ["\n".join(row.channels) or "–" for row in shown],
+        "mean ± deviation": ["\n".join(text for text, _ in row.channels) or "–" for row in shown],
         "missing values": [row.missing for row in shown],
     }
     for name, cells in entries.items():
@@ -103,20 +103,18 @@ def _examples(one: Survey, part: str, labels: list[str], sizes: dict[str, int]) 
 
 def _form(dtype: str, shape: tuple[int, ...]) -> str:
     sizes = ", ".join(str(size) if size else "any" for size in shape)
-    return f"{dtype} ({sizes})" if dtype else "–"
+    return " ".join(filter(None, (dtype, f"({sizes})" if sizes else ""))) or "–"
 
 
-def _channels(one: Survey) -> list[str]:
+def _channels(one: Survey) -> list[tuple[str, str]]:
     found = []
     known = channels(one)
     for number, channel in sorted(known.items())[:_SHOWN]:
         mean, deviation = figures.number(channel.mean), figures.number(channel.deviation)
         counts = one.tables.get(f"intensity.{number}")
-        found.append(
-            f"{number}: {mean} ± {deviation} {_bars(counts[0]) if counts else ''}".rstrip()
-        )
+        found.append((f"{number}: {mean} ± {deviation}", _bars(counts[0]) if counts else ""))
     if len(known) > _SHOWN:
-        found.append(f"and {len(known) - _SHOWN} more")
+        found.append((f"and {len(known) - _SHOWN} more", ""))
     return found
 
 

@@ -131,6 +131,7 @@ def test_a_site_with_a_gpu(files):
     assert north["worker"]["image"] == str(IMAGES.client)
     assert east["link"]["environment"]["FEDERATOR_BASELINES"] == "${BASELINES:-false}"
     assert east["link"]["environment"]["FEDERATOR_MIN_CELL_COUNT"] == "${MIN_CELL_COUNT:-9}"
+    assert east["link"]["environment"]["FEDERATOR_SURVEY"] == "${SURVEY:-true}"
     assert "#GPUS=all" in files["east.env.example"]
     assert "GPUS" not in files["north.env.example"] + files["north.yaml"]
 

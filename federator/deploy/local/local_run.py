@@ -66,6 +66,7 @@ class LocalRun:
         folder: the run's folder; a run with checkpoints there continues from the last one.
         rounds: the number of rounds to run now.
         baselines: whether each site is also trained alone.
+        survey_only: whether the sites only tell of their data, and no round is run.
         imported: the modules that the sites' workers imported in the run, and who asked for each.
     """
 
@@ -74,6 +75,7 @@ class LocalRun:
     folder: Path
     rounds: int
     baselines: bool
+    survey_only: bool = False
     imported: dict[str, Asked] = field(default_factory=dict)
 
     def afterthoughts(self) -> list[Problem]:
@@ -203,7 +205,8 @@ class LocalRun:
             initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
         )
-        replace(server, baselines=self.baselines).write(scratch / "server.json")
+        survey = "only" if self.survey_only else server.survey
+        replace(server, baselines=self.baselines, survey=survey).write(scratch / "server.json")
         return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:

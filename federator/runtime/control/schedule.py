@@ -110,12 +110,14 @@ class ScheduledRounds:
         last_round: the round to reach.
         epochs: local epochs in a round; None for those of the app.
         baselines: whether each site is also trained alone.
+        survey_only: whether the sites only tell of their data, and no round is run.
     """
 
     run: str
     last_round: int
     epochs: int | None
     baselines: bool
+    survey_only: bool = False
 
     def events(self, paths: ServerPaths) -> Generator[Line, None, None]:
         """Run the remaining rounds, and yield the journal's events as they are written.
@@ -155,10 +157,12 @@ class ScheduledRounds:
     def _write_settings(self, paths: ServerPaths, folder: Path) -> None:
         first = paths.runs / "initial.safetensors"
         source_map = paths.app.parent / "source-map.json"
+        settings = paths.settings
         replace(
-            paths.settings,
+            settings,
             run=str(folder),
             baselines=self.baselines,
+            survey="only" if self.survey_only else settings.survey,
             local_only=False,
             signing_key=str(paths.signing_key),
             store=str(paths.store),
@@ -178,23 +182,26 @@ def plan(
     epochs: int | None = None,
     fresh: bool = False,
     baselines: bool | None = None,
+    survey_only: bool = False,
 ) -> ScheduledRounds:
     """Return what the command line asks for: a new run, or more rounds of the last one.
 
-    Without ``rounds``, those of the app: to finish them, or as many again. Without ``baselines``,
-    what the federation file says, or what the run that is gone on with had.
+    A survey has a folder of its own. Without ``rounds``, those of the app: to finish them, or as
+    many again. Without ``baselines``, what the federation file says, or what the run that is gone
+    on with had.
 
     Raises:
         RunError: if other rounds are running.
     """
     with _alone(paths.runs):
-        earlier = [] if fresh else folders(paths.runs)
+        earlier = [] if fresh or survey_only else folders(paths.runs)
         folder = earlier[-1] if earlier else new_folder(paths.runs)
     if rounds is None:
         rounds = rounds_to_go(folder, int(app_config(paths.app)["rounds"]))
     last = RunFolder(folder).last()
     wanted = paths.settings.baselines or had_baselines(folder) if baselines is None else baselines
-    return ScheduledRounds(folder.name, rounds + (last.round if last else 0), epochs, wanted)
+    last_round = rounds + (last.round if last else 0)
+    return ScheduledRounds(folder.name, last_round, epochs, wanted, survey_only)
 
 
 def unfinished(paths: ServerPaths) -> ScheduledRounds | None:

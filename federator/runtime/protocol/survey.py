@@ -122,7 +122,7 @@ def coarse(value: float, scale: float, count: int) -> float:
     if not scale > 0 or not math.isfinite(value):
         return value
     step = 2.0 ** math.ceil(math.log2(scale * max(1 / 32, 4 / count)))
-    return round(value / step) * step
+    return round(value / step) * step + 0.0  # which makes -0.0 0.0
 
 
 def intensity_bin(value: float) -> int:

@@ -517,3 +517,12 @@ def test_a_model_whose_outputs_turn_infinite_is_told_with_the_round(make):
     assert str(caught.value) == (
         "the model's outputs are not finite numbers, for the validation set in round 1"
     )
+
+
+def test_a_survey_is_told_at_joining_if_it_is_asked_for(make):
+    trainer = make()
+    assert trainer.follow(order("join"), None)[0].survey is None
+    told = trainer.follow(order("join", survey=True), None)[0].survey
+    assert told.tables["labels.train"] == [[4, 4]]
+    assert told.shape == (2,) and told.partial == ()
+    assert trainer.loads == 1

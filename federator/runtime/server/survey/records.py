@@ -49,7 +49,7 @@ def same_records(surveys: Mapping[str, Survey]) -> list[Finding]:
 
 def same_records_within(surveys: Mapping[str, Survey]) -> list[Finding]:
     """Find records that a site has in two of its sets."""
-    found = []
+    found: dict[str, list[str]] = {}
     for site, survey in surveys.items():
         texts = []
         for first, second in combinations(SETS, 2):
@@ -59,8 +59,8 @@ def same_records_within(surveys: Mapping[str, Survey]) -> list[Finding]:
                 names = f"{SET_NAMES[second]} that are in the {SET_NAMES[first]}, too"
                 texts.append(f"{both:.0f} records of the {names}")
         if texts:
-            found.append(Finding.of("same data within", (site,), "; ".join(texts)))
-    return found
+            found.setdefault("; ".join(texts), []).append(site)
+    return [Finding.of("same data within", tuple(sites), text) for text, sites in found.items()]
 
 
 def _common(one: Table, other: Table) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from federator.runtime.worker.survey.counting import Counter
 log = logging.getLogger("federator")
 
 # A site answers when its data are loaded and its model has been tried, which takes seconds, too.
-SECONDS = 6.0
+SECONDS = 10.0
 _END = object()
 MOST = 5_000  # examples of a set; of each, 4 kB are held at most (512 figures by label)
 
