@@ -96,12 +96,14 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
         raise Failure("withheld", "evaluation")
     tables = _tables(value.get("tables"), policy.task)
     try:
-        evaluated = policy.task.examples(tables)
+        evaluated = counted = policy.task.examples(tables)
     except ValueError as error:
         raise Failure("withheld", str(error)) from None
-    if evaluated is None:
+    if evaluated is None or policy.task.is_partial:
         said = value.get("examples")
         evaluated = said if _count(said, examples) else examples
+        if counted is not None and counted > evaluated:
+            raise Failure("withheld", "counts of more examples than were evaluated")
     if evaluated > examples:
         raise Failure("withheld", "counts of more examples than the set has")
     metrics = value.get("metrics")

@@ -132,6 +132,23 @@ def test_counts_of_more_examples_than_the_set_has_do_not_leave():
         filter_outcome(answer(tables={"confusion": [[3, 0], [1, 1]]}), ("val",), POLICY)
 
 
+PARTIAL = {
+    "multilabel": {"confusion.0": [[1, 0], [0, 1]], "scores.1": [[0] * 63 + [3], [0] * 64]},
+    "segmentation": {"voxels.1": [[3, 5, 1, 2]], "histogram.0": [[2] + [0] * 31]},
+}
+
+
+@pytest.mark.parametrize("task", PARTIAL)
+def test_where_an_example_counts_in_some_tables_only_all_that_were_evaluated_count(task):
+    policy = Policy(Task(task, 2), min_cell_count=1)
+    told = answer(tables=PARTIAL[task], examples=4)
+    evaluation = filter_outcome(told, ("val",), policy).evaluations["val"]
+    assert evaluation.examples == 4
+    assert evaluation.tables == PARTIAL[task]
+    with pytest.raises(Failure, match="counts of more examples than were evaluated"):
+        filter_outcome(answer(tables=PARTIAL[task], examples=2), ("val",), policy)
+
+
 def test_an_evaluation_without_counts_is_one_of_the_whole_set():
     evaluations = answer(tables={}, examples=None)
     found = filter_outcome(evaluations, ("val",), POLICY).evaluations["val"]

@@ -51,8 +51,18 @@ class Task:
         """The tables that may leave, by name; those of a label, class or target by its number."""
         return _FORMS[self.name](self.size)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether an example may count in some of the tables only, or in none.
+
+        It is not labelled for each label, a target was not measured, a case is without a class.
+        """
+        return self.name in ("multilabel", "segmentation", "regression")
+
     def examples(self, tables: Tables) -> int | None:
         """Return over how many examples tables are; None where they do not tell.
+
+        Where they are partial, it is the number of the table with most.
 
         Raises:
             ValueError: if they contradict one another.
@@ -139,7 +149,7 @@ def _of_classification(size: int, tables: Tables) -> int | None:
 def _of_multilabel(size: int, tables: Tables) -> int | None:
     totals = []
     for k in range(size):
-        if counts := tables.get(f"confusion.{k}"):
+        if counts := tables.get(f"confusion.{k}") or tables.get(f"scores.{k}"):
             by_label = [int(sum(row)) for row in counts]
             _same_rows(tables.get(f"scores.{k}"), by_label)
             totals.append(sum(by_label))
@@ -147,6 +157,8 @@ def _of_multilabel(size: int, tables: Tables) -> int | None:
 
 
 def _of_segmentation(size: int, tables: Tables) -> int | None:
+    cases = [int(table[0][0]) for name, table in tables.items() if "histogram" not in name]
+    cases += [int(sum(table[0])) for name, table in tables.items() if "histogram" in name]
     for k in range(size):
         first = tables.get(f"overlap.{k}")
         voxels = tables.get(f"voxels.{k}")
@@ -154,7 +166,7 @@ def _of_segmentation(size: int, tables: Tables) -> int | None:
             raise ValueError("sums of other cases")
         if first:
             _same_rows(tables.get(f"histogram.{k}"), [int(first[0][0])])
-    return None  # a case without a class counts in none of its tables
+    return max(cases, default=None)
 
 
 def _of_regression(size: int, tables: Tables) -> int | None:
