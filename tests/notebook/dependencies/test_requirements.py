@@ -1,25 +1,14 @@
 """From imports to pinned requirement lines."""
 
-import ast
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from fixtures.pinned import HERE, pin, pin_source
 
-from federator.errors import RequirementError, Where
+from federator.errors import RequirementError
 from federator.notebook.dependencies import requirements
-from federator.notebook.slicing import imports
 from federator.notebook.slicing.imports import Import
-
-HERE = Where("tumour.ipynb", 2, 4)
-
-
-def pin(*modules: str, **chosen: str | None) -> tuple[str, ...]:
-    return requirements.pin([Import(module, HERE) for module in modules], chosen).lines
-
-
-def pin_source(source: str, **chosen: str | None) -> requirements.Pins:
-    return requirements.pin(imports.found(ast.parse(source).body, lambda _: HERE), chosen)
 
 
 @pytest.mark.parametrize(
@@ -173,47 +162,6 @@ def test_what_nothing_provides_can_be_told_without_a_federation() -> None:
     assert [one.where for one in found] == [HERE]
     assert "`import helpers` needs a package" in found[0].message
     assert requirements.missing([Import("numpy", HERE)]) == ()
-
-
-# Imports that the code can do without.
-
-
-def test_an_optional_import_is_left_out_where_it_is_not_installed() -> None:
-    made = pin_source("try:\n    import apex\nexcept ImportError:\n    apex = None\nimport numpy")
-    assert made.lines == (f"numpy=={version('numpy')}",)
-    (warning,) = made.warnings
-    assert warning.where == HERE
-    assert "`import apex` is optional, and not installed here: no image has it" in str(warning)
-    assert 'requirements: {apex: ""}' in str(warning)
-
-
-def test_an_optional_import_that_is_installed_is_pinned() -> None:
-    made = pin_source("try:\n    import numpy\nexcept ImportError:\n    numpy = None")
-    assert made == requirements.Pins((f"numpy=={version('numpy')}",))
-
-
-def test_what_is_imported_instead_is_needed_where_the_first_is_missing() -> None:
-    source = "try:\n    import {0} as x\nexcept ImportError:\n    import {1} as x"
-    numpy = (f"numpy=={version('numpy')}",)
-    assert pin_source(source.format("cupy", "numpy")).lines == numpy
-    assert pin_source(source.format("numpy", "cupy")).lines == numpy
-    assert pin_source(source.format("tomllib", "tomlish")).lines == ()
-    with pytest.raises(RequirementError, match="tomlish"):
-        pin_source(source.format("cupy", "tomlish"))
-
-
-def test_what_only_type_checkers_import_is_never_required() -> None:
-    assert pin_source("if TYPE_CHECKING:\n    import numpy") == requirements.Pins(())
-    made = pin_source("if TYPE_CHECKING:\n    import nibabel")
-    assert made.lines == ()
-    assert "`import nibabel` is for type checkers only, and not installed here" in str(
-        made.warnings[0]
-    )
-
-
-def test_an_empty_requirement_leaves_a_module_out() -> None:
-    assert pin_source("import apex", apex=None) == requirements.Pins(())
-    assert pin("numpy", numpy=None) == ()
 
 
 @pytest.fixture
