@@ -138,11 +138,12 @@ def main(arguments: list[str]) -> int:
         values = {name: [one[site] for one in figures] for name, figures in found.items()}
         cells = [f"{100 * np.mean(each):.2f}" for each in values.values()]
         for name in list(found)[1:]:
-            leads[name, site] = Difference.of(values[name], values["FedAvg"])
+            points = [[100 * one for one in values[each]] for each in (name, "FedAvg")]
+            leads[name, site] = Difference.of(*points)
             cells.append(str(leads[name, site]).strip())
         table.add_row(site, *cells)
     Console(width=110).print(table)
-    least = min(100 * leads["FedBN", site].mean for site in SITES)
+    least = min(leads["FedBN", site].mean for site in SITES)
     shown = least >= MARGIN
     print(
         f"FedBN above FedAvg by {MARGIN:.0f} points or more at every site: "
