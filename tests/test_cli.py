@@ -218,7 +218,7 @@ def listed(title):
 
 
 def test_the_help_lists_commands_by_person():
-    author = ["init", "update", "check", "convert", "run", "report", "dispatch"]
+    author = ["init", "update", "check", "convert", "run", "survey", "report", "dispatch"]
     coordinator = ["build", "compose", "fingerprint", "bundle", "provision", "site"]
     assert sorted(listed("For the author")) == sorted(author)
     assert listed("For the coordinator") == coordinator
