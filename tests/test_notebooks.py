@@ -137,6 +137,13 @@ def test_a_federation_of_the_images_trains_and_reports(repository):
     assert read.sites[0].name in report.write(run.folder).read_text()
 
 
+def test_the_readme_lists_each_example_with_its_task():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \|", (ROOT / "README.md").read_text(), re.M)
+    files = (ROOT / "compose").glob(f"*/{schema.FILE}")
+    assert dict(rows) == {file.parent.name: schema.read(file.parent).task for file in files}
+    assert set(dict(rows)) == {*CLASSIFICATIONS, *OTHERS}
+
+
 @pytest.mark.parametrize("path", (ROOT / "notebooks").glob("*.ipynb"), ids=lambda p: p.stem)
 def test_notebooks_are_committed_without_outputs(path):
     read = nbformat.read(path, as_version=4)
