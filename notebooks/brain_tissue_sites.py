@@ -25,7 +25,6 @@ SLAB = 5  # slices of 1 mm in a slab; its last slice goes to nobody, as a gap to
 PIXEL = 3  # its side in mm
 SHAPE = (64, 76)  # pixels of a slice, from left to right and from back to front
 SHARES = {"train": 1 / 2, "val": 1 / 4, "test": 1 / 4}  # of a hospital's slabs
-BRAIN = 0.05  # intensity of the template above which a pixel is brain (or its fluid)
 GREY, WHITE = 1, 2
 
 
@@ -51,7 +50,7 @@ def shade(image: Array) -> Array:
 
 SITES = {
     "hospital-a": Site(8, lambda image: image, noise=0.02),
-    "hospital-b": Site(8, lambda image: np.where(image > BRAIN, 1.1 - image, 0), noise=0.03),
+    "hospital-b": Site(8, np.square, noise=0.03),
     "hospital-c": Site(4, shade, noise=0.03),
 }
 
