@@ -29,8 +29,8 @@ OTHERS = {
         (r"R² (.+)", (0.35, 0.65), "r2", None, 0.1),
     ],
     "brain-tissue": [
-        (r"grey matter: mean Dice (\S+)", (0.75, 0.95), "dice", "grey-matter", 0.1),
-        (r"white matter: mean Dice (\S+)", (0.6, 0.95), "dice", "white-matter", 0.2),
+        (r"grey matter: mean Dice (\S+)", (0.8, 0.95), "dice", "grey-matter", 0.1),
+        (r"white matter: mean Dice (\S+)", (0.7, 0.95), "dice", "white-matter", 0.1),
     ],
 }
 
