@@ -53,11 +53,14 @@ def named(journal: Journal, model: str) -> str:
 def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:
     """Name, by model, the columns in which it is best, and some other is not."""
     best: dict[str, set[str]] = {row.model: set() for row in rivals}
+    binned = tuple(column.table for column in view.columns.values() if column.table)
     for name, column in view.columns.items():
         values = {row.model: row.figures[name].value for row in rivals}
         known = [value for value in values.values() if value is not None]
-        # Coarser scores give smaller areas.
-        if not column.better or not known or (column.table and _bins_differ(column.table, rivals)):
+        having = [row for row in rivals if values[row.model] is not None]
+        of = [_tables(row, column.table, binned) for row in having]
+        # Coarser scores give smaller areas; a mean over other labels is another figure.
+        if not column.better or not known or len(set(of)) > 1:
             continue
         top = max(known) if column.better == "higher" else min(known)
         for model, value in values.items():
@@ -66,10 +69,10 @@ def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:
     return {model: frozenset(names) for model, names in best.items()}
 
 
-def _bins_differ(table: str, rivals: Sequence[Row]) -> bool:
-    sizes: dict[str, set[int]] = {}
-    for row in rivals:
-        for name, found in row.result.tables.items():
-            if name.startswith(table):
-                sizes.setdefault(name, set()).add(len(found[0]))
-    return any(len(each) > 1 for each in sizes.values())
+def _tables(row: Row, table: str, binned: tuple[str, ...]) -> frozenset[tuple[str, int]]:
+    """Name the tables that a column follows from, each with its number of bins."""
+    return frozenset(
+        (name, len(found[0]))
+        for name, found in row.result.tables.items()
+        if (name.startswith(table) if table else not name.startswith(binned))
+    )

@@ -338,3 +338,24 @@ def test_what_encoding_and_known_parts_have_saved_is_told_by_site(tmp_path: Path
     assert "weights are 1.0 MB, and travel as int8." in page.text
     assert "Received Sent Not sent again Saved by int8" in page.text
     assert page.text.count("400.0 kB 200.0 kB 600.0 kB 2.8 MB") == len(run_journal.SITES)
+
+
+def test_means_over_other_labels_are_not_compared(tmp_path: Path) -> None:
+    """One model's counts of a label are withheld: its mean is over the other label alone."""
+    path = run_journal.write(tmp_path, bins=None)
+    counts = {f"confusion.{k}": [[9, 1], [2, 8]] for k in (0, 1)}
+
+    def as_multilabel(event: dict) -> None:
+        event["task"], event["positive"] = "multilabel", None
+
+    def counted(event: dict) -> None:
+        kept = counts if event["model"] != "birch" else {"confusion.0": counts["confusion.0"]}
+        for result in event["sites"].values():
+            result["tables"] = kept
+
+    run_journal.change(path, as_multilabel, event="start")
+    run_journal.change(path, counted, event="test")
+    rows = {row.model: row for row in compare(history.read(path))}
+    assert rows["birch"].figures["f1"].note == "over 1 of 2 labels"
+    assert rows["federation"].figures["f1"].note == ""
+    assert all(row.best == frozenset() for row in rows.values())

@@ -102,9 +102,10 @@ def of_label(
 
 
 def mean_of(found: Sequence[Figure]) -> Figure:
-    """Return the mean of those figures that are defined."""
+    """Return the mean of those figures that are defined, and say if some are not."""
     known = [each.value for each in found if each.value is not None]
-    return Figure(sum(known) / len(known) if known else None)
+    note = f"over {len(known)} of {len(found)} labels" if len(known) < len(found) else ""
+    return Figure(sum(known) / len(known) if known else None, note=note)
 
 
 def roc_chart(title: str, table: str, shown: Mapping[str, Shown]) -> Chart | None:

@@ -146,6 +146,7 @@ def _macro(figures: Sequence[Figure]) -> Figure:
         sum(values) / len(known),
         sum(lows) / len(known) if sure else None,
         sum(highs) / len(known) if sure else None,
+        f"over {len(known)} of {len(figures)} classes" if len(known) < len(figures) else "",
     )
 
 

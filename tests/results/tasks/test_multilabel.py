@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import (
@@ -79,6 +79,7 @@ def compare(found, truth, scores):
 @settings(max_examples=40, deadline=None)
 def test_figures_over_unequal_tiny_and_empty_sites_are_those_of_all_examples(sizes, seed, gaps):
     tables, targets, scores = pooled([site(seed + i, n, gaps) for i, n in enumerate(sizes)])
+    assume((~np.isnan(targets)).any(axis=0).all())  # scikit-learn takes no empty array
     parts = VIEW.parts(tables)
     assert [*parts] == [*LABELS, "Micro average"]
     by_label = []
