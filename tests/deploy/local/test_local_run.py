@@ -203,7 +203,7 @@ def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_
     assert events(folder, "start")[1]["first_round"] == last + 1
     assert events(folder, "end")[-1]["state"] == "finished"
     assert {e["model"] for e in events(folder, "test")} == {"federation", "north"}
-    counts = events(folder, "test")[0]["sites"]["north"]["counts"]
+    counts = events(folder, "test")[0]["sites"]["north"]["tables"]["confusion"]
     assert sum(map(sum, counts)) == 60
     before, after = (load(folder / f"round-{n:03d}.safetensors") for n in (last, last + 1))
     assert any(not np.array_equal(before[name], after[name]) for name in before)
