@@ -37,9 +37,9 @@ def test_what_is_imported_instead_is_needed_where_the_first_is_missing() -> None
 
 def test_what_only_type_checkers_import_is_never_required() -> None:
     assert pin_source("if TYPE_CHECKING:\n    import numpy") == requirements.Pins(())
-    made = pin_source("if TYPE_CHECKING:\n    import nibabel")
+    made = pin_source("if TYPE_CHECKING:\n    import monai")
     assert made.lines == ()
-    assert "`import nibabel` is for type checkers only, and not installed here" in str(
+    assert "`import monai` is for type checkers only, and not installed here" in str(
         made.warnings[0]
     )
 

@@ -33,7 +33,7 @@ def site(name):
     def follow(instruction, weights):
         if weights is None:
             return Outcome(sizes), None
-        given = Evaluation([[2, 0], [0, 2]], float(weights["weight"][0]), 4)
+        given = Evaluation({"confusion": [[2, 0], [0, 2]]}, float(weights["weight"][0]), 4)
         told = Outcome(sizes, dict.fromkeys(instruction.sets, given))
         if instruction.kind == "evaluate":
             return told, None
