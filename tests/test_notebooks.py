@@ -130,7 +130,7 @@ def test_a_federation_of_the_images_trains_and_reports(repository):
     assert [e["state"] for e in events(run.folder, "end")] == ["finished"]
     tested = events(run.folder, "test")[-1]["sites"]
     assert set(tested) == {site.name for site in read.sites}
-    assert all(sum(map(sum, site["counts"])) > 0 for site in tested.values())
+    assert all(sum(map(sum, site["tables"]["confusion"])) > 0 for site in tested.values())
     for site in read.sites:
         log = (run.folder / "logs" / f"{site.name}.worker.log").read_text()
         assert log.count("data loaded") == 1

@@ -172,7 +172,7 @@ def test_three_rounds_give_what_the_rehearsal_gives(deployed):
     assert {"model.safetensors", "manifest.json", "report.html"} <= {p.name for p in ours.iterdir()}
     for kind in ("validation", "test"):
         counts = [
-            [{site: told["counts"] for site, told in e["sites"].items()} for e in events(run, kind)]
+            [{site: told["tables"] for site, told in e["sites"].items()} for e in events(run, kind)]
             for run in (ours, rehearsed)
         ]
         assert counts[0] == counts[1] != []

@@ -192,7 +192,7 @@ def test_a_dispatch_goes_on_from_the_last_model(project):
     assert second["run"] == first["run"]
     right = {
         event["round"]: sum(
-            part["counts"][i][i] for part in event["sites"].values() for i in (0, 1)
+            part["tables"]["confusion"][i][i] for part in event["sites"].values() for i in (0, 1)
         )
         for event in project.deployed.events("validation")
     }
