@@ -47,8 +47,8 @@ from federator.runtime.server.journal import End, Line, SiteState, append, has_e
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
-from federator.runtime.worker.import_trace import Asked
 from federator.runtime.worker.sandbox import isolation
+from federator.runtime.worker.sandbox.import_trace import Asked
 
 # Linux limits a Unix socket's path to 107 bytes (unix(7)). What is subtracted are the names below
 # the folder: a site's name, or a worker's temporary folder with the sockets of multiprocessing.

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from federator.errors import Problem
 from federator.notebook.dependencies import distributions, requirements
 from federator.notebook.dependencies.distributions import Distribution
-from federator.runtime.worker.import_trace import Asked
+from federator.runtime.worker.sandbox.import_trace import Asked
 
 _OURS = "notebook-federator"
 # torch tries what is installed, and does without: torch/hub.py, torch/backends/opt_einsum,

@@ -26,7 +26,7 @@ from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import Weights, WeightsError
 from federator.runtime.worker.author_code import reporting_failures
-from federator.runtime.worker.import_trace import ImportTrace
+from federator.runtime.worker.sandbox.import_trace import ImportTrace
 from federator.runtime.worker.sandbox.isolation import has_network, is_read_only
 from federator.runtime.worker.sandbox.scratch import imported_from, settle
 from federator.runtime.worker.trainer import Trainer

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from federator.runtime.app_config import Setting, choose
-from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.protocol.notices import Notice
@@ -21,19 +20,14 @@ from federator.runtime.weights.format import Tensor, Weights, describe
 from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
 from federator.runtime.worker.evaluation import Evaluator
-from federator.runtime.worker.loaders import (
-    Drawn,
-    draw,
-    has_lone_example,
-    is_plain_pair,
-    require_batches,
-)
+from federator.runtime.worker.loaders import Drawn, draw, has_lone_example, is_plain_pair
 from federator.runtime.worker.outputs import needs_more_than_one
 from federator.runtime.worker.personal.ditto import Ditto, centres_of
 from federator.runtime.worker.personal.local_part import LocalPart
 from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
+from federator.runtime.worker.site_data import SiteData, require_data
 from federator.runtime.worker.state import fill, has_changed, take
 from federator.runtime.worker.survey.reading import take_survey
 
@@ -65,26 +59,27 @@ class Trainer:
         site: str,
         personal: Path | None = None,
     ) -> None:
-        self.loads, self._told = 0, False
-        self._folder, self._data, self._site = folder, data, site
-        if not data.is_dir():
-            raise Failure("data-missing")
-        if not any(data.iterdir()):
-            raise Failure("data-empty")
+        self._told = False
+        self._folder, self._site = folder, site
+        require_data(data)
         choose(config)
         self._workspace = Workspace(folder, data)
         with reporting_failures("import"), self._workspace.entered():
             self._module = import_task(folder)
         self._settings = EvaluationSettings.of(config)
         self._evaluator = Evaluator(self._module, self._settings)
+        self._data = SiteData(self._module, data, self._evaluator.reader)
         volume = Volume(personal, every_round=config.get("select") == "best")
         self._local = LocalPart(LocalTensors.of(config), volume)
         self._ditto = Ditto.of(config, volume, self._module) if config.get(PERSONAL) else None
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
-        self._loaders: dict[str, object] = {}
-        self._examples: dict[str, int] = {}
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model
+
+    @property
+    def loads(self) -> int:
+        """How often the data were loaded."""
+        return self._data.loads
 
     @reporting_failures()
     def follow(
@@ -101,7 +96,7 @@ class Trainer:
     def _follow(
         self, instruction: Instruction, weights: Weights | None
     ) -> tuple[Outcome, Weights | None]:
-        notices = list(self._load())
+        notices = list(self._data.load())
         if self._ditto and instruction.model == PERSONAL and instruction.kind == "evaluate":
             net = self.model(instruction.seed)
             fill(net, self._ditto.tested(self._form, instruction))
@@ -147,7 +142,7 @@ class Trainer:
         told = tuple(dict.fromkeys(notices))
         for notice in told:
             log.warning("%s", notice)
-        return Outcome(self._examples, evaluations, told)
+        return Outcome(self._data.examples, evaluations, told)
 
     @reporting_failures(part="load_data")
     def label_counts(self) -> dict[str, Drawn]:
@@ -157,14 +152,10 @@ class Trainer:
             Failure: as :meth:`follow`.
         """
         with self._workspace.entered():
-            self._load()
+            self._data.load()
             task = self._settings.task
             classes = task.size if task.name == "classification" else 0  # no others are counted
-            return {part: draw(loader, classes) for part, loader in self._sets().items()}
-
-    def _sets(self) -> dict[str, object]:
-        """Return the loaders of those sets that have examples."""
-        return {part: one for part, one in self._loaders.items() if self._examples[f"{part}set"]}
+            return {part: draw(loader, classes) for part, loader in self._data.sets.items()}
 
     def model(self, seed: int) -> "torch.nn.Module":
         """Return the author's ``Model()``, built once, from a seed."""
@@ -198,60 +189,23 @@ class Trainer:
         chosen = getattr(self._module, "DEVICE", None) or getattr(self._module, "device", None)
         return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def _load(self) -> tuple[Notice, ...]:
-        """Load the data, unless they are; return what there is to warn of."""
-        if self._loaders:
-            return ()
-        self.loads += 1
-        load_data = self._module.load_data
-        parameters = list(inspect.signature(load_data).parameters.values())[:1]
-        takes_path = any(p.default is p.empty or p.name == "data_path" for p in parameters)
-        seed_all(0)
-        with reporting_failures(part="load_data"):
-            found = load_data(str(self._data)) if takes_path else load_data()
-        try:
-            *loaders, examples = found
-            self._examples = {name: int(examples[name]) for name in SETS}
-            loaders_by_set = dict(zip(("train", "val", "test"), loaders, strict=True))
-        except (TypeError, ValueError, KeyError):
-            raise Failure("contract", "load_data") from None
-        if self._examples["trainset"] <= 0:
-            raise Failure("data-empty", set="train")
-        if min(self._examples.values()) < 0:
-            raise Failure("contract", "load_data")
-        with reporting_failures(part="load_data"):
-            notices = self._check(loaders_by_set)
-        self._loaders = loaders_by_set
-        log.info("data loaded (%d): %s", self.loads, self._examples)
-        return notices
-
-    def _check(self, loaders: Mapping[str, object]) -> tuple[Notice, ...]:
-        """Check the loaders, and the training set's labels."""
-        notices = []
-        for part, loader in loaders.items():
-            if examples := self._examples[f"{part}set"]:
-                require_batches(loader, part, examples)
-            else:
-                notices.append(Notice("no-examples", part))
-        return (*notices, *self._evaluator.reader.check_training_set(loaders["train"]))
-
     def _look_ahead(self, seed: int) -> list[Notice]:
         """Find what would fail only after training began: labels, outputs, a last batch of one.
 
         Raises:
             Failure: if the labels of a set, or the model's outputs, are not what they must be.
         """
-        reader, sets = self._evaluator.reader, self._sets()
-        lone = has_lone_example(self._loaders["train"])
+        reader, sets = self._evaluator.reader, self._data.sets
+        lone = has_lone_example(self._data.loaders["train"])
         if not reader.predicts:
-            batches = {part: self._first(part) for part in sets if part != "train"}
-            for part, batch in batches.items():  # the training set's were read (_check)
+            batches = {part: self._data.first(part) for part in sets if part != "train"}
+            for part, batch in batches.items():  # the training set's were read (site_data.py)
                 reader.check_batch(batch, part)
             part = "val" if "val" in sets else "train"
-            batch = batches["val"] if part == "val" else self._first(part)
+            batch = batches["val"] if part == "val" else self._data.first(part)
             reader.check_outputs(self.model(seed), batch, part)
             self._require_form(self.model(seed))
-        if lone and is_plain_pair(batch := self._first("train")):
+        if lone and is_plain_pair(batch := self._data.first("train")):
             assert isinstance(batch, tuple | list)
             if needs_more_than_one(self.model(seed), batch[0]):
                 return [Notice("last-batch", "train")]
@@ -264,13 +218,8 @@ class Trainer:
         runs gets no other hashes, and so no more of the records, by starting more of them.
         """
         text = Path(str(self._module.__file__)).read_bytes()
-        sizes = {part: self._examples[f"{part}set"] for part in self._sets()}
-        return take_survey(self._sets(), sizes, self._settings.task, sha256(text).digest())
-
-    def _first(self, part: str) -> object:
-        """Return the first batch of a set; None where there is none."""
-        with reporting_failures(part="load_data"):
-            return next(iter(self._loaders[part]), None)  # type: ignore[call-overload]
+        sizes = {part: self._data.size(part) for part in self._data.sets}
+        return take_survey(self._data.sets, sizes, self._settings.task, sha256(text).digest())
 
     def _train(
         self, net: "torch.nn.Module", instruction: Instruction, centre: Weights | None = None
@@ -290,7 +239,11 @@ class Trainer:
         net.train()
         with reporting_failures(part="train"):
             self._module.train(
-                net, self._loaders["train"], self._loaders["val"], instruction.epochs, **extra
+                net,
+                self._data.loaders["train"],
+                self._data.loaders["val"],
+                instruction.epochs,
+                **extra,
             )
 
     def _evaluate_all(
@@ -299,7 +252,7 @@ class Trainer:
         """Evaluate a model on each set that is asked for and has examples."""
         evaluations, notices = {}, list[Notice]()
         for part in instruction.sets:
-            if self._examples[f"{part}set"]:
+            if self._data.size(part):
                 evaluations[part], told = self._evaluate(net, part, instruction)
                 notices += told
         return evaluations, notices
@@ -308,5 +261,7 @@ class Trainer:
         self, net: "torch.nn.Module", part: str, instruction: Instruction
     ) -> tuple[Evaluation, tuple[Notice, ...]]:
         seed_all(instruction.seed, instruction.round, part)
-        examples = self._examples[f"{part}set"]
-        return self._evaluator.evaluate(net, self._loaders[part], part, examples, instruction.round)
+        examples = self._data.size(part)
+        return self._evaluator.evaluate(
+            net, self._data.loaders[part], part, examples, instruction.round
+        )

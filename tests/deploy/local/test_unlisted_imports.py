@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from federator.cli import app
 from federator.deploy.local.unlisted_imports import doubtful, read
-from federator.runtime.worker.import_trace import Asked
+from federator.runtime.worker.sandbox.import_trace import Asked
 
 
 def by_author(*modules):

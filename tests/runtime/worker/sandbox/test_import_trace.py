@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from federator.runtime.worker.import_trace import ImportTrace
+from federator.runtime.worker.sandbox.import_trace import ImportTrace
 
 
 @pytest.fixture
