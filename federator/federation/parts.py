@@ -37,7 +37,7 @@ class Site(Part):
     accelerator: Literal["cpu", "cuda"] = "cpu"
     """What the site computes with; cuda needs an NVIDIA GPU."""
     min_cell_count: Annotated[int, Field(ge=0)] = 5
-    """Score histograms with a count below this number do not leave the site."""
+    """Tables with a count below this number stay at the site, but for a confusion matrix."""
     baselines: bool = True
     """Whether models trained at one site alone may be tested on this site's test set."""
     survey: bool = True
