@@ -146,7 +146,7 @@ def test_tables_of_parts_and_heads_of_weights(manifest, table, packed):
 PACKET = {
     "version": 2, "examples": SIZES, "update": True, "warnings": [{"code": "unchanged"}],
     "evaluations": {"val": {"tables": TABLES, "loss": 0.5, "examples": 10,
-                            "metrics": {"dice": 0.5}}},
+                            "metrics": {"dice": 0.5}, "withheld": ["scores.0"]}},
     "failure": {"reason": "exception", "type": "KeyError", "file": "task.py", "line": 3},
 }  # fmt: skip
 

@@ -111,7 +111,8 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
     released = {
         name: forms[name].release(table, policy.min_cell_count) for name, table in tables.items()
     }
-    missing = set(before) if isinstance(before, list | tuple) else set()
+    told = before if isinstance(before, list | tuple) else ()
+    missing = {name for name in told if isinstance(name, str)}
     missing |= {name for name, table in released.items() if table is None}
     return Evaluation(
         tables={name: table for name, table in released.items() if table is not None},

@@ -101,6 +101,12 @@ def test_what_the_minimum_keeps_is_named():
     assert found.withheld == ("scores.1",)
 
 
+@pytest.mark.parametrize("withheld", [[["Jane"]], ["Jane", {}], "Jane", 5, {"Jane": 1}, [None]])
+def test_only_names_of_tables_are_named(withheld):
+    told = answer(withheld=withheld)
+    assert filter_outcome(told, ("val",), POLICY).evaluations["val"].withheld == ()
+
+
 @pytest.mark.parametrize(
     "scores",
     [
