@@ -72,7 +72,9 @@ def render_app(
     spans = {name: _spans(name, files[name], written) for name, written in modules.items()}
     source_map = SourceMap(notebook, spans)
     _compile(files, source_map)
-    files |= {name: templates.fill(f"app/{name}") for name in ("client_app.py", "server_app.py")}
+    task = federation.task if federation else "classification"
+    for name in ("client_app.py", "server_app.py"):
+        files[name] = templates.fill(f"app/{name}", task=task)
     if federation:
         used = {name for written in modules.values() for name in written.parameters}
         defaults = {name: value for name, value in parts.parameters.items() if name in used}

@@ -113,6 +113,7 @@ def test_what_a_site_is_told(files, tmp_path):
     assert link["FEDERATOR_CA"] == AUTHORITY
     assert link["FEDERATOR_COORDINATOR_KEY"] == COORDINATOR
     assert link["FEDERATOR_METRICS"] == "dice" and link["FEDERATOR_LABELS"] == "2"
+    assert link["FEDERATOR_TASK"] == "classification"
     assert link["FEDERATOR_MIN_CELL_COUNT"] == "${MIN_CELL_COUNT:-5}"
     assert link["FEDERATOR_SITE"] == worker["FEDERATOR_SITE"] == "north"
     (tmp_path / "north.yaml").write_text(files["north.yaml"])
