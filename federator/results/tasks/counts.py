@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from federator.results.tasks.intervals import Z
+
 Counts = Sequence[Sequence[float]]
 Interval = tuple[float, float]
 
@@ -64,7 +66,7 @@ def intervals(counts: Counts, positive: int) -> dict[str, Interval]:
     Source: Wilson, JASA 1927;22:209; recommended for small samples by Newcombe, Statistics in
     Medicine 1998;17:857. Undefined proportions are left out.
     """
-    found, z = {}, 1.959964
+    found, z = {}, Z
     for name, (hits, n) in _ratios(counts, positive).items():
         if n and name != "f1":
             middle, width = hits + z**2 / 2, z * sqrt(hits * (n - hits) / n + z**2 / 4)

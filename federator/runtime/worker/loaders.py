@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.protocol.evaluation.labels import OUTSIDE
+from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.targets import form_of, read_target
 
@@ -132,6 +133,14 @@ def examples_given(loader: object) -> int | None:
     if size is None or examples is None:
         return None
     return examples - examples % size if getattr(loader, "drop_last", False) else examples
+
+
+def too_few(count: int, loader: object, part: str) -> Notice | None:
+    """Warn if ``predict`` returned fewer examples than the loader gives: nothing follows then."""
+    given = examples_given(loader)
+    if given is None or count >= given:
+        return None
+    return Notice("too-few-labels", part, "", count, given)
 
 
 def batch_size(loader: object) -> int | None:

@@ -7,6 +7,7 @@ the tables is told in ``runtime/worker/tasks``, what follows from their sums in 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 from federator.runtime.protocol.evaluation.tables import Form, Table, Tables, bins
@@ -46,7 +47,7 @@ class Task:
     name: TaskName
     size: int
 
-    @property
+    @cached_property
     def forms(self) -> Mapping[str, Form]:
         """The tables that may leave, by name; those of a label, class or target by its number."""
         return _FORMS[self.name](self.size)

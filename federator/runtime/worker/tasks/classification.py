@@ -11,10 +11,10 @@ from federator.runtime.protocol.evaluation.tasks import SCORE_BINS
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.worker.loaders import (
     batch_size,
-    examples_given,
     gives_only,
     has_two_labels,
     read_pair,
+    too_few,
 )
 from federator.runtime.worker.outputs import Prediction, look_at_outputs, predict_logits
 from federator.runtime.worker.predictions import compare_accuracy, decide, read_prediction
@@ -85,9 +85,8 @@ class ClassificationReader(Reader):
         there is a single label: what is written for a task without class numbers looks like this.
         """
         labels, scores = prediction.labels, prediction.scores
-        given = examples_given(loader)
-        if given is not None and len(labels) < given:
-            return Notice("too-few-labels", part, "", len(labels), given)
+        if told := too_few(len(labels), loader, part):
+            return told
         same = len(labels) > 1 and bool((labels == labels[0]).all() and (scores == scores[0]).all())
         if same and not gives_only(loader, int(labels[0]), self.size):
             return Notice("all-the-same", part)

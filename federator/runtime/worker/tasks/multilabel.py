@@ -1,45 +1,26 @@
 """Multi-label: each of K labels is counted by itself, over the examples labelled for it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from federator.runtime.protocol.evaluation.labels import (
-    NOT_BINARY,
-    NOT_PROBABILITIES,
-    OTHER_SHAPE,
-)
+from federator.runtime.protocol.evaluation.labels import NOT_BINARY, NOT_PROBABILITIES
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.worker.loaders import examples_given, no_batch
+from federator.runtime.worker.loaders import no_batch, too_few
 from federator.runtime.worker.outputs import probabilities
-from federator.runtime.worker.targets import form_of, read_numbers
+from federator.runtime.worker.targets import form_of
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.classification import confusion, histogram
 from federator.runtime.worker.tasks.model_outputs import first_outputs, outputs_of, split
+from federator.runtime.worker.tasks.numbers import Array, Columns, refused, shaped
 
 if TYPE_CHECKING:
     import torch
 
 TASK = "multilabel"
-Array = npt.NDArray[np.float64]
-
-
-class _Found(NamedTuple):
-    """Targets or scores (N, K); or the form of what was found instead, its type and its shape."""
-
-    values: Array | None
-    form: str = ""
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-
-    def failure(self, reason: str, part: str, size: int) -> Failure:
-        return Failure(
-            f"{TASK}-{reason}", self.form, set=part, dtype=self.dtype, shape=self.shape, count=size
-        )
 
 
 class MultilabelReader(Reader):
@@ -90,17 +71,15 @@ class MultilabelReader(Reader):
         targets = self._targets(result[0], "predicted-targets", part)
         scored = read_scores(result[1], targets)
         if scored.values is None:
-            raise scored.failure("scores", part, self.size)
-        given = examples_given(loader)
-        if given is not None and len(targets) < given:
-            told = Notice("too-few-labels", part, "", len(targets), given)
+            raise scored.failure(f"{TASK}-scores", part, self.size)
+        if told := too_few(len(targets), loader, part):
             return Counted({}, len(targets), (told,))
         return self._count(targets, scored.values, part, [])
 
     def _targets(self, value: object, reason: str, part: str) -> Array:
         found = read_targets(value, self.size)
         if found.values is None:
-            raise found.failure(reason, part, self.size)
+            raise found.failure(f"{TASK}-{reason}", part, self.size)
         return found.values
 
     def _require_shape(self, outputs: "torch.Tensor", examples: int, part: str) -> None:
@@ -136,37 +115,21 @@ def count(targets: Array, scores: Array) -> Tables:
     return tables
 
 
-def read_targets(value: object, size: int) -> _Found:
+def read_targets(value: object, size: int) -> Columns:
     """Return targets (N, K) of 0, 1 and, for -1 and NaN, NaN; of one label, (N,) will do."""
-    array = read_numbers(value)
-    if isinstance(array, str):
-        return _Found(None, array)
-    found = str(array.dtype), array.shape[:5]
-    if size == 1 and array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or array.shape[1] != size:
-        return _Found(None, OTHER_SHAPE, *found)
-    if array.dtype.kind == "c":
-        return _Found(None, NOT_BINARY, *found)
-    targets = array.astype(np.float64)
+    targets = shaped(value, size, None, NOT_BINARY)
+    if isinstance(targets, Columns):
+        return targets
     targets[targets == -1] = np.nan
     if not bool(np.all(np.isnan(targets) | (targets == 0) | (targets == 1))):
-        return _Found(None, NOT_BINARY, *found)
-    return _Found(targets)
+        return refused(value, NOT_BINARY)
+    return Columns(targets)
 
 
-def read_scores(value: object, targets: Array) -> _Found:
+def read_scores(value: object, targets: Array) -> Columns:
     """Return scores in the shape of the targets, in 0..1 where these are known."""
-    array = read_numbers(value)
-    if isinstance(array, str):
-        return _Found(None, array)
-    found = str(array.dtype), array.shape[:5]
-    if targets.shape[1] == 1 and array.ndim == 1:
-        array = array[:, None]
-    if array.shape != targets.shape:
-        return _Found(None, OTHER_SHAPE, *found)
-    if array.dtype.kind == "c":
-        return _Found(None, NOT_PROBABILITIES, *found)
-    scores = array.astype(np.float64)
+    scores = shaped(value, targets.shape[1], len(targets), NOT_PROBABILITIES)
+    if isinstance(scores, Columns):
+        return scores
     inside = np.isnan(targets) | ((scores >= 0) & (scores <= 1))
-    return _Found(scores) if bool(np.all(inside)) else _Found(None, NOT_PROBABILITIES, *found)
+    return Columns(scores) if bool(np.all(inside)) else refused(value, NOT_PROBABILITIES)

@@ -10,7 +10,7 @@ from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import RANGE_BINS
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.worker.loaders import examples_given, no_batch
+from federator.runtime.worker.loaders import no_batch, too_few
 from federator.runtime.worker.targets import form_of
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.model_outputs import first_outputs, outputs_of, split
@@ -60,9 +60,7 @@ class RegressionReader(Reader):
             raise Failure(f"{TASK}-prediction", form_of(result))
         truths = self._truths(result[0], "predicted-targets", part)
         predictions = self._predictions(result[1], len(truths), "predictions", part)
-        given = examples_given(loader)
-        if given is not None and len(truths) < given:
-            told = Notice("too-few-labels", part, "", len(truths), given)
+        if told := too_few(len(truths), loader, part):
             return Counted({}, len(truths), (told,))
         if len(truths) > 1 and bool(
             (truths == truths[0]).all() and (predictions == predictions[0]).all()

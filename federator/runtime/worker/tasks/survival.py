@@ -12,7 +12,7 @@ from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.tasks import RISK_BINS, TIMES
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.worker.loaders import examples_given
+from federator.runtime.worker.loaders import too_few
 from federator.runtime.worker.targets import form_of
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.numbers import read_columns
@@ -68,9 +68,7 @@ class SurvivalReader(Reader):
             raise Failure(
                 f"{TASK}-events", NOT_BINARY, set=part, shape=times.shape, dtype="float64"
             )
-        given = examples_given(loader)
-        if given is not None and len(times) < given:
-            told = Notice("too-few-labels", part, "", len(times), given)
+        if told := too_few(len(times), loader, part):
             return Counted({}, len(times), (told,))
         if len(times) > 1 and bool((times == times[0]).all() and (risks == risks[0]).all()):
             return Counted({}, len(times), (Notice("all-one-value", part),))
