@@ -50,7 +50,7 @@ class Journal:
         self.unreadable = unreadable
         self.last = events[-1].time
         first = next(each for each in events if isinstance(each, Start))
-        self.view, self.task = views.view(first), views.task(first)
+        self.view = views.view(first)
         for event in events:
             self._take(event)
 
@@ -72,7 +72,7 @@ class Journal:
     @property
     def positive(self) -> int | None:
         """The number of the positive one of two labels; None for all else."""
-        return self.view.names.positive
+        return self.view.settings.positive
 
     @property
     def sites(self) -> list[str]:
@@ -114,7 +114,7 @@ class Journal:
             self._take_figures(event)
 
     def _take_figures(self, event: Evaluation) -> None:
-        fitting = event.fitting(self.task)
+        fitting = event.fitting(self.view.settings.task)
         self.misfits |= event.sites.keys() - fitting.sites.keys()
         if event.event == "test":
             self.tests[event.model] = fitting

@@ -19,6 +19,7 @@ from rich.text import Text
 from federator.common import figures
 from federator.results import survey
 from federator.results.tasks import views
+from federator.results.tasks.base import View
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Evaluation, Line, Start, Surveyed
 
@@ -31,7 +32,8 @@ class RunProgress:
         self._bar = progress_bar(console)
         self._task, self._description = TaskID(0), ""
         self._first = self._last = 0
-        self._began_as: Start | None = None
+        self._view: View | None = None
+        self._personal = False  # whether tensors stay at the sites
         self._measured: set[str] = set()
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
@@ -71,7 +73,8 @@ class RunProgress:
 
     def _start(self, event: Line) -> None:
         self._first, self._last = event["first_round"], event["last_round"]
-        self._began_as = Start.model_validate(event)
+        start = Start.model_validate(event)
+        self._view, self._personal = views.view(start), bool(start.local)
         self._begin("federation", self._last - self._first + 1)
         sites = ", ".join(event["sites"])
         print_line(
@@ -140,13 +143,12 @@ class RunProgress:
         self._task = self._bar.add_task(description, total=total, ends=None, note="")
 
     def _validation(self, event: Line) -> None:
-        start = self._began_as
-        if event["model"] != FEDERATION or not event["sites"] or start is None:
+        view = self._view
+        if event["model"] != FEDERATION or not event["sites"] or view is None:
             return
-        evaluation = Evaluation.model_validate(event).fitting(views.task(start))
+        evaluation = Evaluation.model_validate(event).fitting(view.settings.task)
         if (pooled := evaluation.pooled()) is None:
             return
-        view = views.view(start)
         found = view.figures(pooled.tables)
         numbers = [f"loss {figures.number(pooled.loss)}"]
         for name in view.headline:
@@ -158,7 +160,7 @@ class RunProgress:
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()
         if absent := sorted(self._measured - evaluation.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")
-        what = "validation (personal)" if start.local else "validation"
+        what = "validation (personal)" if self._personal else "validation"
         print_line(self._console, f"after round {event['round']:>3}, {what}: {', '.join(numbers)}")
 
 

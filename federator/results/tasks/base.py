@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from federator.results.plots import Chart
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import Tables
 
 
@@ -46,25 +47,12 @@ class Shown:
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class Names:
-    """What a run calls its labels, classes or targets, and what else their figures need.
-
-    Attributes:
-        labels: by their number.
-        positive: the number of the positive one of two labels; None for all else.
-        ranges: of each target, the smallest and the largest value that is plausible.
-        horizon: the last time of a survival analysis.
-    """
-
-    labels: tuple[str, ...]
-    positive: int | None = None
-    ranges: tuple[tuple[float, float], ...] = ()
-    horizon: float | None = None
-
-
 class View(ABC):
-    """The figures of a task, derived from the sums of its tables."""
+    """The figures of a task, derived from the sums of its tables.
+
+    Args:
+        settings: the task, the names of its labels, and what else its figures need.
+    """
 
     columns: ClassVar[Mapping[str, Column]]
     """Of the comparison of models, in order."""
@@ -81,8 +69,8 @@ class View(ABC):
     chart_none: ClassVar[str] = "Not available: the sites gave no tables for it."
     """Why there is no chart."""
 
-    def __init__(self, names: Names) -> None:
-        self.names = names
+    def __init__(self, settings: EvaluationSettings) -> None:
+        self.settings = settings
 
     @property
     def caption(self) -> str:

@@ -41,35 +41,35 @@ class ClassificationView(View):
     @property
     def caption(self) -> str:
         """Which label is positive, or that the figures are means over the labels."""
-        positive = self.names.positive
+        positive = self.settings.positive
         if positive is None:
             return (
                 "Each value is the mean over the labels, one against the rest (macro average); "
                 "accuracy is the share of correct predictions."
             )
-        label = self.names.labels[positive]
+        label = self.settings.names[positive]
         return (
             f"Positive is “{label}”. In small print the 95 % interval (Wilson; of the AUC, DeLong)."
         )
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the six metrics and the area, from counts of any sites together."""
-        positive = self.names.positive
+        positive = self.settings.positive
         if positive is not None:
             return self._label(tables, positive)
-        each = [self._label(tables, k) for k in range(len(self.names.labels))]
+        each = [self._label(tables, k) for k in range(len(self.settings.names))]
         return {name: mean_of([one[name] for one in each]) for name in self.columns}
 
     def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
         """Return the figures of each of more than two labels, one against the rest."""
-        if self.names.positive is not None:
+        if self.settings.positive is not None:
             return {}
-        found = {name: self._label(tables, k) for k, name in enumerate(self.names.labels)}
+        found = {name: self._label(tables, k) for k, name in enumerate(self.settings.names)}
         return {name: {**each, "accuracy": Figure(None)} for name, each in found.items()}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw the ROC curve of the positive label; of each, where there are more than two."""
-        positive, names = self.names.positive, self.names.labels
+        positive, names = self.settings.positive, self.settings.names
         if positive is not None:
             found = [roc_chart(title, f"scores.{positive}", shown)]
         else:

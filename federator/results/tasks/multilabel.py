@@ -39,22 +39,22 @@ class MultilabelView(View):
 
         Source: Sokolova and Lapalme, Information Processing & Management 2009;45:427.
         """
-        each = [self._label(tables, k) for k in range(len(self.names.labels))]
+        each = [self._label(tables, k) for k in range(len(self.settings.names))]
         return {name: mean_of([one[name] for one in each]) for name in self.columns}
 
     def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
         """Return the figures of each label, and of all labels' counts in one (micro average)."""
-        found = {name: self._label(tables, k) for k, name in enumerate(self.names.labels)}
+        found = {name: self._label(tables, k) for k, name in enumerate(self.settings.names)}
         if len(found) < 2:
             return {}
         return found | {"Micro average": self._micro(tables)}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw the ROC curve of each label."""
-        several = len(self.names.labels) > 1
+        several = len(self.settings.names) > 1
         charts = (
             roc_chart(f"{title}: {name}" if several else title, f"scores.{k}", shown)
-            for k, name in enumerate(self.names.labels)
+            for k, name in enumerate(self.settings.names)
         )
         return [chart for chart in charts if chart]
 
@@ -62,7 +62,7 @@ class MultilabelView(View):
         return of_label(tables.get(f"confusion.{k}"), tables.get(f"scores.{k}"))
 
     def _micro(self, tables: Tables) -> dict[str, Figure]:
-        labels = range(len(self.names.labels))
+        labels = range(len(self.settings.names))
         found = []
         for kind in ("confusion", "scores"):
             given = [table for k in labels if (table := tables.get(f"{kind}.{k}"))]

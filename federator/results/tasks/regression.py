@@ -47,15 +47,15 @@ class RegressionView(View):
         """What limits, slope and intercept are."""
         several = "R² is the mean over the targets; the other figures stand by target. "
         return (
-            f"{several if len(self.names.labels) > 1 else ''}In the unit of the data. Bias is the "
-            "mean of prediction − truth; 95 % of the errors lie between the limits of agreement "
-            "if they are normally distributed; slope and intercept are those of truth over "
-            "prediction (1 and 0 where calibrated). In small print the 95 % interval."
+            f"{several if len(self.settings.names) > 1 else ''}In the unit of the data. Bias is "
+            "the mean of prediction − truth; 95 % of the errors lie between the limits of "
+            "agreement if they are normally distributed; slope and intercept are those of truth "
+            "over prediction (1 and 0 where calibrated). In small print the 95 % interval."
         )
 
     def figures(self, tables: Tables) -> dict[str, Figure]:
         """Return the figures of the target; of several, the mean of their R² where all have one."""
-        each = [self._target(tables, k) for k in range(len(self.names.labels))]
+        each = [self._target(tables, k) for k in range(len(self.settings.names))]
         if len(each) == 1:
             return each[0]
         found = [one["r2"].value for one in each]
@@ -65,15 +65,15 @@ class RegressionView(View):
 
     def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
         """Return the figures of each target by its name; empty if there is one."""
-        if len(self.names.labels) < 2:
+        if len(self.settings.names) < 2:
             return {}
-        return {name: self._target(tables, k) for k, name in enumerate(self.names.labels)}
+        return {name: self._target(tables, k) for k, name in enumerate(self.settings.names)}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw calibration and agreement (Bland and Altman) of each target, by bins."""
         charts = []
-        for k, target in enumerate(self.names.labels):
-            of = f", {target}" if len(self.names.labels) > 1 else ""
+        for k, target in enumerate(self.settings.names):
+            of = f", {target}" if len(self.settings.names) > 1 else ""
             binned = {
                 name: (each, table)
                 for name, each in shown.items()

@@ -42,7 +42,7 @@ class SegmentationView(View):
     @property
     def caption(self) -> str:
         """What is a mean over cases, and what a share of voxels."""
-        several = len(self.names.labels) > 2
+        several = len(self.settings.names) > 2
         over = " Over several classes it is the mean of their figures, with the widest interval "
         return (
             "Dice and IoU are means over the cases in which the class is drawn or predicted, with "
@@ -65,7 +65,7 @@ class SegmentationView(View):
         """Return the figures of each class; empty if there is one beside the background."""
         if len(self._classes) < 2:
             return {}
-        return {self.names.labels[k]: self._class(tables, k) for k in self._classes}
+        return {self.settings.names[k]: self._class(tables, k) for k in self._classes}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw a box of the cases' Dice for each class, and within it for each of ``shown``."""
@@ -75,13 +75,13 @@ class SegmentationView(View):
             series = _boxes(name, each, self._classes, 0.8 * offset, 0.3 / len(shown))
             if series.points:
                 boxes.append(series)
-        names = {k: self.names.labels[k] for k in self._classes}
+        names = {k: self.settings.names[k] for k in self._classes}
         chart = _box_chart(title, boxes, names) if boxes else None
         return [chart] if chart else []
 
     @property
     def _classes(self) -> range:
-        return range(1, max(2, len(self.names.labels)))
+        return range(1, max(2, len(self.settings.names)))
 
     def _class(self, tables: Tables, k: int) -> dict[str, Figure]:
         """Return the figures of a class.

@@ -47,7 +47,7 @@ class SurvivalView(View):
     @property
     def caption(self) -> str:
         """What the figures are, and how exact."""
-        until = f" ({self.names.horizon:g})" if self.names.horizon else ""
+        until = f" ({self.settings.horizon:g})" if self.settings.horizon else ""
         return (
             f"Survival is that at the horizon{until}, of times in intervals: who leaves in one "
             "counts until its end; in small print the 95 % interval (Greenwood). The C-index "
@@ -87,8 +87,8 @@ class SurvivalView(View):
                 curves = {"all patients": np.asarray(times[0])}
             lines: list[Series] = []
             for number, (group, counts) in enumerate(curves.items()):
-                lines += _lines(group, number, kaplan_meier(counts), self.names.horizon)
-            x_name = "Time" if self.names.horizon else "Interval"
+                lines += _lines(group, number, kaplan_meier(counts), self.settings.horizon)
+            x_name = "Time" if self.settings.horizon else "Interval"
             charts.append(plots.chart(f"{title}: {name}", x_name, lines, (0.0, 1.0)))
         return [chart for chart in charts if chart]
 

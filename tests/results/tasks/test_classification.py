@@ -12,14 +12,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from federator.results.tasks.base import Names, Shown
+from federator.results.tasks.base import Shown
 from federator.results.tasks.classification import ClassificationView
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import add
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.classification import confusion, histogram
 
 LABELS = ("basal", "benign", "melanoma")
-VIEW = ClassificationView(Names(LABELS))
+VIEW = ClassificationView(EvaluationSettings(Task("classification", len(LABELS)), LABELS))
 
 
 def site(seed, n):
@@ -100,7 +101,9 @@ def test_each_of_three_labels_has_a_chart_and_intervals():
 
 
 def test_of_two_labels_there_are_the_positive_ones_figures_and_no_parts():
-    view = ClassificationView(Names(("benign", "malignant"), 0))
+    view = ClassificationView(
+        EvaluationSettings(Task("classification", 2), ("benign", "malignant"), 0)
+    )
     labels, scores = np.array([0, 0, 1, 1, 1, 0]), np.array([0.9, 0.2, 0.1, 0.4, 0.6, 0.8])
     tables = {"confusion": confusion(labels, (scores < 0.5).astype(int), 2)}
     tables["scores.0"] = histogram(labels == 0, scores)

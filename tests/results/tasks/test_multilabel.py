@@ -14,14 +14,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from federator.results.tasks.base import Names, Shown
+from federator.results.tasks.base import Shown
 from federator.results.tasks.multilabel import MultilabelView
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import add
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.multilabel import count
 
 LABELS = ("effusion", "mass", "nodule")
-VIEW = MultilabelView(Names(LABELS))
+VIEW = MultilabelView(EvaluationSettings(Task("multilabel", len(LABELS)), LABELS))
 MULTILABEL = Task("multilabel", len(LABELS))
 
 
@@ -146,7 +147,7 @@ def test_each_label_has_a_chart_with_a_line_for_each_model():
 
 
 def test_a_single_label_has_no_parts():
-    alone = MultilabelView(Names(("effusion",)))
+    alone = MultilabelView(EvaluationSettings(Task("multilabel", 1), ("effusion",)))
     tables = count(np.array([[1.0], [0]]), np.array([[0.9], [0.2]]))
     assert alone.parts(tables) == {}
     assert alone.figures(tables)["f1"].value == 1

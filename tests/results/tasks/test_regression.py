@@ -8,9 +8,10 @@ from scipy import stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LinearRegression
 
-from federator.results.tasks.base import Names, Shown
+from federator.results.tasks.base import Shown
 from federator.results.tasks.regression import RegressionView, summarise
 from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.regression import count
 
@@ -26,7 +27,8 @@ def site(seed: int, size: int, targets: int = 1):
 
 
 def view(*targets: str) -> RegressionView:
-    return RegressionView(Names(targets, ranges=(AGES,) * len(targets)))
+    task = Task("regression", len(targets))
+    return RegressionView(EvaluationSettings(task, targets, ranges=(AGES,) * len(targets)))
 
 
 def pooled(sites, minimum: int = 0, targets: int = 1, ranges=AGES):
@@ -84,7 +86,7 @@ def test_several_targets_have_figures_of_their_own_and_a_mean_r2() -> None:
     sums = pooled(sites, targets=3)
     assert shown.figures(sums)["r2"].value == pytest.approx(reference.r2_score(truth, guess))
     assert shown.figures(sums)["mae"].value is None  # the targets have units of their own
-    for k, name in enumerate(shown.names.labels):
+    for k, name in enumerate(shown.settings.names):
         mae = reference.mean_absolute_error(truth[:, k], guess[:, k])
         assert shown.parts(sums)[name]["mae"].value == pytest.approx(mae, rel=1e-9)
     assert not view("age").parts(sums)

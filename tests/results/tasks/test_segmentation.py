@@ -8,14 +8,15 @@ from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from federator.results import plots
-from federator.results.tasks.base import Names, Shown
+from federator.results.tasks.base import Shown
 from federator.results.tasks.segmentation import SegmentationView, quantiles
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import add
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.segmentation import Cases
 
 CLASSES = ("background", "liver", "spleen")
-VIEW = SegmentationView(Names(CLASSES))
+VIEW = SegmentationView(EvaluationSettings(Task("segmentation", len(CLASSES)), CLASSES))
 SEGMENTATION = Task("segmentation", len(CLASSES))
 
 
@@ -113,7 +114,7 @@ def test_nothing_of_fewer_cases_than_the_minimum_leaves_a_site(minimum, n, seed)
 
 
 def test_two_classes_are_one_figure():
-    view = SegmentationView(Names(CLASSES[:2]))
+    view = SegmentationView(EvaluationSettings(Task("segmentation", 2), CLASSES[:2]))
     tables, *_ = pooled([site(1, 5)])
     assert view.parts(tables) == {}
     assert view.figures(tables) == VIEW.parts(tables)["liver"]

@@ -13,15 +13,16 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import concordance_index
 
 from federator.results.tasks import survival
-from federator.results.tasks.base import Names, Shown
+from federator.results.tasks.base import Shown
 from federator.results.tasks.survival import SurvivalView
 from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import RISK_BINS, TIMES, Task
 from federator.runtime.worker.tasks.survival import count
 
 HORIZON = 60.0
 FORMS = Task("survival", 1).forms
-VIEW = SurvivalView(Names((), horizon=HORIZON))
+VIEW = SurvivalView(EvaluationSettings(Task("survival", 1), (), horizon=HORIZON))
 SIZES = st.lists(st.integers(0, 70), min_size=3, max_size=3)
 
 
