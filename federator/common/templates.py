@@ -77,6 +77,8 @@ class Templates:
 
     def _misplaced(self) -> Iterator[Problem]:
         """Yield an error for each file that was to replace a template, and replaces none."""
+        if not self._own:  # also in an image, where the package has the report's templates only
+            return
         ours = _replaceable()
         places = {_stem(name): name for name in ours}
         for name, path in self._files().items():

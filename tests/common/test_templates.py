@@ -87,9 +87,10 @@ def test_it_is_said_which_templates_are_the_repositorys_own(tmp_path: Path) -> N
     assert Templates().own() == ()
 
 
-def test_the_constant_files_need_no_values() -> None:
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_the_files_that_flower_loads_are_python(task: str) -> None:
     for name in ("client_app.py", "server_app.py"):
-        compile(Templates().fill(f"app/{name}"), name, "exec")
+        compile(Templates().fill(f"app/{name}", task=task), name, "exec")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,8 @@ def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def build_settings(engine: Docker) -> str:
     """Lines of a federation file with which images can be built on this machine."""
+    # Where pip does not find a build, it takes one for GPUs, without a word: so this very build is
+    # required. In the stand-in, pip is configured to find this machine's wheel of it.
+    torch = f"requirements: {{torch: torch=={metadata.version('torch')}}}\n"
     base = engine("image", "inspect", Build().base, "--format", "{{.Comment}}")
-    # In the stand-in, pip is configured to find this machine's own wheel of PyTorch.
-    return "build: {torch_index: }\n" if base.startswith("stand-in") else ""
+    return torch + ("build: {torch_index: }\n" if base.startswith("stand-in") else "")

@@ -100,7 +100,7 @@ def test_without_push_nothing_is_noted(published):
 
 
 def test_a_release_that_no_index_has(published, tmp_path):
-    settings = f"{published.settings}requirements: {{tqdm: tqdm==0.0.99}}\n"
+    settings = published.settings.replace("{torch:", "{tqdm: tqdm==0.0.99, torch:")
     federation = federate(tmp_path, settings)
     with pytest.raises(EngineError) as raised:
         build(federation, convert(federation, tmp_path / "build"), push=False)
