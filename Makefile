@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz lint wheel clean
+.PHONY: demo test promises fuzz lint wheel clean
 
 demo: $(READY)  ## the main job on real data, without Docker: three hospitals train one model
 	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
@@ -13,6 +13,9 @@ demo: $(READY)  ## the main job on real data, without Docker: three hospitals tr
 test: lint  ## everything; container and browser tests run where an engine and a Chromium are
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		$(if $(SEED),--random-order --random-order-seed=$(SEED))
+
+promises: $(READY)  ## the test behind each promise of the threat model; none may be skipped
+	$(BIN)/python tests/promises.py
 
 fuzz: $(READY)  ## 5,000 random changes to each thing that others write
 	FEDERATOR_FUZZ=5000 $(BIN)/pytest --numprocesses 2 tests/fuzz

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import promises
 import pytest
 from fixtures.paths import ROOT
 
@@ -37,6 +38,18 @@ def test_a_module_names_modules_that_are_there(module):
     text = (ROOT / "federator" / module).read_text()
     known = {path.name for path in MODULES} | GENERATED
     assert set(re.findall(r"\((\w+\.py)\)", text)) <= known
+
+
+def test_each_promise_of_the_threat_model_has_a_test():
+    made = promises.promises(promises.PAGE.read_text())
+    assert len(made) >= 20  # as many as there were at the beginning: a table was not overlooked
+    assert [one.text for one in made if not one.tests or one.unknown] == []
+
+
+@pytest.mark.parametrize("cell", ["reading the source", "`test_that_is_nowhere`", "`tests/no.py`"])
+def test_a_promise_without_a_test_is_found(cell):
+    (one,) = promises.promises(f"| promise | test |\n| --- | --- |\n| nothing leaves | {cell} |\n")
+    assert one.text == "nothing leaves" and not one.tests
 
 
 def test_the_threat_model_lists_each_table_that_may_leave():
