@@ -21,7 +21,10 @@ SITE_VERSION = f"{federator.__version__}+site"
 
 _AT_SITES = (
     *("__init__.py", "errors.py", "runtime/*.py"),
-    *(f"runtime/{part}/**/*.py" for part in ("link", "worker", "protocol", "weights", "doctor")),
+    *(
+        f"runtime/{part}/**/*.py"
+        for part in ("link", "worker", "protocol", "weights", "chain", "doctor")
+    ),
 )
 _PACKAGE = Path(federator.__file__).parent
 _WHEEL = "Wheel-Version: 1.0\nGenerator: federator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -43,7 +43,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
-from federator.runtime.server.journal import End, Line, SiteState, append, has_ended, mend, now
+from federator.runtime.server.journal import End, Line, SiteState, append, has_ended, now
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 from federator.runtime.server.storage.store import STORE
@@ -137,7 +137,6 @@ class LocalRun:
     def _end(self, ended: bool, state: str, reason: str) -> None:
         """Record how the run ended, if the ServerApp has not done so; its parts have stopped."""
         if not ended:
-            mend(self.folder)
             append(self.folder, End(time=now(), state=state, reason=reason, seconds=0.0))
 
     def _run(self, scratch: Path, processes: Processes) -> Iterator[Line]:

@@ -1,11 +1,10 @@
 """The journal of a run, ``rounds.jsonl``: what happened, one JSON object a line (docs/results.md).
 
 The server appends events while the run goes on, and a resumed run appends to the same file. These
-classes write the lines and read them again: for the report, the terminal and the next run.
+classes write the lines and read them again: for the report, the terminal and the next run. Each
+line has a hash over those before it (runtime/chain/lines.py).
 """
 
-import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import isfinite
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
+from federator.runtime.chain import lines
 from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
@@ -247,9 +247,12 @@ def now() -> datetime:
 
 def append(run: Path, event: Event) -> None:
     """Append an event to the journal of the run in a folder."""
-    line = {"event": event.event, **event.model_dump(exclude_unset=True)}
-    with (run / FILE).open("ab") as journal:
-        journal.write(json.dumps(line).encode() + b"\n")
+    lines.append(run / FILE, fields_of(event))
+
+
+def fields_of(event: Event) -> Line:
+    """Return an event as it is written, without its line's hash."""
+    return {"event": event.event, **event.model_dump(exclude_unset=True)}
 
 
 def events(run: Path, kind: type[E]) -> list[E]:
@@ -278,13 +281,6 @@ def _complete_lines(run: Path) -> list[bytes]:
     """Return the lines of a journal without the last one, if that is not (yet) complete."""
     *lines, _ = (run / FILE).read_bytes().split(b"\n")
     return lines
-
-
-def mend(run: Path) -> None:
-    """Cut off a last line that a crash left half-written; for the server, at its start."""
-    journal = run / FILE
-    if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
-        os.truncate(journal, data.rfind(b"\n") + 1)
 
 
 def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:

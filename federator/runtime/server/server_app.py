@@ -26,7 +26,7 @@ from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
-from federator.runtime.server.journal import End, Line, Start, Waiting, append, mend, now
+from federator.runtime.server.journal import End, Line, Start, Waiting, append, now
 from federator.runtime.server.rounds import Rounds
 from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
@@ -61,7 +61,6 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)
         folder = RunFolder(Path(settings.run))
-        mend(folder.path)
         started = time.monotonic()
         end: Line = {"state": "failed", "reason": "the server broke down"}
         try:

@@ -2,7 +2,7 @@
 
 import json
 
-from federator.runtime.server.journal import End, Round, append, events, has_ended, mend, now
+from federator.runtime.server.journal import End, Round, append, events, has_ended, now
 
 
 def trained(number):
@@ -21,7 +21,6 @@ def test_a_journal_line_that_a_crash_cut_off_is_taken_out(tmp_path):
     append(tmp_path, trained(1))
     with (tmp_path / "rounds.jsonl").open("ab") as journal:
         journal.write(b'{"event": "rou')
-    mend(tmp_path)
     append(tmp_path, trained(2))
     assert [event.round for event in events(tmp_path, Round)] == [1, 2]
 
@@ -33,7 +32,6 @@ def test_a_journal_is_read_while_its_last_line_is_being_written(tmp_path):
         journal.write(b'{"event": "end", "sta')
     assert not has_ended(tmp_path)
     assert [event.round for event in events(tmp_path, Round)] == [1]
-    mend(tmp_path)
     append(tmp_path, End(time=now(), state="finished"))
     assert has_ended(tmp_path)
     append(tmp_path, trained(2))

@@ -1,0 +1,1 @@
+"""Chained lines and signatures: what makes a change to what was written visible."""
