@@ -115,7 +115,7 @@ def test_replies(data):
     try:
         store = Store(folder)
         grid = Answering(lambda order: Message(answer, reply_to=order))
-        exchange = Exchange(grid, RUN, KEY, store, POLICY)
+        exchange = Exchange(grid, RUN, None, store, POLICY)
         model = store.keep({name: np.zeros_like(one) for name, one in WEIGHTS.items()})
         order = Order(Instruction("train", 1, time.time() + 60, sets=("val",)), model)
         sent = exchange.send({NODE: order}, set(), time.time() + 60)

@@ -8,21 +8,21 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from federator.errors import RunError
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.instructions import MOST_TEXT, sign
+from federator.runtime.protocol.instructions import MOST_TEXT
 from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.protocol.signing.requests import Signer, SigningRequest
 from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.encoding import EXACT, restore, update_form
 from federator.runtime.weights.format import WeightsError, require_same
-from federator.runtime.weights.parts import PartsManifest, travelled
+from federator.runtime.weights.parts import travelled
 
 log = logging.getLogger("federator")
 
@@ -80,7 +80,7 @@ class Exchange:
     Args:
         grid: the grid of the ServerApp.
         run_id: the Flower run's.
-        key: with which instructions are signed; None where no link checks.
+        signer: signs instructions; None where no link checks.
         store: where weights are on their way.
         policy: what sites may say: the federation's labels and metrics.
     """
@@ -89,11 +89,11 @@ class Exchange:
         self,
         grid: Grid,
         run_id: int,
-        key: Ed25519PrivateKey | None,
+        signer: Signer | None,
         store: Store,
         policy: Policy,
     ) -> None:
-        self._grid, self._run_id, self._key, self.store = grid, run_id, key, store
+        self._grid, self._run_id, self._signer, self.store = grid, run_id, signer, store
         self._policy = policy
         self._counters: dict[int, str] = {}
 
@@ -108,13 +108,18 @@ class Exchange:
             deadline: until when an answer is waited for (epoch seconds).
 
         Raises:
-            RunError: if the model cannot travel in the encoding that is asked for, or an
-                instruction is longer than a site takes.
+            RunError: if the model cannot travel in the encoding that is asked for, an
+                instruction is longer than a site takes, or the signer refuses one.
         """
         packing = Packing(self.store, by_files)
         packed = {node: packing.pack(node, order) for node, order in orders.items()}
+        asked = [self._request(node, order, packed[node]) for node, order in orders.items()]
+        signatures = [b""] * len(asked)
+        if self._signer is not None and asked:
+            signatures = self._signer.sign(asked)
         outgoing = [
-            self._message(node, order, packed[node], deadline) for node, order in orders.items()
+            self._message(orders[request.node], packed[request.node], request, signature, deadline)
+            for request, signature in zip(asked, signatures, strict=True)
         ]
         began = time.monotonic()
         ids = self._push(outgoing, len(outgoing) if packing.has_arrays else _TOGETHER)
@@ -123,8 +128,8 @@ class Exchange:
             for message_id, (node, order) in zip(ids, orders.items(), strict=True)
         }
 
-    def _message(self, node: int, order: Order, packed: Packed, deadline: float) -> Message:
-        """Return an order as a message: the signed instruction, and weights that travel in it.
+    def _request(self, node: int, order: Order, packed: Packed) -> SigningRequest:
+        """Return what is to be signed of an order to a node: the instruction and its weights.
 
         Raises:
             RunError: if the instruction is longer than a site takes.
@@ -132,13 +137,23 @@ class Exchange:
         if node not in self._counters:
             self._counters[node] = self.store.new_counter()
         text = replace(order.instruction, counter=self._counters[node]).write()
+        if len(text) > MOST_TEXT:
+            raise RunError(f"an instruction of {len(text)} characters: a site takes {MOST_TEXT}")
+        files = packed.manifest.write() if packed.manifest else ""
+        return SigningRequest(self._run_id, node, text, files, packed.hashed)
+
+    @staticmethod
+    def _message(
+        order: Order, packed: Packed, request: SigningRequest, signature: bytes, deadline: float
+    ) -> Message:
+        """Return an order as a message: the signed instruction, and weights that travel in it."""
         content = RecordDict()
         if packed.arrays is not None:
             content["arrays"] = packed.arrays
-        content["config"] = self._signed(node, text, packed.manifest, packed.hashed)
+        content["config"] = messages.instruction_record(request.text, signature, request.files)
         kind, group = _TYPES[order.instruction.kind], str(order.instruction.round)
         ttl = max(1.0, deadline - time.time()) + _GRACE
-        return Message(content, node, kind, ttl=ttl, group_id=group)
+        return Message(content, request.node, kind, ttl=ttl, group_id=group)
 
     def _push(self, outgoing: list[Message], together: int) -> list[str]:
         """Push messages, so many at a time, and notify their sites; return an id for each.
@@ -154,22 +169,6 @@ class Exchange:
             for message in batch if pushed else ():
                 self.store.increment(self._counters[message.metadata.dst_node_id])
         return ids
-
-    def _signed(
-        self, node: int, text: str, manifest: PartsManifest | None, arrays: str
-    ) -> ConfigRecord:
-        """Return an instruction's record, signed for a node and the weights that come with it.
-
-        Raises:
-            RunError: if the instruction is longer than a site takes.
-        """
-        if len(text) > MOST_TEXT:
-            raise RunError(f"an instruction of {len(text)} characters: a site takes {MOST_TEXT}")
-        files, signature = manifest.write() if manifest else "", b""
-        if self._key is not None:
-            hashed = messages.digest(files, arrays)
-            signature = sign(self._key, text, self._run_id, node, hashed)
-        return messages.instruction_record(text, signature, files)
 
     def poll(self, sent: dict[str, Pending]) -> Iterator[tuple[int, Answer]]:
         """Yield the answers that have come, and take them off the list."""
