@@ -219,7 +219,7 @@ def listed(title):
 
 def test_the_help_lists_commands_by_person():
     author = ["init", "update", "check", "convert", "run", "survey", "report", "dispatch"]
-    coordinator = ["build", "compose", "fingerprint", "bundle", "provision", "site"]
+    coordinator = ["build", "compose", "fingerprint", "bundle", "provision", "site", "key"]
     assert sorted(listed("For the author")) == sorted(author)
     assert listed("For the coordinator") == coordinator
     assert "pipeline" not in call("--help").stdout, "for workflows"

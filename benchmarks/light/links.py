@@ -4,15 +4,13 @@ Each has its own key, its own connections and its own socket, as if it stood alo
 """
 
 import argparse
-import base64
 import logging
 import ssl
 import threading
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from benchmarks.light import worker
+from federator.runtime.keys.coordinator_key import read_keys
 from federator.runtime.link import fleet as fleet_api
 from federator.runtime.link.gateway import Gateway
 from federator.runtime.link.link import Link
@@ -32,7 +30,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+")
     options = parser.parse_args()
     logging.getLogger("federator").setLevel(logging.WARNING)
-    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(options.coordinator_key))
+    known = read_keys(options.coordinator_key.split())
 
     def take_part(name: str) -> None:
         socket = options.root / f"{name}.socket"
@@ -40,7 +38,7 @@ def main() -> None:
             WorkerListener(socket),
             PartTransfer(Gateway(options.server, ssl.create_default_context(cafile=options.ca))),
         )
-        link = Link(name, options.app_hash, key, Policy(2), True, listener, transfer)
+        link = Link(name, options.app_hash, known, Policy(2), True, listener, transfer)
         number = int(name.rpartition("-")[2])
         threading.Thread(target=worker.serve, args=(socket, number), daemon=True).start()
         private = options.root / name / "site.key"

@@ -74,7 +74,10 @@ def _signer(authority: Pair) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
     key = load_key(authority.key, Path("the authority's key"))
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError("the certificate authority's key is not an EC key")
-    return x509.load_pem_x509_certificate(authority.certificate).subject, key
+    certificate = x509.load_pem_x509_certificate(authority.certificate)
+    if certificate.public_key() != key.public_key():
+        raise InputError("the certificate authority's key is not that of its certificate")
+    return certificate.subject, key
 
 
 _USAGES = (

@@ -14,6 +14,7 @@ from federator.common.command_line import (
     reporting_errors,
     warn,
 )
+from federator.deploy import key_commands
 from federator.errors import InputError, Problem
 
 coordinator = typer.Typer(cls=Group)
@@ -101,13 +102,16 @@ def provision_server(
         Path | None, typer.Option(help="a public authority's certificate, with intermediates")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="that certificate's key")] = None,
+    authority_key: Annotated[
+        Path | None, typer.Option(help="the own authority's key, kept elsewhere: ca.key")
+    ] = None,
 ) -> None:
     """Create the server's certificates and the coordinator's key; run this on the server."""
     from federator.deploy.provision import provision
     from federator.federation import schema
 
     with reporting_errors():
-        made = provision(schema.read(path), renew, certificate, key)
+        made = provision(schema.read(path), renew, certificate, key, authority_key)
         for file in made.written:
             typer.echo(relative(file))
         typer.echo(f"the server's certificate is valid until {made.expires:%Y-%m-%d}")
@@ -121,6 +125,7 @@ def provision_server(
 
 site = typer.Typer(cls=Group, help="Admit sites, or remove them.", no_args_is_help=True)
 coordinator.add_typer(site, name="site", rich_help_panel=COORDINATOR)
+coordinator.add_typer(key_commands.group, name="key", rich_help_panel=COORDINATOR)
 
 
 @site.command("add", cls=Command)

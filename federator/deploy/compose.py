@@ -20,6 +20,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from federator.common.templates import FOLDER, Templates
 from federator.deploy import memory_limits
+from federator.deploy.signing_keys import PUBLISHED, as_setting
 from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
 from federator.federation import settings
 from federator.federation.parts import Site
@@ -151,7 +152,7 @@ class _Files:
             | values
             | {
                 "FEDERATOR_SERVER": self.address,
-                "FEDERATOR_COORDINATOR_KEY": self._public("coordinator.pub").strip(),
+                "FEDERATOR_COORDINATOR_KEY": as_setting(self._public(PUBLISHED)),
                 "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
             }
         )

@@ -6,54 +6,40 @@ certificate authority, unless a public authority issued the server's certificate
 half of the key that signs instructions.
 """
 
-import base64
-import os
 import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 
 from federator.deploy.certificates import (
     Pair,
     covers,
     expiry,
     issue,
-    load_key,
     read_pair,
 )
+from federator.deploy.key_files import KeyFiles
+from federator.deploy.signing_keys import PUBLISHED, SECRET, SigningKeys
 from federator.errors import FederationFileError, InputError, Problem, Where
 from federator.federation.schema import FILE, Federation
-from federator.runtime.files import write_secret
+from federator.runtime.keys.expiry import WARN_BEFORE
 
-CONTAINER_USER = 10001  # the user that link.Dockerfile.j2 creates
 # Sites keep the authority for the life of a federation; the server renews its own certificate.
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 365
-_RENEW_BEFORE = timedelta(days=30)  # as certbot does
 # The SuperLink is reached by the gateway and by the server, inside their own network only.
 _INNER_NAMES = ("superlink", "localhost", "127.0.0.1")
 
 
 @dataclass
-class Provision:
+class Provision(KeyFiles):
     """The keys and certificates in a federation's folder.
 
     Attributes:
-        keys: folder of the secrets, which stay on the server.
-        public: folder of the public halves, which are committed.
-        written: the files that were made.
+        authority_key: the key of the federation's own authority, if it is kept somewhere else.
     """
 
-    keys: Path
-    public: Path
-    written: list[Path] = field(default_factory=list)
+    authority_key: Path | None = None
 
     @property
     def is_public(self) -> bool:
@@ -68,7 +54,7 @@ class Provision:
     @property
     def renew_soon(self) -> bool:
         """Whether the last month of the server's certificate has begun."""
-        return self.expires - datetime.now(UTC) < _RENEW_BEFORE
+        return self.expires - datetime.now(UTC) < WARN_BEFORE
 
     def prepare(self) -> None:
         """Make the folders, and the keys that do not depend on the server's name.
@@ -76,27 +62,13 @@ class Provision:
         Raises:
             InputError: if this machine has a public half, but not its key.
         """
-        for name, secret in (("ca.crt", "ca.key"), ("coordinator.pub", "coordinator.key")):
-            if (self.public / name).exists() and not (self.keys / secret).exists():
-                message = f"{self.public / name} is here, but not its key, {self.keys / secret}"
-                hint = (
-                    "run this on the server that has it; or start again: remove "
-                    f"{self.public}, and give every site a new file"
-                )
-                raise InputError(Problem(message, hint=hint))
-        self.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._own(self.keys)
-        self.public.mkdir(exist_ok=True)
-        (self.keys / ".gitignore").write_text("*\n")
+        self.require(PUBLISHED, self.keys / SECRET)
+        self.make_folders()
         if not (self.keys / "superexec.secret").exists():
-            self._keep("superexec.secret", secrets.token_hex(32).encode())
+            self.keep("superexec.secret", secrets.token_hex(32).encode())
         if not (self.keys / "superlink.crt").exists():
             self._keep_pair("superlink", issue(_INNER_NAMES, _AUTHORITY_DAYS))
-        if not (self.keys / "coordinator.key").exists():
-            key = Ed25519PrivateKey.generate()
-            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            self._keep("coordinator.key", pem)
-        self._publish("coordinator.pub", _public_half(self.keys / "coordinator.key"))
+        SigningKeys(self).prepare()
 
     def take(self, pair: Pair) -> None:
         """Install a public authority's certificate; remove the federation's own authority."""
@@ -105,38 +77,27 @@ class Provision:
         (self.keys / "ca.key").unlink(missing_ok=True)
 
     def certify(self, host: str, renew: bool) -> None:
-        """Issue the server's certificate, unless a valid one for this host exists."""
+        """Issue the server's certificate, unless a valid one for this host exists.
+
+        The authority's key is needed for that alone: it may be kept elsewhere the rest of the time.
+
+        Raises:
+            InputError: if it is needed, and not here.
+        """
         if not (self.public / "ca.crt").exists():
             authority = issue((), _AUTHORITY_DAYS)
-            self._keep("ca.key", authority.key)
-            self._publish("ca.crt", authority.certificate)
+            self.keep("ca.key", authority.key)
+            self.publish("ca.crt", authority.certificate)
         served = self.keys / "server.crt"
         if renew or not served.exists() or self.renew_soon or not covers(served.read_bytes(), host):
-            authority = Pair(
-                (self.public / "ca.crt").read_bytes(), (self.keys / "ca.key").read_bytes()
-            )
+            key = self.authority_key or self.keys / "ca.key"
+            self.require("ca.crt", key)
+            authority = Pair((self.public / "ca.crt").read_bytes(), key.read_bytes())
             self._keep_pair("server", issue((host,), _SERVER_DAYS, authority))
 
     def _keep_pair(self, name: str, pair: Pair) -> None:
-        self._keep(f"{name}.key", pair.key)
-        self._keep(f"{name}.crt", pair.certificate)
-
-    def _keep(self, name: str, content: bytes) -> None:
-        write_secret(self.keys / name, content)
-        self._own(self.keys / name)
-        self.written.append(self.keys / name)
-
-    def _publish(self, name: str, content: bytes) -> None:
-        path = self.public / name
-        if not path.exists() or path.read_bytes() != content:
-            write_secret(path, content)
-            path.chmod(0o644)
-            self.written.append(path)
-
-    def _own(self, path: Path) -> None:
-        # The containers run as this user and could not read root's files.
-        if os.geteuid() == 0:
-            os.chown(path, CONTAINER_USER, CONTAINER_USER)
+        self.keep(f"{name}.key", pair.key)
+        self.keep(f"{name}.crt", pair.certificate)
 
 
 def provision(
@@ -144,11 +105,13 @@ def provision(
     renew: bool = False,
     certificate: Path | None = None,
     key: Path | None = None,
+    authority_key: Path | None = None,
 ) -> Provision:
     """Make missing keys and certificates; renew the server's certificate where necessary.
 
     With ``certificate`` (the server's, then its intermediates) and its ``key``, the server shows
-    those, and the sites trust it by their systems' certificates.
+    those, and the sites trust it by their systems' certificates. With ``authority_key``, the
+    federation's own authority signs with the key in that file, which is not kept on the server.
 
     Raises:
         InputError: if no server is named, or what is there or given does not fit together.
@@ -159,7 +122,9 @@ def provision(
     if (certificate is None) != (key is None):
         raise InputError("a certificate comes with its key: give both")
     host = urlsplit(f"//{federation.server}").hostname or ""
-    made = Provision(federation.folder / "keys", federation.folder / "public")
+    made = Provision(
+        federation.folder / "keys", federation.folder / "public", authority_key=authority_key
+    )
     pair = read_pair(certificate, key, host) if certificate and key else None
     made.prepare()
     if pair is not None:
@@ -171,10 +136,3 @@ def provision(
         message = "the server's certificate is a public authority's, who alone can renew it"
         raise InputError(Problem(message, hint=hint))
     return made
-
-
-def _public_half(path: Path) -> bytes:
-    key = load_key(path.read_bytes(), path)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(f"{path}: is not an Ed25519 key")
-    return base64.b64encode(key.public_key().public_bytes_raw()) + b"\n"

@@ -10,7 +10,7 @@ from federator.errors import InputError, Problem
 from federator.federation.schema import FILE, Federation
 from federator.federation.yaml_file import did_you_mean
 from federator.runtime import files
-from federator.runtime.keys import NOBODY, fingerprint, line, read_public
+from federator.runtime.keys.site_key import NOBODY, fingerprint, line, read_public
 
 _NOBODY = (
     """No site is admitted: the last key was removed. `federator site add` removes this file."""

@@ -23,7 +23,7 @@ _AT_SITES = (
     *("__init__.py", "errors.py", "runtime/*.py"),
     *(
         f"runtime/{part}/**/*.py"
-        for part in ("link", "worker", "protocol", "weights", "chain", "doctor")
+        for part in ("link", "worker", "protocol", "weights", "keys", "chain", "doctor")
     ),
 )
 _PACKAGE = Path(federator.__file__).parent

@@ -9,7 +9,7 @@ from federator.errors import FederatorError
 _COMMANDS = {
     "link": ("link.process", "a site's outward half"),
     "worker": ("worker.process", "a site's inward half"),
-    "keygen": ("keys", "make this site's key and print its public half"),
+    "keygen": ("keys.site_key", "make this site's key and print its public half"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
     "review": ("review", "show what a new site file changes"),
     "initial": ("worker.initial_model", "write the first model"),

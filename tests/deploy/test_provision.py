@@ -1,6 +1,5 @@
 """What a server is given: certificates that are trusted, keys that only it can read."""
 
-import base64
 import ipaddress
 import stat
 import subprocess
@@ -22,6 +21,7 @@ from federator import cli
 from federator.deploy.certificates import covers, issue
 from federator.deploy.provision import provision
 from federator.errors import InputError
+from federator.runtime.keys.coordinator_key import read_keys
 
 MADE = {
     *("keys/ca.key", "keys/coordinator.key", "keys/server.crt", "keys/server.key"),
@@ -83,7 +83,9 @@ def test_the_published_key_is_that_of_the_signing_key(tmp_path):
     provision(federation)
     key = load_pem_private_key((federation.folder / "keys/coordinator.key").read_bytes(), None)
     text = (federation.folder / "public/coordinator.pub").read_text()
-    assert base64.b64decode(text) == key.public_key().public_bytes_raw()
+    (published,) = read_keys(text.split())
+    assert published.public == key.public_key().public_bytes_raw()
+    assert 725 < (published.last_day - datetime.now(UTC).date()).days <= 730
 
 
 def test_a_second_time_changes_nothing_and_renewal_the_certificate_alone(tmp_path):
@@ -213,8 +215,23 @@ def test_another_machine_does_not_make_keys_that_no_site_would_believe(tmp_path)
     provision(federation)
     for path in (federation.folder / "keys").iterdir():
         path.unlink()
-    with pytest.raises(InputError, match=r"ca\.crt is here, but not its key"):
+    with pytest.raises(InputError, match=r"coordinator\.pub is here, but not its key"):
         provision(federation)
+
+
+def test_the_authority_s_key_may_be_kept_elsewhere(tmp_path):
+    federation = federate(tmp_path, "server: fl.example.org\n")
+    provision(federation)
+    elsewhere = (federation.folder / "keys" / "ca.key").rename(tmp_path / "ca.key")
+    assert provision(federation).written == [], "it is needed to issue a certificate only"
+    with pytest.raises(InputError, match=r"ca\.crt is here, but not its key"):
+        provision(federation, renew=True)
+    renewed = provision(federation, renew=True, authority_key=elsewhere)
+    verify(renewed.written[1], federation.folder / "public/ca.crt", "fl.example.org")
+    assert not (federation.folder / "keys" / "ca.key").exists()
+    elsewhere.write_bytes(issue((), 10).key)
+    with pytest.raises(InputError, match="is not that of its certificate"):
+        provision(federation, renew=True, authority_key=elsewhere)
 
 
 @pytest.mark.parametrize(

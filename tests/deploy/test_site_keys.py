@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from federator import cli
 from federator.deploy import site_keys
 from federator.errors import InputError
-from federator.runtime import keys
+from federator.runtime.keys import site_key
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def federation(tmp_path):
 
 
 def make(folder, name="site"):
-    key = keys.make(folder / f"{name}.key")
+    key = site_key.make(folder / f"{name}.key")
     path = folder / f"{name}.pub"
-    path.write_text(keys.line(key.public_key(), "whatever the site wrote") + "\n")
+    path.write_text(site_key.line(key.public_key(), "whatever the site wrote") + "\n")
     return path
 
 
@@ -32,14 +32,14 @@ def test_a_site_s_key_is_kept_under_its_name(tmp_path, federation):
     assert site_keys.without_key(federation) == ["north", "south"]
     fingerprint = site_keys.add(federation, "north", given)
     kept = federation.folder / "sites" / "north.pub"
-    assert keys.read_public(kept) == keys.read_public(given)
+    assert site_key.read_public(kept) == site_key.read_public(given)
     assert kept.read_text().endswith(" north\n")
     assert site_keys.without_key(federation) == ["south"]
     if ssh_keygen := shutil.which("ssh-keygen"):
         shown = subprocess.run([ssh_keygen, "-lf", kept], capture_output=True, text=True).stdout
         assert fingerprint in shown
     site_keys.add(federation, "north", make(tmp_path, "new"))
-    assert keys.read_public(kept) != keys.read_public(given)
+    assert site_key.read_public(kept) != site_key.read_public(given)
 
 
 def test_a_removed_site_has_no_key(tmp_path, federation):
@@ -55,7 +55,7 @@ def test_a_removed_site_has_no_key(tmp_path, federation):
 def test_the_last_removed_key_leaves_a_mark_that_a_new_one_takes_away(tmp_path, federation):
     site_keys.add(federation, "north", make(tmp_path))
     site_keys.remove(federation, "north")
-    assert site_keys.nobody(federation) == federation.folder / "sites" / keys.NOBODY
+    assert site_keys.nobody(federation) == federation.folder / "sites" / site_key.NOBODY
     site_keys.add(federation, "north", make(tmp_path, "new"))
     assert site_keys.nobody(federation) is None
 

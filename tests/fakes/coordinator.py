@@ -6,6 +6,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.instructions import Instruction, sign
@@ -14,6 +15,7 @@ RUN, NODE = 7, 42
 OURS = Run(RUN, "a" * 64, {"rounds": 3})
 WEIGHTS = {"w": np.arange(4, dtype=np.float32)}
 COORDINATOR = Ed25519PrivateKey.generate()
+KEYS = (CoordinatorKey.of(COORDINATOR.public_key()),)
 SIZES = {"trainset": 3, "valset": 2, "testset": 1}
 
 

@@ -1,5 +1,6 @@
 """A federation as it stands before its compose files are written: images pushed, keys made."""
 
+from datetime import date
 from pathlib import Path
 
 from fixtures.small_notebook import federate
@@ -9,9 +10,10 @@ from federator.deploy import compose
 from federator.federation.schema import Federation
 from federator.images.build import Images
 from federator.images.reference import Reference
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nTWFkZSB1cA==\n-----END CERTIFICATE-----\n"
-COORDINATOR = "bWFkZSB1cCwgdGhpcnR5LXR3byBieXRlcyBsb25nLi4="
+COORDINATOR = CoordinatorKey(b"made up, thirty-two bytes long..", date(2999, 1, 1)).write()
 MODEL_BYTES = 100_000_000
 
 

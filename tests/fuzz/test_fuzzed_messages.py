@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import FUZZED, mutated, quick, values
 
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.link import Link
 from federator.runtime.protocol import messages, replies
@@ -79,7 +80,7 @@ def test_instruction_messages(data):
     if data.draw(st.booleans()):
         config[data.draw(st.sampled_from([*config, "other"]))] = data.draw(values)
     content = RecordDict({"config": ConfigRecord(config), "arrays": record(arrays)})
-    link = Link("north", "a", KEY.public_key(), POLICY, False, Absent())
+    link = Link("north", "a", (CoordinatorKey.of(KEY.public_key()),), POLICY, False, Absent())
     with quick():
         reply = link.answer(Message(content, NODE, "train"), Run(RUN, "a", {}), NODE)
         reason = replies.read_failure(reply.error)[1].reason

@@ -4,7 +4,6 @@ It starts a stock SuperLink, and for each site a link and a worker with that sit
 They are the same programs, with the same Flower App, that run in containers at hospitals.
 """
 
-import base64
 import os
 import shutil
 import sys
@@ -43,6 +42,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.server.journal import End, Line, SiteState, append, has_ended, now
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
@@ -206,7 +206,7 @@ class LocalRun:
         )
         survey = "only" if self.survey_only else server.survey
         replace(server, baselines=self.baselines, survey=survey).write(scratch / "server.json")
-        return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+        return CoordinatorKey.of(key.public_key()).write()
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
         """Return the command of a site's link; the environment has what settings.link returns."""

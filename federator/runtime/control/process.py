@@ -22,7 +22,7 @@ from federator.runtime.control.schedule import (
     server_paths,
     unfinished,
 )
-from federator.runtime.keys import NOBODY, fingerprint, read_public
+from federator.runtime.keys.site_key import NOBODY, fingerprint, read_public
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.server.settings import ENVIRONMENT
 

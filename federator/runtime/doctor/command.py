@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from federator.errors import FederatorError
-from federator.runtime import keys
 from federator.runtime.doctor.finding import Finding
+from federator.runtime.keys import site_key
 from federator.runtime.options import Parser, file, trusted
 
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--server", help="host:port of the server: look at the network")
     add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
     add("--extra-ca", type=Path, help="whom to trust as well (PEM)")
-    add("--key", type=Path, default=keys.PLACE, help="this site's private key")
+    add("--key", type=Path, default=site_key.PLACE, help="this site's private key")
     add("--data", type=Path, help="the data folder: look at the data")
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--site", default="site", help="this site's name")

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from federator.errors import InputError
-from federator.runtime import keys
 from federator.runtime.doctor.finding import Finding
+from federator.runtime.keys import site_key
 from federator.runtime.link.admission import (
     SKEW,
     Client,
@@ -28,8 +28,8 @@ _LAST_DAYS = 7  # the coordinator is asked to renew before
 def look(server: str, authorities: Path | None, key: Path) -> Iterator[Finding]:
     """Look at the key, and at the way to the server; ends where nothing further can be seen."""
     try:
-        private = keys.read_private(key)
-        yield _described(key, keys.fingerprint(private.public_key()))
+        private = site_key.read_private(key)
+        yield _described(key, site_key.fingerprint(private.public_key()))
     except InputError as error:
         private = None
         yield Finding(False, error.problems[0].message, error.problems[0].hint or "")

@@ -33,7 +33,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from federator.errors import RunError
-from federator.runtime.keys import line
+from federator.runtime.keys.site_key import line
 from federator.runtime.link.proxy import place_of, proxy_for
 from federator.runtime.link.unreached import BEHIND, out_of_reach, proxy_status
 

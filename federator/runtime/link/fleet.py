@@ -39,7 +39,7 @@ from flwr.supercore.run import RunNotRunningException
 from federator.errors import InputError
 from federator.runtime.app_config import Setting
 from federator.runtime.flower import FIRST_WAIT, LONGEST_WAIT
-from federator.runtime.keys import read_private
+from federator.runtime.keys.site_key import read_private
 from federator.runtime.link.admission import Client, ConnectionRefused, note
 
 _LONGEST = 7200.0  # seconds for what a message carries, unless that lapses before; Flower's own

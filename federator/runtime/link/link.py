@@ -8,12 +8,12 @@ weights. It passes the instruction to the worker, and sends only what may leave 
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import Message
 
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.polling import NotificationCounter, Pace
@@ -60,7 +60,7 @@ class Link:
     Attributes:
         site: the site's name.
         app_hash: SHA-256 of the app that the site took; a run of another one is refused.
-        coordinator: whose signature instructions must bear; None on one's own machine only.
+        coordinator: the keys of which one must have signed; none on one's own machine only.
         policy: what may leave.
         baselines: whether this site's own model may be trained and compared.
         listener: where the worker connects.
@@ -74,7 +74,7 @@ class Link:
 
     site: str
     app_hash: str
-    coordinator: Ed25519PublicKey | None
+    coordinator: Sequence[CoordinatorKey]
     policy: Policy
     baselines: bool
     listener: WorkerListener
@@ -151,13 +151,14 @@ class Link:
 
         Raises:
             UnsignedInstruction: for any message that is not.
+            InstructionError: if it is, with a key that has ended.
         """
         try:
             received = messages.Received.of(message)
-            if self.coordinator is not None:
+            if self.coordinator:
                 text, hashed = received.instruction, received.digest
                 verify(self.coordinator, received.signature, text, run.run_id, node_id, hashed)
-        except UnsignedInstruction:
+        except InstructionError:
             raise
         except Exception:
             raise UnsignedInstruction(_FORMLESS) from None
@@ -169,7 +170,7 @@ class Link:
         Raises:
             InstructionError: if it was followed, holds for too long, or cannot be noted.
         """
-        if self.coordinator is not None:
+        if self.coordinator:
             self.followed.note(received.signature, instruction.expires)
 
     def _require_model_allowed(self, instruction: Instruction) -> None:

@@ -1,7 +1,6 @@
 """The process of a site's link: its options, and the connection, which is made again when lost."""
 
 import argparse
-import base64
 import logging
 import signal as signals
 import ssl
@@ -10,9 +9,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from federator.errors import InputError, Problem, Where
+from federator.runtime.keys.coordinator_key import CoordinatorKey, read_keys
 from federator.runtime.link.admission import ConnectionRefused
 from federator.runtime.link.fleet import Fleet, Unreadable, connect
 from federator.runtime.link.followed import Followed
@@ -72,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     begin_log()
     signals.signal(signals.SIGTERM, _stop)
-    key, authorities = options.coordinator_key, trusted(options.ca, options.extra_ca)
+    keys, authorities = _coordinator(options), trusted(options.ca, options.extra_ca)
     transfer, notifications = None, NotificationCounter()
     if options.store is not None:
         folder = Folder(options.store)
@@ -85,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     link = Link(
         site=options.site,
         app_hash=options.app_hash,
-        coordinator=Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) if key else None,
+        coordinator=keys,
         policy=Policy(
             Task(options.task, options.labels),
             frozenset(options.metrics),
@@ -120,6 +118,17 @@ def main(arguments: list[str] | None = None) -> int:
             pause = min(2 * pause, 60.0)
 
 
+def _coordinator(options: argparse.Namespace) -> tuple[CoordinatorKey, ...]:
+    """Return the coordinator's keys; none are needed on one machine only.
+
+    Raises:
+        InputError: if there are none, or one is no key.
+    """
+    if options.insecure and not options.coordinator_key:
+        return ()
+    return read_keys(options.coordinator_key)
+
+
 def _followed(file: Path | None) -> Followed:
     """Return what remembers instructions in a file.
 
@@ -146,7 +155,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--followed", type=Path, help="where to note what was followed; without: beside the key")
     add("--site", required=True, help="the site's name")
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")
-    add("--coordinator-key", help="the coordinator's Ed25519 public key, base64")
+    add("--coordinator-key", nargs="*", default=[],
+        help="the coordinator's public keys, one or two, as ID:LAST_DAY:KEY")  # fmt: skip
     add("--socket", type=Path, required=True, help="where the worker connects")
     add("--task", choices=NAMES, default="classification", help="what is predicted")
     add("--labels", type=int, required=True, help="number of labels, classes or targets")

@@ -10,14 +10,15 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federator.runtime.app_config import Setting
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 from federator.runtime.weights.encoding import ENCODINGS, EXACT
 from federator.runtime.weights.parts import is_capability
@@ -185,22 +186,30 @@ def sign(
 
 
 def verify(
-    key: Ed25519PublicKey,
+    keys: Sequence[CoordinatorKey],
     signature: bytes,
     text: str,
     run_id: int,
     node_id: int,
     weights_digest: str,
-) -> None:
-    """Check an instruction's signature.
+) -> CoordinatorKey:
+    """Check an instruction's signature; return the key that made it.
 
     Raises:
         UnsignedInstruction: if it is not the coordinator's, for this node, run and weights.
+        InstructionError: if that key has ended.
     """
-    try:
-        key.verify(signature, _statement(text, run_id, node_id, weights_digest))
-    except InvalidSignature:
-        raise UnsignedInstruction("the coordinator has not signed this instruction") from None
+    statement = _statement(text, run_id, node_id, weights_digest)
+    for key in keys:
+        try:
+            key.key.verify(signature, statement)
+        except InvalidSignature:
+            continue
+        if key.ended:
+            what = f"the coordinator's key {key.name} ended on {key.last_day}"
+            raise InstructionError(f"{what}: this site needs a file with the next one")
+        return key
+    raise UnsignedInstruction("the coordinator has not signed this instruction")
 
 
 def refuse_overrides(overrides: Mapping[str, object], allowed: frozenset[str]) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import free_port, wait_for
-from federator.runtime import keys
 from federator.runtime.control.control_api import Control, environment, program
 from federator.runtime.control.process import Register
+from federator.runtime.keys import site_key
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def folder(tmp_path):
 
 
 def commit(folder, name):
-    key = keys.make(folder / f"{name}.key").public_key()
-    (folder / f"{name}.pub").write_text(keys.line(key, name) + "\n")
+    key = site_key.make(folder / f"{name}.key").public_key()
+    (folder / f"{name}.pub").write_text(site_key.line(key, name) + "\n")
 
 
 def names(control):
@@ -110,7 +110,7 @@ def test_the_last_key_that_was_removed_on_purpose_is_locked_out(control, folder)
     register.look()
     for path in folder.glob("*.pub"):
         path.unlink()
-    (folder / keys.NOBODY).touch()
+    (folder / site_key.NOBODY).touch()
     register.look()
     assert names(control) == ["north", "south"]
     register.look()

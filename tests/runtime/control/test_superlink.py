@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import free_port, wait_for
 from federator.errors import InputError
-from federator.runtime import keys
 from federator.runtime.control.control_api import Control, environment
 from federator.runtime.control.superlink import take_over
+from federator.runtime.keys import site_key
 from federator.runtime.link.fleet import connect
 
 OLD = Path(__file__).with_name("state-flwr-1.41.0.sql").read_text()
@@ -47,7 +47,7 @@ def revision(database):
 
 
 def test_the_database_of_an_older_version_is_taken_over_with_the_sites_in_it(tmp_path, database):
-    key = keys.make(tmp_path / "north.key")
+    key = site_key.make(tmp_path / "north.key")
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     change(database, "UPDATE node SET public_key = ? WHERE name = 'north'", pem)
     address = f"127.0.0.1:{free_port()}"

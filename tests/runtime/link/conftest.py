@@ -1,7 +1,7 @@
 """A link with a worker of the tests' own, and a server with its gateway."""
 
 import pytest
-from fakes.coordinator import COORDINATOR, Worker
+from fakes.coordinator import KEYS, Worker
 from fixtures.deployment import deploy
 
 from federator.runtime.link.link import Link
@@ -15,7 +15,7 @@ def worker():
 
 @pytest.fixture
 def link(worker):
-    return Link("north", "a" * 64, COORDINATOR.public_key(), Policy(2), False, worker)
+    return Link("north", "a" * 64, KEYS, Policy(2), False, worker)
 
 
 @pytest.fixture(scope="module")

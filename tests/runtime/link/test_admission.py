@@ -3,14 +3,14 @@
 import pytest
 from fakes.server import answering
 
-from federator.runtime import keys
+from federator.runtime.keys import site_key
 from federator.runtime.link.admission import Client, ConnectionRefused
 from federator.runtime.link.fleet import connect
 
 
 @pytest.fixture
 def key(tmp_path):
-    keys.make(tmp_path / "site.key")
+    site_key.make(tmp_path / "site.key")
     return tmp_path / "site.key"
 
 
@@ -55,7 +55,7 @@ def test_a_site_that_the_server_takes_for_connected_goes_on_under_its_number(key
 def test_the_doctor_asks_without_disturbing_a_link_that_is_connected(key):
     noted, asked = key.with_suffix(".node"), list[str]()
     with answering(200, asked=asked) as address:
-        private = keys.read_private(key)
+        private = site_key.read_private(key)
         with connect(address, None, key, 0.0, insecure=True):
             with Client.connect(address, None, private, 0.0, True) as doctor:
                 doctor.check_access(noted)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.coordinator import COORDINATOR, NODE, OURS, RUN, SIZES, order, refusal
+from fakes.coordinator import KEYS, NODE, OURS, RUN, SIZES, order, refusal
 
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
@@ -71,8 +71,7 @@ def test_an_instruction_is_followed_once(link, worker):
 def test_an_instruction_is_not_followed_again_by_a_link_that_was_started_again(worker, tmp_path):
     file, message = tmp_path / "site.followed", order()
     for first in (True, False, False):
-        key = COORDINATOR.public_key()
-        link = Link("north", "a" * 64, key, Policy(2), False, worker, followed=Followed(file))
+        link = Link("north", "a" * 64, KEYS, Policy(2), False, worker, followed=Followed(file))
         assert link.answer(message, OURS, NODE).has_error() is not first
     assert worker.asked == 1
 
@@ -96,7 +95,7 @@ def test_a_setting_that_the_site_does_not_allow_is_named(link, worker):
 
 
 def test_without_a_coordinator_key_the_link_is_on_its_own_machine(worker):
-    link = Link("north", "a" * 64, None, Policy(2), True, worker)
+    link = Link("north", "a" * 64, (), Policy(2), True, worker)
     assert not link.answer(order(key=Ed25519PrivateKey.generate()), OURS, NODE).has_error()
 
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Message, RecordDict
 
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.gateway import Folder
 from federator.runtime.link.link import Link
@@ -40,12 +41,13 @@ class Site:
 
     def __init__(self, folder):
         self.store, self.key = Store(folder / "store"), Ed25519PrivateKey.generate()
+        known = (CoordinatorKey.of(self.key.public_key()),)
         transfer, listener = (
             PartTransfer(Folder(self.store.folder)),
             WorkerListener(folder / "socket"),
         )
         policy, self.socket = Policy(2), folder / "socket"
-        self.link = Link("north", "h", self.key.public_key(), policy, True, listener, transfer)
+        self.link = Link("north", "h", known, policy, True, listener, transfer)
         self.received, self.memories, self.packets = [], [], []
         self.write = lambda memory: memory.fill(TRAINED)
         self.said = {**ANSWER, "update": True}

@@ -1,19 +1,23 @@
 """Instructions: only the coordinator's own, for this site, this run and these weights."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.protocol.instructions import (
     Instruction,
     InstructionError,
+    UnsignedInstruction,
     refuse_overrides,
     sign,
     verify,
 )
 
 KEY = Ed25519PrivateKey.generate()
+KNOWN = (CoordinatorKey.of(KEY.public_key()),)
 
 
 def instruction(**changes) -> Instruction:
@@ -28,7 +32,7 @@ def test_an_instruction_is_read_as_it_was_written():
 
 def test_a_signature_holds_for_what_was_signed():
     text = instruction().write()
-    verify(KEY.public_key(), sign(KEY, text, 1, 2, "abc"), text, 1, 2, "abc")
+    verify(KNOWN, sign(KEY, text, 1, 2, "abc"), text, 1, 2, "abc")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +43,14 @@ def test_a_signature_does_not_hold_for_anything_else(changed):
     signed = {"text": instruction().write(), "run_id": 1, "node_id": 2, "weights_digest": "abc"}
     signature = sign(KEY, **signed)
     with pytest.raises(InstructionError, match="not signed"):
-        verify(KEY.public_key(), signature, **{**signed, **changed})
+        verify(KNOWN, signature, **{**signed, **changed})
 
 
 def test_another_key_and_an_empty_signature_are_refused():
     text = instruction().write()
     for signature in (sign(Ed25519PrivateKey.generate(), text, 1, 2, ""), b""):
         with pytest.raises(InstructionError):
-            verify(KEY.public_key(), signature, text, 1, 2, "")
+            verify(KNOWN, signature, text, 1, 2, "")
 
 
 @pytest.mark.parametrize(
@@ -74,3 +78,16 @@ def test_only_allowed_settings_may_be_changed_by_a_run():
     refuse_overrides({"rounds": 5}, frozenset({"rounds", "local-epochs"}))
     with pytest.raises(InstructionError, match=r"parameters\.path"):
         refuse_overrides({"rounds": 5, "parameters.path": "/"}, frozenset({"rounds"}))
+
+
+def test_either_of_two_keys_may_sign_until_its_last_day():
+    text, second = instruction().write(), Ed25519PrivateKey.generate()
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    following = CoordinatorKey.of(second.public_key())
+    ended = CoordinatorKey.of(KEY.public_key(), yesterday)
+    for key, known in ((KEY, KNOWN[0]), (second, following)):
+        assert verify((*KNOWN, following), sign(key, text, 1, 2, ""), text, 1, 2, "") == known
+    assert verify((ended, following), sign(second, text, 1, 2, ""), text, 1, 2, "") == following
+    with pytest.raises(InstructionError, match=f"key {ended.name} ended on {yesterday}") as raised:
+        verify((ended, following), sign(KEY, text, 1, 2, ""), text, 1, 2, "")
+    assert not isinstance(raised.value, UnsignedInstruction), "it is no forged one"

@@ -5,7 +5,8 @@ import stat
 import pytest
 
 from federator.errors import InputError
-from federator.runtime import __main__, keys
+from federator.runtime import __main__
+from federator.runtime.keys import site_key
 
 
 def test_a_key_is_made_once_and_its_public_half_printed(tmp_path, capsys, monkeypatch):
@@ -28,7 +29,7 @@ def test_what_is_no_key_is_left_alone(tmp_path, content):
     path = tmp_path / "site.key"
     path.write_text(content)
     with pytest.raises(InputError, match="not a private key"):
-        keys.make(path)
+        site_key.make(path)
     assert path.read_text() == content
 
 
@@ -37,7 +38,7 @@ def test_a_folder_that_is_not_there(tmp_path, capsys):
     assert __main__.main(["keygen", "--key", str(path)]) == 2
     assert f"{path}: cannot be written" in capsys.readouterr().err
     with pytest.raises(InputError, match="docker compose run --rm link keygen"):
-        keys.read_private(path)
+        site_key.read_private(path)
 
 
 def test_an_unknown_command_is_told_the_known_ones(capsys):
