@@ -32,7 +32,8 @@ from federator.runtime.app_files import LAYOUT
 from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.review import APP, visible
+from federator.runtime.review.changes import visible
+from federator.runtime.review.site_file import APP, SiteFile
 from federator.runtime.weights.parts import STEPS
 
 SERVER, GATEWAY = "server.yaml", "nginx.conf"
@@ -166,7 +167,7 @@ class _Files:
             del worker["environment"]["FEDERATOR_PERSONAL"], file["volumes"]["personal"]
             worker["volumes"].remove("personal:/personal")
         file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}
-        return _dump(file)
+        return _accepted(f"{site.name}.yaml", _dump(file))
 
     def example(self, site: Site | None = None) -> str:
         """Return the example of the server's ``.env``, or of a site's."""
@@ -247,6 +248,19 @@ class _Files:
         except YAMLError as error:
             raise InputError(Problem(str(error), Where(f"{FOLDER}/deploy/{name}"))) from None
         return file
+
+
+def _accepted(name: str, text: str) -> str:
+    """Return a site's file, if the site's own ``review`` will accept it.
+
+    Raises:
+        InputError: with all that it will not.
+    """
+    hint = f"a site refuses that: change {FOLDER}/deploy/site.yaml of this repository, or remove it"
+    problems = SiteFile.parse(name, text.encode()).problems
+    if found := [Problem(f"{name}: {problem}", hint=hint) for problem in problems]:
+        raise InputError(*found)
+    return text
 
 
 def _digest(text: str) -> str:

@@ -19,12 +19,19 @@ from federator.common import templates
 SITE_VERSION = f"{federator.__version__}+site"
 """The version of the wheel for the sites' images."""
 
+_PARTS = (
+    "link",
+    "worker",
+    "protocol",
+    "weights",
+    "keys",
+    "chain",
+    "doctor",
+    "review",
+)
 _AT_SITES = (
     *("__init__.py", "errors.py", "runtime/*.py"),
-    *(
-        f"runtime/{part}/**/*.py"
-        for part in ("link", "worker", "protocol", "weights", "keys", "chain", "doctor")
-    ),
+    *(f"runtime/{part}/**/*.py" for part in _PARTS),
 )
 _PACKAGE = Path(federator.__file__).parent
 _WHEEL = "Wheel-Version: 1.0\nGenerator: federator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

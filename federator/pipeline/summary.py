@@ -11,9 +11,9 @@ from federator.images.build import Images
 from federator.images.registry import Registry
 from federator.pipeline.delivery import Delivery
 from federator.pipeline.plan import Plan
-from federator.runtime import review
 from federator.runtime.files import COMMAND, fingerprint
-from federator.runtime.review import SiteFile
+from federator.runtime.review.changes import compare, visible
+from federator.runtime.review.site_file import SiteFile
 
 _FIRST = """\
 mv {site}.yaml compose.yaml && mv {site}.env.example .env     # then fill in .env
@@ -119,7 +119,7 @@ class _Site:
         file = f"{self.name}.yaml"
         commands = _NEXT.format(site=self.name, fingerprint=COMMAND.format(file))
         versions = (SiteFile.parse(*one) for one in (("before", self.old), ("now", self.content)))
-        change = "\n".join(map(review.visible, review.compare(*versions)))
+        change = "\n".join(map(visible, compare(*versions)))
         return folded(
             f"What {self.name} does",
             f"Send `{file}`. At the site, beside the present compose.yaml:",

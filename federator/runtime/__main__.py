@@ -11,7 +11,7 @@ _COMMANDS = {
     "worker": ("worker.process", "a site's inward half"),
     "keygen": ("keys.site_key", "make this site's key and print its public half"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
-    "review": ("review", "show what a new site file changes"),
+    "review": ("review.command", "show what a new site file changes"),
     "initial": ("worker.initial_model", "write the first model"),
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),

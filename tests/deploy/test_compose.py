@@ -16,7 +16,7 @@ from federator.deploy import compose
 from federator.errors import FederationFileError, FederatorError, InputError
 from federator.federation import schema
 from federator.runtime.flower import app_hash
-from federator.runtime.review import SiteFile
+from federator.runtime.review.site_file import SiteFile
 
 TEMPLATES = ROOT / "component_templates" / "deploy"
 CUDA = "  - {name: east, accelerator: cuda, min_cell_count: 9, baselines: false}\n"
@@ -287,6 +287,11 @@ def test_the_repositorys_own_template_wins(tmp_path):
     shipped = (TEMPLATES / "site.yaml").read_text()
     own.write_text(shipped.replace("restart: unless-stopped", "restart: always"))
     assert "restart: always" in write(made)["north.yaml"]
+    own.write_text(shipped.replace("    network_mode: none\n", "    privileged: true\n"))
+    with pytest.raises(
+        InputError, match=r"(?s)north\.yaml: line .*worker\.privileged is no setting"
+    ):
+        write(made)
     own.write_text("services: [")
     with pytest.raises(InputError, match=r"component_templates/deploy/site\.yaml"):
         write(made)

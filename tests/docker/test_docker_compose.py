@@ -11,7 +11,7 @@ from fakes.images import lay_out, write
 from federator.federation import schema
 from federator.images.build import Images
 from federator.images.reference import Reference
-from federator.runtime.review import SiteFile
+from federator.runtime.review.site_file import SiteFile
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 

@@ -18,7 +18,8 @@ from federator.federation.schema import Federation
 from federator.images import image_spec
 from federator.notebook import contract, preview, reader
 from federator.runtime.flower import app_hash
-from federator.runtime.review import SiteFile, compare
+from federator.runtime.review.changes import compare
+from federator.runtime.review.site_file import SiteFile
 
 FILES = {
     "helpers.py": "from skimage import io\nfrom nets import util\n\nright = util.X\n",

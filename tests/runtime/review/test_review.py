@@ -9,7 +9,9 @@ from fixtures.small_notebook import TRAIN, cells
 
 from federator.errors import InputError
 from federator.runtime.files import fingerprint
-from federator.runtime.review import SiteFile, compare, main
+from federator.runtime.review.changes import compare
+from federator.runtime.review.command import main
+from federator.runtime.review.site_file import SiteFile
 
 
 @pytest.fixture
