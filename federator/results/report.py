@@ -20,6 +20,7 @@ from federator.results import charts, plots, survey
 from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal, read
+from federator.results.site_differences import differences
 from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.weights.encoding import EXACT
@@ -70,6 +71,7 @@ def write(run: Path) -> Path:
         tests=charts.tests(journal),
         without=charts.without(journal),
         view=journal.view,
+        differences=[] if journal.start.sites_withheld else differences(journal),
         pooling=journal.tests[FEDERATION].pooling if FEDERATION in journal.tests else {},
         seconds=charts.seconds(journal),
         saved=_saved(journal),

@@ -119,7 +119,7 @@ def test_the_page_has_every_part(tmp_path: Path) -> None:
         "select: last, round 12",
     ):  # fmt: skip
         assert words in page.text, words
-    assert sum(tag == "figure" for tag, _ in page.tags) == 3 + 3 * 3 + 2 + 1
+    assert sum(tag == "figure" for tag, _ in page.tags) == 3 + 3 * 3 + 2 * 2 + 1
 
 
 def test_the_page_is_whole_in_itself(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from federator.common import figures
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks import counts, intervals
+from federator.results.tasks import calibration, counts, intervals
 from federator.results.tasks.base import Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.tables import Tables
 
@@ -24,14 +24,16 @@ class ClassificationView(View):
         "auc": Column("AUC", table="scores"),
     }
     headline = ("accuracy", "f1")
-    chart_title = "ROC"
+    chart_title = "ROC and calibration"
     chart_table = "scores"
     chart_lead = (
         "Sensitivity against 1 − specificity, from scores that each site counted in bins of equal "
         "width: no patient’s score has left a site. The curve has one point a bin. Few bins (a "
         "small site joins its bins until no count is smaller than its min_cell_count) cut the "
         "corner of the curve, which mostly makes the area smaller; areas from different numbers "
-        "of bins are not compared."
+        "of bins are not compared. Calibration: the share of examples that have the label, by "
+        "score; ECE is the expected calibration error (right to half a bin), and a slope below 1 "
+        "says that scores are too extreme."
     )
     chart_none = (
         "Not available: no scores of test sets. A site gives none where its smallest bins would "
@@ -68,12 +70,13 @@ class ClassificationView(View):
         return {name: {**each, "accuracy": Figure(None)} for name, each in found.items()}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
-        """Draw the ROC curve of the positive label; of each, where there are more than two."""
-        positive, names = self.settings.positive, self.settings.names
-        if positive is not None:
-            found = [roc_chart(title, f"scores.{positive}", shown)]
-        else:
-            found = [roc_chart(f"{title}: {n}", f"scores.{k}", shown) for k, n in enumerate(names)]
+        """Draw ROC curve and calibration of the positive label; of each of more than two."""
+        positive, found = self.settings.positive, list[Chart | None]()
+        for k, name in enumerate(self.settings.names):
+            if positive in (None, k):
+                heading = title if positive is not None else f"{title}: {name}"
+                found.append(roc_chart(heading, f"scores.{k}", shown))
+                found.append(calibration.chart(f"{heading}, calibration", f"scores.{k}", shown))
         return [chart for chart in found if chart]
 
     def _label(self, tables: Tables, k: int) -> dict[str, Figure]:

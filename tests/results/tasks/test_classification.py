@@ -94,8 +94,9 @@ def test_the_mean_area_is_that_of_scikit_learn_but_for_ties():
 def test_each_of_three_labels_has_a_chart_and_intervals():
     tables, *_ = pooled([site(3, 90), site(4, 40)])
     charts = VIEW.charts("ROC", {"Federation": Shown(tables, None), "a": Shown(tables, 0)})
-    assert [chart.title for chart in charts] == [f"ROC: {name}" for name in LABELS]
-    assert all(len(chart.lines) == 2 for chart in charts)
+    assert [chart.title for chart in charts[::2]] == [f"ROC: {name}" for name in LABELS]
+    assert [chart.title for chart in charts[1::2]] == [f"ROC: {n}, calibration" for n in LABELS]
+    assert [len(chart.lines) for chart in charts] == [2, 3] * len(LABELS)
     for found in VIEW.parts(tables).values():
         assert found["auc"].low < found["auc"].value < found["auc"].high
 
@@ -112,7 +113,7 @@ def test_of_two_labels_there_are_the_positive_ones_figures_and_no_parts():
     assert found["sensitivity"].value == pytest.approx(2 / 3)
     assert found["auc"].value == pytest.approx(roc_auc_score(labels == 0, scores))
     assert found["auc"].low < found["auc"].value < found["auc"].high
-    assert len(view.charts("ROC", {"Federation": Shown(tables, None)})) == 1
+    assert len(view.charts("ROC", {"Federation": Shown(tables, None)})) == 2
 
 
 @given(st.integers(2, 12), st.integers(0, 150), st.integers(0, 2**31))
