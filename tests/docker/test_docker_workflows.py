@@ -202,6 +202,7 @@ def test_a_dispatch_goes_on_from_the_last_model(project):
 
 @pytest.mark.usefixtures("running")
 def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project):
+    project.approve()
     process, run = project.github.begin(*project.dispatch(rounds="5000"))
     for line in process.stdout:
         run.lines.append(json.loads(line))
@@ -219,6 +220,25 @@ def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project)
     again = project.rounds(rounds="1")
     assert again.jobs == {"Rounds": "success"}, again
     assert project.deployed.events("start")[-1]["first_round"] == done + 1
+
+
+@pytest.mark.usefixtures("running")
+def test_a_server_file_that_the_coordinator_has_not_started_is_refused(project):
+    before = project.deployed.events("start")
+    project.approve()
+    with project.tried():
+        file = project.work / FOLDER / "server.yaml"
+        file.write_text(
+            file.read_text().replace("- store:/store\n", "- store:/store\n      - /:/host\n")
+        )
+        project.github.push("the machine's files for the server")
+        run = project.github.run(*project.dispatch(rounds="1"))
+        (error,) = run.errors
+        assert (
+            run.jobs == {"Rounds": "failure"} and "not what the coordinator last started" in error
+        )
+        assert "Run the rounds" not in run.steps
+    assert project.deployed.events("start") == before
 
 
 @pytest.mark.usefixtures("running")
