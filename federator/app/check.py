@@ -37,6 +37,7 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     other = likely_task.problems(parts.task, read.task, labels, read.notebook.name)
     local, unfound = _local(parts, read)
     doubts = [*source.warnings, *told, *other, *_labels(parts, read), *unfound, *_folders(read)]
+    doubts += _strategy(parts, read)
     text = "\n".join([preview.render(parts, source), *local])
     return text, tuple(dict.fromkeys(doubts))
 
@@ -60,6 +61,14 @@ def _local(parts: Parts, read: Federation) -> tuple[list[str], list[Problem]]:
     except LocalTensorsError as error:
         return lines, [Problem(str(error), read.where("local"))]
     return lines, []
+
+
+def _strategy(parts: Parts, read: Federation) -> Iterator[Problem]:
+    """Yield a warning where code would run at the server that need not."""
+    if read.strategy == "own" and parts.own_strategy is None:
+        message = "`strategy: own` is not needed: the strategy is one of Flower's, with numbers"
+        hint = "Remove this line: then no code of the notebook's runs at the server."
+        yield Problem(message, read.where("strategy"), hint)
 
 
 def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:

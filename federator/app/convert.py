@@ -19,13 +19,15 @@ from federator.errors import (
     Where,
 )
 from federator.federation.schema import Federation
-from federator.notebook import contract, reader
+from federator.notebook import contract, reader, strategy
 from federator.notebook.contract import Parts
 from federator.notebook.dependencies import distributions, requirements
 from federator.notebook.dependencies.requirements import Pins
 from federator.notebook.reader import Notebook
-from federator.runtime import app_files
+from federator.runtime import app_files, plain_strategy
 from federator.runtime.app_files import LAYOUT
+from federator.runtime.plain_strategy import NotPlainError
+from federator.runtime.server_part import require_ours
 from federator.runtime.source_map import SourceMap
 
 APP = "app"
@@ -82,6 +84,7 @@ def convert(federation: Federation, build: Path) -> Components:
         NotebookError: if the notebook cannot be converted.
         FederationFileError: if the federation file sets what the notebook does not have.
         RequirementError: if the version of an imported module is not known.
+        InputError: if the author's code would run in the server's own process.
     """
     rendered = render(federation, build)
     components = rendered.components
@@ -121,6 +124,7 @@ def render(federation: Federation, build: Path) -> Rendered:
     parts = contract.take_apart(read)
     _require_no_data(parts, federation)
     rendered = render_app(federation.notebook.name, parts, federation, read.layout)
+    _require_plain(parts, rendered, federation)
     client, server = _requirements(parts, federation)
     warnings = (*parts.warnings, *client.warnings, *server.warnings)
     folder = build / federation.name
@@ -150,6 +154,23 @@ def _require_no_data(parts: Parts, federation: Federation) -> None:
     ]
     if problems:
         raise NotebookError(*problems)
+
+
+def _require_plain(parts: Parts, app: App, federation: Federation) -> None:
+    """Check that a strategy that has to run at the server is declared as such.
+
+    Raises:
+        NotebookError: with the statement.
+    """
+    if federation.strategy == "own":
+        return
+    if parts.own_strategy is not None:
+        raise NotebookError(parts.own_strategy)
+    try:
+        plain_strategy.read(app.files["aggregation.py"])
+    except NotPlainError as error:  # such as by a template of the repository's own
+        where = Where("aggregation.py", line=error.line)
+        raise NotebookError(strategy.runs_at_server(error.what, where)) from None
 
 
 def _own_templates(federation: Federation) -> Iterator[Problem]:
@@ -192,6 +213,7 @@ def _write(components: Components, rendered: App) -> None:
     with renewed(components.folder) as new:
         (new / APP).mkdir()
         app_files.write(new / APP, rendered.files)
+        require_ours(new / APP)
         components.source_map.write(new / SOURCE_MAP)
         _write_text(new / CLIENT_REQUIREMENTS, _lines(components.client_requirements))
         _write_text(new / SERVER_REQUIREMENTS, _lines(components.server_requirements))

@@ -70,6 +70,8 @@ class Federation(Part):
     """Compare the sites' data before the first round; required stops on what is found."""
     encoding: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
     """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
+    strategy: Literal["plain", "own"] = "plain"
+    """How updates are combined: plain, by one of Flower's strategies; own, by the author's code."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     local: Annotated[list[TensorPattern], After(distinct)] = Field([])

@@ -20,6 +20,7 @@ class ServerPart(TypedDict):
     baselines: bool
     survey: str
     encoding: str
+    strategy: str
     messages: list[str]
     publish_model: bool
     publish_sites: bool
@@ -39,6 +40,7 @@ def server(federation: Federation) -> ServerPart:
         "baselines": federation.baselines,
         "survey": _SURVEY[federation.survey],
         "encoding": federation.encoding,
+        "strategy": federation.strategy,
         "messages": [site.name for site in federation.sites if site.transport == "messages"],
         "publish_model": federation.publish.model,
         "publish_sites": federation.publish.sites,
@@ -54,6 +56,7 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
         "FEDERATOR_METRICS": " ".join(federation.metrics),
         "FEDERATOR_LOCAL": " ".join(federation.local),
         "FEDERATOR_MIN_CELL_COUNT": str(site.min_cell_count),
+        "FEDERATOR_STRATEGY": federation.strategy,
         "FEDERATOR_BASELINES": str(site.baselines).lower(),
         "FEDERATOR_SURVEY": str(site.survey).lower(),
     }

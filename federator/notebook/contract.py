@@ -60,6 +60,7 @@ class Parts:
         parameters: name → literal, of the cells tagged ``parameters`` that a component needs.
         rounds: ``config["num_rounds"]`` if the notebook gives it as a number.
         strategy: class name of the strategy, FedAvg if the notebook has none.
+        own_strategy: which of its statements has to run at the server; None if it is a plain one.
         warnings: what a person should know. A warning does not stop the conversion.
         cells: a report on each code cell.
         local_files: files beside the notebook that travel with the app.
@@ -70,6 +71,7 @@ class Parts:
     parameters: Mapping[str, parameters.Value]
     rounds: int | None
     strategy: str
+    own_strategy: Problem | None
     warnings: tuple[Problem, ...]
     cells: tuple[CellReport, ...]
     local_files: LocalFiles
@@ -98,6 +100,7 @@ def take_apart(notebook: Notebook) -> Parts:
         parameters=values,
         rounds=analysis.strategy.rounds,
         strategy=analysis.strategy.name,
+        own_strategy=strategy.own_code(aggregation, notebook.name),
         warnings=tuple(sorted(dict.fromkeys(warnings), key=_place_of)),
         cells=tuple(cell_reports(analysis.program, analysis.task, analysis.aggregation, values)),
         local_files=local_files,

@@ -34,7 +34,9 @@ def render(parts: Parts, notebook: Notebook) -> str:
         name, sign = found
         lines.append(f"likely task: {name} (`{sign.name}`, cell {sign.where.cell})")
     rounds = "as the federation file says" if parts.rounds is None else str(parts.rounds)
-    lines += [f"strategy: {parts.strategy}", f"rounds: {rounds}"]
+    own = parts.own_strategy
+    runs = f", code that runs at the server ({own.where})" if own else ""
+    lines += [f"strategy: {parts.strategy}{runs}", f"rounds: {rounds}"]
     lines += [f"parameter: {name} = {value!r}" for name, value in parts.parameters.items()]
     for heading, files in (
         ("module", parts.local_files.modules),

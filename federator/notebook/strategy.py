@@ -4,31 +4,14 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from federator.errors import Problem
+from federator.errors import Problem, Where
 from federator.notebook.slicing.closure import Program
+from federator.notebook.slicing.component import Component
 from federator.notebook.slicing.names import own_nodes
 from federator.notebook.slicing.statements import Definition, Step, assignments
+from federator.runtime import plain_strategy
+from federator.runtime.plain_strategy import MODULE, STRATEGIES, NotPlainError
 
-MODULE = "flwr.serverapp.strategy"
-
-# Flower 1.42's, without its two for XGBoost, which aggregate no weights, and without those for
-# differential privacy. This is a list because importing Flower takes seconds. A test compares it.
-STRATEGIES = frozenset(
-    {
-        "Bulyan",
-        "FedAdagrad",
-        "FedAdam",
-        "FedAvg",
-        "FedAvgM",
-        "FedMedian",
-        "FedProx",
-        "FedTrimmedAvg",
-        "FedYogi",
-        "Krum",
-        "MultiKrum",
-        "QFedAvg",
-    }
-)
 _PRIVATE = "DifferentialPrivacy"
 # What a run sends to `train` anyway, or uses itself.
 _SENT_ANYWAY = frozenset({"server-round", "proximal-mu", "proximal_mu"})
@@ -87,6 +70,32 @@ def examine(program: Program, steps: list[Step]) -> StrategyReport:
     if program.bindings("config"):
         _read_config(program, found)
     return found
+
+
+def own_code(aggregation: Component, notebook: str) -> Problem | None:
+    """Return which statement of an aggregation would have to run at the server, if any."""
+    text = "\n".join(statement.source for statement in aggregation.statements)
+    try:
+        plain_strategy.read(text)
+    except NotPlainError as error:
+        first, where = 1, Where(notebook)
+        for statement in aggregation.statements:
+            lines = statement.source.count("\n") + 1
+            if first <= error.line < first + lines:
+                where = Where(notebook, statement.cell, statement.line + error.line - first)
+            first += lines
+        return runs_at_server(error.what, where)
+    return None
+
+
+def runs_at_server(what: str, where: Where | None) -> Problem:
+    """Return the error for a strategy that is code, where the federation file expects none."""
+    message = f"the strategy is code that runs at the server: {what}"
+    hint = (
+        "Write one of Flower's strategies with numbers in it, or set `strategy: own` in the "
+        "federation file: then it runs in a container of its own, and each site is told so."
+    )
+    return Problem(message, where, hint)
 
 
 def ignored_settings(found: StrategyReport, takes: Callable[[str], bool]) -> Iterator[Problem]:

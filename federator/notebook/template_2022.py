@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from federator.errors import Problem
 from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.statements import Step
-from federator.notebook.strategy import MODULE, STRATEGIES, unusable
+from federator.notebook.strategy import unusable
+from federator.runtime.plain_strategy import MODULE, STRATEGIES
 
 _OLD_MODULE = "flwr.server.strategy"
 

@@ -105,3 +105,27 @@ def test_tensors_that_stay_are_told_as_far_as_the_text_shows(tmp_path, local, mo
     found = [str(problem) for problem in doubts if "tensor" in str(problem)]
     assert len(found) == len(told)
     assert all(told[0] in one and "federation.yaml: line 3" in one for one in found)
+
+
+OWN = """\
+from flwr.serverapp.strategy import FedAvg
+
+class Mine(FedAvg):
+    pass
+
+strategy = Mine()"""
+
+
+def test_a_strategy_that_runs_at_the_server_is_shown(tmp_path):
+    content = cells(strategy=OWN)
+    text, doubts = check_federation(small_notebook.federate(tmp_path, "strategy: own\n", content))
+    assert "strategy: Mine, code that runs at the server (tumour.ipynb: cell 8, line 3)" in text
+    assert doubts == ()
+    done = check(tmp_path / "notebooks" / "tumour.ipynb")
+    assert "strategy: Mine, code that runs at the server" in done.output
+
+
+def test_a_plain_strategy_need_not_run_at_the_server(tmp_path):
+    read = small_notebook.federate(tmp_path, "strategy: own\n", cells())
+    (doubt,) = check_federation(read)[1]
+    assert "`strategy: own` is not needed" in str(doubt)

@@ -11,6 +11,7 @@ from fixtures import small_notebook
 from fixtures.converted import app_bytes, components
 from nbformat import NotebookNode
 
+from federator.common.templates import Templates
 from federator.errors import FederationFileError, InputError, NotebookError, RequirementError
 from federator.runtime import source_map
 
@@ -88,8 +89,48 @@ def test_an_aggregation_that_uses_torch_needs_torch(tmp_path: Path) -> None:
         "import torch\nfrom flwr.serverapp.strategy import FedAvg\n\n"
         "class Mine(FedAvg):\n    zero = torch.zeros(1)\n\nstrategy = Mine()"
     )
-    made = components(tmp_path, content=small_notebook.cells(strategy=strategy))
+    content = small_notebook.cells(strategy=strategy)
+    made = components(tmp_path, "strategy: own", content)
     assert made.server_requirements == (f"torch=={version('torch').partition('+')[0]}",)
+
+
+SCHEDULED = """\
+from flwr.serverapp.strategy import FedAvg
+
+def schedule():
+    return 1.0
+
+strategy = FedAvg(fraction_train=schedule())"""
+
+
+def test_a_strategy_with_code_is_an_error_unless_it_is_declared(tmp_path: Path) -> None:
+    content = small_notebook.cells(strategy=SCHEDULED)
+    with pytest.raises(NotebookError) as told:
+        components(tmp_path, content=content)
+    assert str(told.value).split("\n")[0] == (
+        "tumour.ipynb: cell 9, line 3: the strategy is code that runs at the server: "
+        "it defines `schedule`"
+    )
+    assert "`strategy: own`" in str(told.value)
+    assert components(tmp_path, "strategy: own", content).app.exists()
+
+
+def test_a_template_adds_no_code_to_a_plain_strategy(tmp_path: Path) -> None:
+    own = tmp_path / "component_templates" / "app" / "aggregation.py.j2"
+    own.parent.mkdir(parents=True)
+    text = Templates().read("app/aggregation.py.j2")
+    own.write_text(f"{text}\nimport os\n")
+    with pytest.raises(NotebookError, match=r"^aggregation.py: line \d+: .*it imports `os`"):
+        components(tmp_path)
+
+
+def test_a_template_starts_nothing_else_at_the_server(tmp_path: Path) -> None:
+    own = tmp_path / "component_templates" / "app" / "server_app.py.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text(Templates().read("app/server_app.py.j2") + "\nprint()\n")
+    with pytest.raises(InputError, match=r"server_app.py: it runs something else at the server"):
+        components(tmp_path)
+    assert not (tmp_path / "build" / "tumours").exists()
 
 
 def test_every_line_of_the_author_is_found_again(tmp_path: Path) -> None:

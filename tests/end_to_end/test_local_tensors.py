@@ -81,6 +81,7 @@ def secrets(personal):
 def test_no_byte_of_what_stays_at_a_site_is_anywhere_else(tmp_path, encoding, strategy):
     sites = {name: lay_out_site(tmp_path / name, n) for n, name in enumerate(("north", "south"))}
     settings = f"{LOCAL}rounds: 2\nencoding: {encoding}\nbaselines: true\n"
+    settings += "strategy: own\n" if strategy else ""
     federation = lay_out(tmp_path, sites, settings, model=NORMED, **strategy)
     federation = in_messages(federation, "south")
     run = rehearse(federation)

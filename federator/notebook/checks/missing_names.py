@@ -10,7 +10,7 @@ from federator.notebook.slicing.closure import Program
 from federator.notebook.slicing.component import SHORT_NAMES, Undefined
 from federator.notebook.slicing.names import own_nodes
 from federator.notebook.slicing.statements import BUILTINS, Step, star_imports
-from federator.notebook.strategy import MODULE, STRATEGIES
+from federator.runtime.plain_strategy import MODULE, STRATEGIES
 
 _JUPYTERS = frozenset({"display", "get_ipython", "In", "Out", "_", "__"})
 _IMPORTING_MAGICS = re.compile(r"%(?:run|load|pylab|store|loadpy)\b.*")

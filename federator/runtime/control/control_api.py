@@ -42,6 +42,7 @@ from flwr.supercore.utils import disable_process_dumping
 from federator.errors import Problem, RunError
 from federator.runtime.app_config import Setting
 from federator.runtime.files import sha256
+from federator.runtime.server_part import require_ours
 
 _BIN = Path(sys.executable).parent
 PARTS = ("flower-superlink", "flower-superexec", "flwr-serverapp")
@@ -110,7 +111,12 @@ class Control:
             self._client.UnregisterNode(UnregisterNodeRequest(node_id=node_id))
 
     def start(self, app: Path, overrides: Mapping[str, Setting]) -> int:
-        """Start a run of the Flower App in a folder; return its number."""
+        """Start a run of the Flower App in a folder; return its number.
+
+        Raises:
+            InputError: if its author's code would run in the server's own process.
+        """
+        require_ours(app)
         from flwr.cli.build import build_fab_from_disk  # 3 MB, and most of the time not needed
 
         content = build_fab_from_disk(app)

@@ -26,6 +26,7 @@ from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import sign
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.protocol.signing.requests import Signer, SigningRequest, sign_manifest
+from federator.runtime.server.aggregation import plain
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.journal import End, Line, Start, Waiting, append, now
@@ -96,8 +97,11 @@ def _run(
 ) -> Line:
     plan = Plan.of(context.run_config)
     choose(context.run_config)
-    strategy = importlib.import_module(module).strategy
-    refuse_private(strategy)
+    if settings.strategy == "own":
+        strategy = importlib.import_module(module).strategy
+        refuse_private(strategy)
+    else:
+        strategy = plain.make(plain.find(module), settings.source_map)
     shared = settings.store
     store = Store(Path(shared) if shared else folder.path / STORE)
     start = folder.last()
@@ -216,6 +220,8 @@ def _first_model(
     if settings.initial_weights is not None:
         file = WeightFile(path := Path(settings.initial_weights))
         return file, read_buffers(path, file.tensors)
+    if not settings.local_only:  # the author's code makes it in a container of its own
+        raise RunError("the first model is missing: see the logs of the service init")
     try:
         weights, buffers = build(plan.seed, plan.local)
         return store.keep(weights), buffers

@@ -31,6 +31,7 @@ class ServerSettings:
         signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
         initial_weights: safetensors file of the first model.
         encoding: how weights travel in rounds of training, one of those in encoding.py.
+        strategy: ``plain``, or ``own`` if it is code of the author's.
         messages: sites whose weights go in messages, though they could travel as files.
         store: the folder in which weights wait and arrive as files; None if no link reaches it.
         source_map: where the converter wrote which cell each generated line came from.
@@ -50,6 +51,7 @@ class ServerSettings:
     signing_key: str | None = None
     initial_weights: str | None = None
     encoding: str = "float32"
+    strategy: str = "plain"
     messages: Sequence[str] = ()
     store: str | None = None
     source_map: str | None = None

@@ -170,7 +170,8 @@ config = {"num_rounds": 2}"""
 
 def test_ctrl_c_stops_every_process_and_the_run_goes_on_from_its_last_round(tmp_path):
     sites = {"north": lay_out_site(tmp_path / "north", 1, size=60)}
-    federation = lay_out(tmp_path, sites, "rounds: 500\nbaselines: true\n", strategy=OF_MY_OWN)
+    settings = "rounds: 500\nbaselines: true\nstrategy: own\n"
+    federation = lay_out(tmp_path, sites, settings, strategy=OF_MY_OWN)
     federation = in_messages(federation, "north")
     command = [sys.executable, "-c", "from federator.cli import main; main()", "run"]
     process = subprocess.Popen(

@@ -41,13 +41,16 @@ def content(**changed: str) -> list[NotebookNode]:
 
 
 def repository(
-    root: Path, files: dict[str, str] | None = None, made: list[NotebookNode] | None = None
+    root: Path,
+    files: dict[str, str] | None = None,
+    made: list[NotebookNode] | None = None,
+    settings: str = "",
 ) -> Federation:
     for name, text in (FILES if files is None else files).items():
         path = root / "notebooks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    return lay_out(root, content=content() if made is None else made)
+    return lay_out(root, settings, content() if made is None else made)
 
 
 def test_they_are_in_the_app_to_the_letter_and_listed(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_a_module_that_a_cell_writes(tmp_path: Path) -> None:
 def test_the_aggregation_has_modules_of_its_own(tmp_path: Path) -> None:
     files = {"louder.py": "import numpy\nfrom flwr.serverapp.strategy import FedAvg\n"}
     strategy = "from louder import FedAvg\n\nstrategy = FedAvg()"
-    federation = repository(tmp_path, files, cells(strategy=strategy))
+    federation = repository(tmp_path, files, cells(strategy=strategy), "strategy: own\n")
     components = converted(federation, tmp_path / "build")
     assert components.server_requirements == (f"numpy=={version('numpy')}",)
     assert (components.app / "louder.py").exists()

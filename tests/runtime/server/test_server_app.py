@@ -32,11 +32,13 @@ strategy = getattr(fs, KIND)(fs.FedAvg(), 0.1, 1.0, 3)"""
 def ended(tmp_path, monkeypatch):
     """Run a server with a notebook's strategy as far as it comes; return how it ended."""
 
-    def run(strategy, expected, **settings):
-        federation = lay_out(tmp_path, {"north": tmp_path}, strategy=strategy)
+    def run(strategy, expected, kind="plain", **settings):
+        says = f"strategy: {kind}\n"
+        federation = lay_out(tmp_path, {"north": tmp_path}, says, strategy=strategy)
         app = convert(federation, tmp_path / "build").app
         source_map = str(app.parent / "source-map.json")
-        told = ServerSettings("tumours", str(tmp_path), source_map=source_map, **settings)
+        settings |= {"strategy": kind, "source_map": source_map}
+        told = ServerSettings("tumours", str(tmp_path), **settings)
         told.write(tmp_path / "server.json")
         monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "server.json"))
         monkeypatch.syspath_prepend(str(app))
@@ -52,13 +54,13 @@ def ended(tmp_path, monkeypatch):
 
 
 def test_a_strategy_that_cannot_be_made_is_told_with_its_cell(ended):
-    reason = ended(WRONG, TypeError)
-    assert reason.startswith("the notebook's strategy broke down: TypeError: ")
+    reason = ended(WRONG, RunError)
+    assert reason.startswith("the notebook's strategy cannot be made: TypeError: ")
     assert "'fraction' (tumour.ipynb: cell 9, line 3)" in reason
 
 
 def test_a_strategy_of_differential_privacy_is_refused_before_anything_starts(ended, tmp_path):
-    reason = ended(PRIVATE, RunError)
+    reason = ended(PRIVATE, RunError, "own")
     assert "DifferentialPrivacyServerSideFixedClipping is refused: its noise is sized" in reason
     assert events(tmp_path, "start") == []
 
