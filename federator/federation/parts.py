@@ -37,7 +37,7 @@ class Site(Part):
     accelerator: Literal["cpu", "cuda"] = "cpu"
     """What the site computes with; cuda needs an NVIDIA GPU."""
     min_cell_count: Annotated[int, Field(ge=0)] = 5
-    """Tables with a count below this number stay at the site, but for a confusion matrix."""
+    """No count from 1 up to below this number leaves: bins are joined, or counts are rounded."""
     baselines: bool = True
     """Whether models trained at one site alone may be tested on this site's test set."""
     survey: bool = True

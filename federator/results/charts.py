@@ -11,7 +11,7 @@ from federator.results.history import Journal
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import Shown
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Result
+from federator.runtime.server.evaluations.result import Result
 
 
 def learning(journal: Journal) -> list[Chart]:
@@ -136,7 +136,7 @@ def _shown(journal: Journal) -> dict[str, Callable[[Result], float | None]]:
     """What the learning curves show, by title: the loss, and the task's chief figures."""
 
     def value(name: str) -> Callable[[Result], float | None]:
-        return lambda result: journal.view.figures(result.tables)[name].value
+        return lambda result: journal.view.figures(result.tables, result.limits)[name].value
 
     def metric(name: str) -> Callable[[Result], float | None]:
         return lambda result: result.metrics.get(name)

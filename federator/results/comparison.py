@@ -7,7 +7,7 @@ from federator.common import figures
 from federator.results.history import COMMON, Journal
 from federator.results.tasks.base import Figure, View
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Result
+from federator.runtime.server.evaluations.result import Result
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def compare(journal: Journal, site: str | None = None, models: Sequence[str] = (
         result = test.sites.get(site) if site else test.pooled()
         if result is not None:
             missing = () if site else tuple(sorted(everywhere - set(test.sites)))
-            found, name = journal.view.figures(result.tables), named(journal, model)
+            found, name = journal.view.figures(result.tables, result.limits), named(journal, model)
             rows.append(Row(model, name, result, found, missing))
     rivals = [row for row in rows if not row.missing]
     best = _best(journal.view, rivals)
@@ -62,11 +62,26 @@ def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:
         # Coarser scores give smaller areas; a mean over other labels is another figure.
         if not column.better or not known or len(set(of)) > 1:
             continue
-        top = max(known) if column.better == "higher" else min(known)
-        for model, value in values.items():
-            if value == top and min(known) < max(known):
-                best[model].add(name)
+        higher = column.better == "higher"
+        top = max(known) if higher else min(known)
+        for row in having:
+            if values[row.model] != top or not min(known) < max(known):
+                continue
+            others = [one.figures[name] for one in having if values[one.model] != top]
+            if all(_is_better(row.figures[name], other, higher) for other in others):
+                best[row.model].add(name)
     return {model: frozenset(names) for model, names in best.items()}
+
+
+def _is_better(one: Figure, other: Figure, higher: bool) -> bool:
+    """Tell whether a figure is better than another whatever the rounding of their counts hides."""
+    (least, most), (low, high) = (
+        (each.value if each.least is None else each.least,
+         each.value if each.most is None else each.most)
+        for each in (one, other)
+    )  # fmt: skip
+    assert least is not None and most is not None and low is not None and high is not None
+    return least >= high if higher else most <= low
 
 
 def _tables(row: Row, table: str, binned: tuple[str, ...]) -> frozenset[tuple[str, int]]:

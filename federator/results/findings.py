@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from federator.common import figures
 from federator.results.history import Journal
+from federator.runtime.protocol.evaluation.release import few_of
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Evaluation, Result
+from federator.runtime.server.evaluations.result import Result
+from federator.runtime.server.journal import Evaluation
 from federator.runtime.server.selection import Selection, select_round
 
 _SLIGHT = 1e-6  # a relative difference of losses that counts as none
@@ -85,7 +87,9 @@ def _final(journal: Journal) -> Iterator[str]:
     worse = _rose(first.loss, last.loss)
     for name in journal.view.headline[:1]:
         column = journal.view.columns[name]
-        before, after = (journal.view.figures(one.tables)[name].value for one in (first, last))
+        before, after = (
+            journal.view.figures(one.tables, one.limits)[name].value for one in (first, last)
+        )
         worse |= _rose(before, after) if column.better == "lower" else _rose(after, before)
         changes.append(_change(figures.inside(column.title), before, after))
     if not worse:
@@ -142,16 +146,37 @@ def _untested(journal: Journal) -> Iterator[str]:
 
 
 def _withheld(journal: Journal) -> Iterator[Finding]:
-    """Tell which sites keep tables of the final model's tests, for their minimum cell count."""
+    """Tell what sites keep, or round, of the final model's tests for their minimum cell count."""
     by_names: dict[str, list[str]] = {}
+    by_rows: dict[str, list[str]] = {}
+    rounding: dict[int, list[str]] = {}
     test = journal.tests.get(FEDERATION)
+    forms, labels = journal.view.settings.task.forms, journal.start.labels
     for site, result in (test.sites if test else {}).items():
-        if result.withheld:
-            by_names.setdefault(", ".join(result.withheld), []).append(site)
+        kept = [name for name in result.withheld if name in forms]
+        rows = [f"“{labels[k]}”" for k in few_of(result.withheld, "confusion") if k < len(labels)]
+        if kept:
+            by_names.setdefault(", ".join(kept), []).append(site)
+        if rows:
+            by_rows.setdefault(", ".join(rows), []).append(site)
+        if result.rounded > 1:
+            rounding.setdefault(result.rounded, []).append(site)
     for names, sites in by_names.items():
         yield Finding(
             f"{names} of the test set did not leave the site: a count is below its "
             "min_cell_count. Figures that follow from it are missing.",
+            tuple(sites),
+        )
+    for names, sites in by_rows.items():
+        yield Finding(
+            f"{names}: fewer test examples than the site's min_cell_count. They are counted with "
+            "those of its most frequent label.",
+            tuple(sites),
+        )
+    for minimum, sites in rounding.items():
+        yield Finding(
+            f"counts below {minimum} (min_cell_count) in confusion matrices are rounded to 0 or "
+            f"{minimum}. Figures stand in the middle of what they may be; intervals cover it.",
             tuple(sites),
         )
 

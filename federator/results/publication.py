@@ -176,7 +176,7 @@ def _curve(journal: Journal) -> str:
     lines = []
     for each in journal.curve(FEDERATION):
         if each.round + 1 >= journal.start.first_round and (pooled := each.pooled()):
-            found = journal.view.figures(pooled.tables)
+            found = journal.view.figures(pooled.tables, pooled.limits)
             values = (pooled.loss, *(found[name].value for name in journal.view.headline))
             lines.append([str(each.round), *map(figures.number, values)])
     titles = [journal.view.columns[name].title for name in journal.view.headline]

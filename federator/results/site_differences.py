@@ -58,7 +58,7 @@ def differences(journal: Journal) -> list[Difference]:
     if tested is None:
         return []
     at_sites = {
-        site: journal.view.figures(result.tables)
+        site: journal.view.figures(result.tables, result.limits)
         for site, result in tested.sites.items()
         if result.examples
     }

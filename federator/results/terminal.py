@@ -149,7 +149,7 @@ class RunProgress:
         evaluation = Evaluation.model_validate(event).fitting(view.settings.task)
         if (pooled := evaluation.pooled()) is None:
             return
-        found = view.figures(pooled.tables)
+        found = view.figures(pooled.tables, pooled.limits)
         numbers = [f"loss {figures.number(pooled.loss)}"]
         for name in view.headline:
             if (value := found[name].value) is not None:

@@ -3,21 +3,37 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from federator.results.plots import Chart
+from federator.runtime.protocol.evaluation.rounding import Limits
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import Tables
+
+AllLimits = Mapping[str, Limits]
+EXACT: AllLimits = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its value (None where it is undefined), 95 % interval, and a remark."""
+    """A figure.
+
+    Attributes:
+        value: None where it is undefined; in the middle where counts are rounded.
+        low: the lower end of its 95 % interval, which covers the rounding of counts.
+        high: the upper end.
+        note: a remark.
+        least: the least that it may be as counts are rounded; None where they are not.
+        most: the most.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     note: str = ""
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +94,17 @@ class View(ABC):
         return ""
 
     @abstractmethod
-    def figures(self, tables: Tables) -> dict[str, Figure]:
-        """Return a figure for each column, over all labels, classes or targets together."""
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
+        """Return a figure for each column, over all labels, classes or targets together.
 
-    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+        Args:
+            tables: by name.
+            limits: what the counts of matrices may have been, by name, where they are rounded.
+        """
+
+    def parts(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, dict[str, Figure]]:
         """Return the figures of each label, class or target by its name; empty if there is one."""
-        del tables
+        del tables, limits
         return {}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:

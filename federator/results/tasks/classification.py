@@ -1,13 +1,15 @@
 """The figures of a classification: six metrics and the area under the ROC curve."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from federator.common import figures
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks import calibration, counts, intervals
-from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
+from federator.runtime.protocol.evaluation.rounding import Limits
 from federator.runtime.protocol.evaluation.tables import Tables
 
 
@@ -54,19 +56,20 @@ class ClassificationView(View):
             f"Positive is “{label}”. In small print the 95 % interval (Wilson; of the AUC, DeLong)."
         )
 
-    def figures(self, tables: Tables) -> dict[str, Figure]:
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
         """Return the six metrics and the area, from counts of any sites together."""
         positive = self.settings.positive
         if positive is not None:
-            return self._label(tables, positive)
-        each = [self._label(tables, k) for k in range(len(self.settings.names))]
+            return self._label(tables, limits, positive)
+        each = [self._label(tables, limits, k) for k in range(len(self.settings.names))]
         return {name: mean_of([one[name] for one in each]) for name in self.columns}
 
-    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+    def parts(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, dict[str, Figure]]:
         """Return the figures of each of more than two labels, one against the rest."""
         if self.settings.positive is not None:
             return {}
-        found = {name: self._label(tables, k) for k, name in enumerate(self.settings.names)}
+        names = enumerate(self.settings.names)
+        found = {name: self._label(tables, limits, k) for k, name in names}
         return {name: {**each, "accuracy": Figure(None)} for name, each in found.items()}
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
@@ -79,12 +82,16 @@ class ClassificationView(View):
                 found.append(calibration.chart(f"{heading}, calibration", f"scores.{k}", shown))
         return [chart for chart in found if chart]
 
-    def _label(self, tables: Tables, k: int) -> dict[str, Figure]:
-        return of_label(tables.get("confusion"), tables.get(f"scores.{k}"), k)
+    def _label(self, tables: Tables, limits: AllLimits, k: int) -> dict[str, Figure]:
+        scores = tables.get(f"scores.{k}")
+        return of_label(tables.get("confusion"), scores, k, limits.get("confusion"))
 
 
 def of_label(
-    matrix: counts.Counts | None, scores: counts.Counts | None, label: int = 1
+    matrix: counts.Counts | None,
+    scores: counts.Counts | None,
+    label: int = 1,
+    limits: Limits | None = None,
 ) -> dict[str, Figure]:
     """Return the six metrics and the area of a label against the rest, with intervals.
 
@@ -92,9 +99,15 @@ def of_label(
         matrix: (K, K): rows the true label, columns the predicted one; None if there is none.
         scores: (2, bins): of the examples without the label, and of those with it; or None.
         label: its number in the matrix.
+        limits: what its counts may have been, if they are rounded.
     """
     found = dict.fromkeys((*counts.NAMES, "auc"), Figure(None))
-    if matrix is not None:
+    if limits is not None:
+        middle = counts.summarise(limits.middle, label)
+        for name, each in counts.ranges(limits, label).items():
+            figure = Figure(getattr(middle, name), each.low, each.high, "", each.least, each.most)
+            found[name] = replace(figure, note="" if each.low is not None else by_rounding(figure))
+    elif matrix is not None:
         metrics, sure = counts.summarise(matrix, label), counts.intervals(matrix, label)
         for name in counts.NAMES:
             found[name] = Figure(getattr(metrics, name), *sure.get(name, (None, None)))
@@ -106,9 +119,30 @@ def of_label(
 
 def mean_of(found: Sequence[Figure]) -> Figure:
     """Return the mean of those figures that are defined, and say if some are not."""
-    known = [each.value for each in found if each.value is not None]
+    known = [one for one in found if one.value is not None]
     note = f"over {len(known)} of {len(found)} labels" if len(known) < len(found) else ""
-    return Figure(sum(known) / len(known) if known else None, note=note)
+    if not known:
+        return Figure(None, note=note)
+    values = [one.value for one in known if one.value is not None]
+    mean = Figure(sum(values) / len(known), note=note)
+    if all(one.least is None for one in known):
+        return mean
+    least = [one.value if one.least is None else one.least for one in known]
+    most = [one.value if one.most is None else one.most for one in known]
+    mean = replace(mean, least=_mean(least), most=_mean(most))
+    return replace(mean, note=", ".join(filter(None, [note, by_rounding(mean)])))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)
+
+
+def by_rounding(figure: Figure) -> str:
+    """Say between which values a figure is, where counts are rounded."""
+    if figure.least is None or figure.most is None or figure.least == figure.most:
+        return ""
+    return f"{figures.number(figure.least)} to {figures.number(figure.most)} by rounding"
 
 
 def roc_chart(title: str, table: str, shown: Mapping[str, Shown]) -> Chart | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from federator.results.tasks.intervals import Z
+from federator.runtime.protocol.evaluation.rounding import Limits
 
 Counts = Sequence[Sequence[float]]
 Interval = tuple[float, float]
@@ -52,7 +53,7 @@ def summarise(counts: Counts, positive: int | None = None) -> Metrics:
     the share of correct predictions in both cases.
     """
     labels = range(len(counts)) if positive is None else [positive]
-    each = [_ratios(counts, label) for label in labels]
+    each = [_ratios(cells(counts, label)) for label in labels]
     values: dict[str, float | None] = {}
     for name in NAMES:
         defined = [above / below for above, below in (ratio[name] for ratio in each) if below]
@@ -66,12 +67,48 @@ def intervals(counts: Counts, positive: int) -> dict[str, Interval]:
     Source: Wilson, JASA 1927;22:209; recommended for small samples by Newcombe, Statistics in
     Medicine 1998;17:857. Undefined proportions are left out.
     """
-    found, z = {}, Z
-    for name, (hits, n) in _ratios(counts, positive).items():
-        if n and name != "f1":
-            middle, width = hits + z**2 / 2, z * sqrt(hits * (n - hits) / n + z**2 / 4)
-            low, high = (middle - width) / (n + z**2), (middle + width) / (n + z**2)
-            found[name] = (max(0.0, low), min(1.0, high))
+    return {
+        name: wilson(hits, n)
+        for name, (hits, n) in _ratios(cells(counts, positive)).items()
+        if n and name != "f1"
+    }
+
+
+def wilson(hits: float, n: float) -> Interval:
+    """Give the 95 % Wilson score interval of a proportion of ``n`` > 0."""
+    z = Z
+    middle, width = hits + z**2 / 2, z * sqrt(hits * (n - hits) / n + z**2 / 4)
+    return max(0.0, (middle - width) / (n + z**2)), min(1.0, (middle + width) / (n + z**2))
+
+
+class Range(NamedTuple):
+    """The least and the most that a metric may be, and its 95 % interval; F1 has none."""
+
+    least: float
+    most: float
+    low: float | None
+    high: float | None
+
+
+def ranges(limits: Limits, label: int) -> dict[str, Range]:
+    """Give what the metrics of rounded counts may be, and intervals that cover that.
+
+    Each metric rises with the right predictions and falls with the wrong ones, so that it is least
+    where those are fewest and these most. Where it may be undefined it is left out.
+
+    Args:
+        limits: of a K x K confusion matrix.
+        label: whose metrics, against the rest.
+    """
+    low, high = cells(limits.low, label), cells(limits.high, label)
+    worst = _ratios(Cells(low.tp, high.fn, high.fp, low.tn, low.correct, high.wrong))
+    best = _ratios(Cells(high.tp, low.fn, low.fp, high.tn, high.correct, low.wrong))
+    found = {}
+    for name, (hits, n) in worst.items():
+        most, of = best[name]
+        if n and of:
+            sure = (None, None) if name == "f1" else (wilson(hits, n)[0], wilson(most, of)[1])
+            found[name] = Range(hits / n, most / of, *sure)
     return found
 
 
@@ -95,20 +132,39 @@ def roc(scores: Counts | None) -> Roc | None:
     return Roc(fpr.tolist(), tpr.tolist(), area)
 
 
-def _ratios(counts: Counts, label: int) -> dict[str, tuple[int, int]]:
-    """Numerator and denominator of each metric for one label against the rest."""
-    array = np.asarray(counts, dtype=np.int64)
+class Cells(NamedTuple):
+    """What a confusion matrix says of one label against the rest, and of all labels together."""
+
+    tp: float
+    fn: float
+    fp: float
+    tn: float
+    correct: float
+    wrong: float
+
+
+def cells(counts: Counts, label: int) -> Cells:
+    """Count the predictions of one label against the rest.
+
+    Raises:
+        ValueError: if the matrix is not square.
+    """
+    array = np.asarray(counts, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise ValueError(f"a confusion matrix is square, not of shape {array.shape}")
-    total, correct = int(array.sum()), int(array.trace())
-    tp = int(array[label, label])
-    fn, fp = int(array[label].sum()) - tp, int(array[:, label].sum()) - tp
-    tn = total - tp - fn - fp
+    total, correct = float(array.sum()), float(array.trace())
+    tp = float(array[label, label])
+    fn, fp = float(array[label].sum()) - tp, float(array[:, label].sum()) - tp
+    return Cells(tp, fn, fp, total - tp - fn - fp, correct, total - correct)
+
+
+def _ratios(of: Cells) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each metric."""
     return {
-        "sensitivity": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "ppv": (tp, tp + fp),
-        "npv": (tn, tn + fn),
-        "f1": (2 * tp, 2 * tp + fp + fn),
-        "accuracy": (correct, total),
+        "sensitivity": (of.tp, of.tp + of.fn),
+        "specificity": (of.tn, of.tn + of.fp),
+        "ppv": (of.tp, of.tp + of.fp),
+        "npv": (of.tn, of.tn + of.fn),
+        "f1": (2 * of.tp, 2 * of.tp + of.fp + of.fn),
+        "accuracy": (of.correct, of.correct + of.wrong),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from federator.results.tasks.base import Column, Figure, View
+from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, View
 from federator.runtime.protocol.evaluation.tables import Tables
 
 
@@ -13,7 +13,7 @@ class OtherView(View):
     columns: ClassVar[Mapping[str, Column]] = {}
     headline = ()
 
-    def figures(self, tables: Tables) -> dict[str, Figure]:
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
         """Return nothing."""
-        del tables
+        del tables, limits
         return {}

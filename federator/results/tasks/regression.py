@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.intervals import Z, deviation, of_mean, student
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import ERROR_SUMS
@@ -53,8 +53,9 @@ class RegressionView(View):
             "over prediction (1 and 0 where calibrated). In small print the 95 % interval."
         )
 
-    def figures(self, tables: Tables) -> dict[str, Figure]:
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
         """Return the figures of the target; of several, the mean of their R² where all have one."""
+        del limits  # there are no matrices
         each = [self._target(tables, k) for k in range(len(self.settings.names))]
         if len(each) == 1:
             return each[0]
@@ -63,8 +64,9 @@ class RegressionView(View):
         mean = sum(known) / len(known) if known and len(known) == len(found) else None
         return {**dict.fromkeys(self.columns, _NONE), "r2": Figure(mean)}
 
-    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+    def parts(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, dict[str, Figure]]:
         """Return the figures of each target by its name; empty if there is one."""
+        del limits  # there are no matrices
         if len(self.settings.names) < 2:
             return {}
         return {name: self._target(tables, k) for k, name in enumerate(self.settings.names)}

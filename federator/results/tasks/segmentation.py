@@ -9,7 +9,7 @@ import numpy as np
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks import intervals
-from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import OVERLAP_SUMS, VOXEL_SUMS
 
@@ -52,17 +52,19 @@ class SegmentationView(View):
             + (over + "that dependent classes can have." if several else "")
         )
 
-    def figures(self, tables: Tables) -> dict[str, Figure]:
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
         """Return the mean over the classes, without the background, for which it is defined.
 
         The error of a mean of K figures is at most the mean of their errors, however they depend
         on one another (they are of the same cases): so wide is the interval.
         """
+        del limits  # there are no matrices
         each = [self._class(tables, k) for k in self._classes]
         return {name: _macro([one[name] for one in each]) for name in self.columns}
 
-    def parts(self, tables: Tables) -> dict[str, dict[str, Figure]]:
+    def parts(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, dict[str, Figure]]:
         """Return the figures of each class; empty if there is one beside the background."""
+        del limits  # there are no matrices
         if len(self._classes) < 2:
             return {}
         return {self.settings.names[k]: self._class(tables, k) for k in self._classes}

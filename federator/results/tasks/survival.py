@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from federator.results import plots
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks.base import Column, Figure, Shown, View
+from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.intervals import Z
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 
@@ -57,8 +57,9 @@ class SurvivalView(View):
             "compares low risk (below 0) with high."
         )
 
-    def figures(self, tables: Tables) -> dict[str, Figure]:
+    def figures(self, tables: Tables, limits: AllLimits = EXACT) -> dict[str, Figure]:
         """Return the figures; survival is that at the horizon, at the end of the last interval."""
+        del limits  # there are no matrices
         found = dict.fromkeys(self.columns, _NONE)
         if pairs := tables.get("pairs"):
             found["concordance"] = Figure(within_sites(pairs[0]))

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from federator.runtime.protocol.evaluation import release
 from federator.runtime.protocol.evaluation.labels import DTYPES, FORMS
 from federator.runtime.protocol.evaluation.tables import LARGEST, MOST, Tables
 from federator.runtime.protocol.evaluation.tasks import Task
@@ -55,8 +56,9 @@ class Policy:
     Attributes:
         task: what the federation predicts: which tables there are.
         metrics: names of further numbers that the federation file declares.
-        min_cell_count: smallest count, other than 0, that a table may hold; of a table of sums,
-            the fewest examples that it may be over.
+        min_cell_count: smallest count, other than 0, that a table may hold: counts are joined or,
+            in a confusion matrix, rounded; of a table of sums, the fewest examples that it may be
+            over.
         survey: whether what the data hold is told before training (survey.py).
     """
 
@@ -107,15 +109,12 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
     if evaluated > examples:
         raise Failure("withheld", "counts of more examples than the set has")
     metrics = value.get("metrics")
-    forms, before = policy.task.forms, value.get("withheld")
-    released = {
-        name: forms[name].release(table, policy.min_cell_count) for name, table in tables.items()
-    }
+    released = release.release(policy.task, tables, policy.min_cell_count)
+    before, rounded = value.get("withheld"), value.get("rounded")
     told = before if isinstance(before, list | tuple) else ()
-    missing = {name for name in told if isinstance(name, str)}
-    missing |= {name for name, table in released.items() if table is None}
+    missing = {name for name in told if isinstance(name, str)} | set(released.withheld)
     return Evaluation(
-        tables={name: table for name, table in released.items() if table is not None},
+        tables=released.tables,
         loss=_number(value.get("loss")),
         examples=evaluated or examples,
         metrics={
@@ -123,8 +122,22 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
             for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()
             if name in policy.metrics
         },
-        withheld=tuple(name for name in forms if name in missing),
+        withheld=tuple(name for name in release.names(policy.task) if name in missing),
+        rounded=_rounded(rounded, released.tables, policy),
     )
+
+
+def _rounded(said: object, released: Tables, policy: Policy) -> int:
+    """Return by which minimum matrices are rounded: the site's, or as it said; 0 without any.
+
+    Raises:
+        Failure: if a count contradicts what it said.
+    """
+    rounded = [table for name, table in released.items() if policy.task.forms[name].rounded]
+    minimum = max(policy.min_cell_count, said if _count(said, _MOST_EXAMPLES) else 0)
+    if any(0 < cell < minimum for table in rounded for row in table for cell in row):
+        raise Failure("withheld", "counts below the minimum that they are rounded to")
+    return minimum if rounded and minimum > 1 else 0
 
 
 def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:

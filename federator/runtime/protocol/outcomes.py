@@ -20,7 +20,9 @@ class Evaluation:
         loss: mean over the examples.
         examples: number of examples: those of the tables, or the set's size where they tell none.
         metrics: further numbers that the federation file declares.
-        withheld: names of tables that the site's minimum cell count does not let out.
+        withheld: names of tables, and of rows of a matrix, that the site's minimum cell count does
+            not let out.
+        rounded: that minimum, by which confusion matrices are rounded; below 2 if they are not.
     """
 
     tables: Tables
@@ -28,6 +30,7 @@ class Evaluation:
     examples: int
     metrics: dict[str, float] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()
+    rounded: int = 0
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ def numbers(
             flat[f"{name}.table.{table}"] = cells if whole else list(map(float, cells))
         if evaluation.withheld:
             flat[f"{name}.withheld"] = list(evaluation.withheld)
+        if evaluation.rounded:
+            flat[f"{name}.rounded"] = evaluation.rounded
         for metric, value in evaluation.metrics.items():
             flat[f"{name}.metric.{metric}"] = value
     if outcome.warnings:
@@ -158,6 +160,7 @@ def _read_evaluation(name: str, record: Mapping[str, object], task: Task) -> dic
         "examples": record.get(f"{name}.examples"),
         "metrics": {k.removeprefix(prefix): v for k, v in record.items() if k.startswith(prefix)},
         "withheld": record.get(f"{name}.withheld"),
+        "rounded": record.get(f"{name}.rounded"),
     }
 
 

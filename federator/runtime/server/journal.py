@@ -5,19 +5,17 @@ classes write the lines and read them again: for the report, the terminal and th
 line has a hash over those before it (runtime/chain/lines.py).
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
 from federator.runtime.chain import lines
-from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 from federator.runtime.protocol.survey import Survey
+from federator.runtime.server.evaluations.result import Result, pool
 from federator.runtime.server.survey.finding import Finding
 
 FILE = "rounds.jsonl"
@@ -113,34 +111,6 @@ class Round(_Event):
         return any(part.ok for part in self.sites.values())
 
 
-class Result(_Line):
-    """A model on one site's data, or on that of several sites taken together."""
-
-    tables: dict[str, list[list[int | float]]] = {}  # protocol/evaluation/tasks.py
-    loss: float | None = None  # mean over the examples
-    examples: int
-    metrics: dict[str, float] = {}
-    withheld: list[str] = []  # names of tables that the site's minimum cell count keeps there
-
-    def fitting(self, task: Task) -> "Result | None":
-        """Leave out numbers that are none; None if the tables are not of this task."""
-        forms = task.forms
-        try:
-            read = {name: forms[name].read(table) for name, table in self.tables.items()}
-            task.examples(read)
-        except (KeyError, ValueError):
-            return None
-        if self.examples < 0:
-            return None
-        return self.model_copy(
-            update={
-                "tables": read,
-                "loss": self.loss if self.loss is None or isfinite(self.loss) else None,
-                "metrics": {name: one for name, one in self.metrics.items() if isfinite(one)},
-            }
-        )
-
-
 class Evaluation(_Event):
     """A model on every site's validation sets, or on their test sets.
 
@@ -162,39 +132,8 @@ class Evaluation(_Event):
         return self.model_copy(update={"sites": kept})
 
     def pooled(self) -> Result | None:
-        """Take the sites together, as if their sets were one; None where there are none.
-
-        A table is pooled only if every site with examples gave it: that of some of the sites
-        would stand beside a loss over all of them.
-        """
-        parts = list(self.sites.values())
-        if not parts:
-            return None
-        names = set.intersection(*(set(part.metrics) for part in parts))
-        pooled = {
-            name: self._metric(name, [(part.metrics[name], part.examples) for part in parts])
-            for name in sorted(names)
-        }
-        filled = [part for part in parts if part.examples] or parts
-        shared = list(filled[0].tables)
-        return Result(
-            tables={
-                name: tables.add(part.tables[name] for part in filled)
-                for name in shared
-                if all(name in part.tables for part in filled)
-            },
-            loss=_mean([(part.loss, part.examples) for part in parts]),
-            examples=sum(part.examples for part in parts),
-            metrics={name: value for name, value in pooled.items() if value is not None},
-            withheld=sorted({name for part in parts for name in part.withheld}),
-        )
-
-    def _metric(self, name: str, parts: Sequence[tuple[float, int]]) -> float | None:
-        how = self.pooling.get(name, "mean")
-        if how == "mean":
-            return _mean(parts)
-        values = [value for value, _ in parts]
-        return sum(values) if how == "sum" else max(values)
+        """Take the sites together, as if their sets were one; None where there are none."""
+        return pool(list(self.sites.values()), self.pooling) if self.sites else None
 
 
 class Chosen(_Event):
@@ -281,10 +220,3 @@ def _complete_lines(run: Path) -> list[bytes]:
     """Return the lines of a journal without the last one, if that is not (yet) complete."""
     *lines, _ = (run / FILE).read_bytes().split(b"\n")
     return lines
-
-
-def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
-    """Mean over examples; None where a part's value is unknown, or there are no examples."""
-    total = sum(examples for _, examples in parts)
-    values = [value * examples for value, examples in parts if value is not None]
-    return sum(values) / total if total and len(values) == len(parts) else None

@@ -10,12 +10,12 @@ from federator.runtime import source_map as sourcemap
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.evaluations.result import Result
 from federator.runtime.server.exchange import Answer
 from federator.runtime.server.journal import (
     Chosen,
     Contribution,
     Evaluation,
-    Result,
     Round,
     SiteState,
     append,
@@ -109,7 +109,13 @@ class Recorder:
             else:
                 fields = asdict(answer.outcome.evaluations[name])
                 fields["withheld"] = list(fields["withheld"])
-                sites[site] = Result.model_validate({k: v for k, v in fields.items() if v != []})
+                sites[site] = Result.model_validate(
+                    {
+                        k: v
+                        for k, v in fields.items()
+                        if v not in ([], 0) or k in ("loss", "examples")
+                    }
+                )
         found = Evaluation(
             event=event, time=now(), model=model, round=number, sites=sites, missing=missing,
             **{"pooling": self._pooling} if self._pooling else {},

@@ -81,7 +81,7 @@ def released(scores, minimum=1, labels=2, counts=COUNTS):
     """Return what leaves of a table of scores."""
     tables = {"confusion": counts, "scores.1": scores}
     told = {
-        "examples": dict.fromkeys(EXAMPLES, 20),
+        "examples": dict.fromkeys(EXAMPLES, 30),
         "evaluations": {"val": {**GOOD, "tables": tables}},
     }
     policy = Policy(Task("classification", labels), min_cell_count=minimum)
@@ -96,9 +96,27 @@ def test_scores_are_made_as_coarse_as_the_site_wants():
 
 
 def test_what_the_minimum_keeps_is_named():
-    found = released([[5, 1, 0, 0], [0, 0, 1, 6]], 9)
-    assert found.tables == {"confusion": COUNTS}
-    assert found.withheld == ("scores.1",)
+    found = released([[5, 1, 0, 0], [0, 0, 1, 20]], 9, counts=[[6, 0], [0, 21]])
+    assert found.tables == {"confusion": [[0, 0], [0, 27]]}
+    assert found.withheld == ("scores.1", "confusion.0")
+
+
+def test_small_counts_of_a_matrix_are_rounded_and_the_minimum_is_told():
+    found = released([[5, 1, 0, 0], [0, 0, 1, 6]], 5, counts=[[5, 1], [1, 6]])
+    assert found.tables == {"confusion": [[6, 0], [0, 7]], "scores.1": [[6, 0], [0, 7]]}
+    assert found.rounded == 5
+    assert released([[5, 1, 0, 0], [0, 0, 1, 6]], 1).rounded == 0
+
+
+@pytest.mark.parametrize("rounded", [8, 2**40, -1, "5", 5.0, True])
+def test_a_minimum_that_the_counts_contradict_is_none(rounded):
+    """At the server: else one site could make every figure as vague as it likes."""
+    told = answer(tables={"confusion": [[2, 0], [0, 2]]}, rounded=rounded)
+    if rounded == 8:
+        with pytest.raises(Failure, match="counts below the minimum"):
+            filter_outcome(told, ("val",), POLICY)
+    else:
+        assert filter_outcome(told, ("val",), POLICY).evaluations["val"].rounded == 0
 
 
 @pytest.mark.parametrize("withheld", [[["Jane"]], ["Jane", {}], "Jane", 5, {"Jane": 1}, [None]])

@@ -31,7 +31,7 @@ class Form:
             minimum cell count (or be 0). Others are sums: they are as a whole over as many
             examples as their first number says (of a table without counted rows), or over as many
             as the counts above them say.
-        small: whether counts below the minimum may leave.
+        rounded: whether counts below the minimum are rounded (rounding.py), instead of joined.
         coarser: smaller sizes, as (rows, columns), that neighbours may be joined to, in the order
             in which they are tried.
     """
@@ -39,7 +39,7 @@ class Form:
     rows: int
     columns: int
     counted: int | None = None
-    small: bool = False
+    rounded: bool = False
     coarser: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class Form:
             if size[0] > len(table) or size[1] > len(table[0]):
                 continue
             table = coarsen(table, size)
-            if self.small or self._reaches(table, minimum):
+            if self._reaches(table, minimum):
                 return table
         return None
 

@@ -78,13 +78,13 @@ def _numbered(name: str, size: int, form: Form) -> dict[str, Form]:
 def _classification(size: int) -> dict[str, Form]:
     """Rows of ``confusion`` are the true labels; of ``scores.k`` the others, and label k."""
     scores = _numbered("scores", size, bins(2, SCORE_BINS))
-    return {"confusion": Form(size, size, small=True), **scores}
+    return {"confusion": Form(size, size, rounded=True), **scores}
 
 
 def _multilabel(size: int) -> dict[str, Form]:
     """Rows are without and with label k; columns of ``confusion.k``, predicted so."""
     scores = _numbered("scores", size, bins(2, SCORE_BINS))
-    return {**_numbered("confusion", size, Form(2, 2)), **scores}
+    return {**_numbered("confusion", size, Form(2, 2, rounded=True)), **scores}
 
 
 def _segmentation(size: int) -> dict[str, Form]:

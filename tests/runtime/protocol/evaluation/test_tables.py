@@ -64,7 +64,7 @@ FORMS = [
     pytest.param(form, id=f"{name}-{table}")
     for name in NAMES
     for table, form in Task(name, 2).forms.items()
-    if table.endswith(("1", "confusion", "risks", "times"))
+    if table.endswith(("1", "confusion", "risks", "times")) and not form.rounded
 ]
 
 
@@ -76,7 +76,7 @@ def test_no_count_below_the_minimum_leaves(form, data, minimum):
     random = np.random.default_rng(seed)
     table = random.integers(0, most + 1, (form.rows, form.columns)).tolist()
     found = form.release(table, minimum)
-    if found is None or form.small:
+    if found is None:
         return
     assert sum(map(sum, found)) == sum(map(sum, table))
     counted = form.counts(len(found))

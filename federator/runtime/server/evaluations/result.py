@@ -1,0 +1,114 @@
+"""A model's result on the set of one site, or on those of several sites taken together."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
+from pydantic import BaseModel, ConfigDict
+
+from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation.release import few_of
+from federator.runtime.protocol.evaluation.rounding import Limits, limits
+from federator.runtime.protocol.evaluation.settings import Pooling
+from federator.runtime.protocol.evaluation.tasks import Task
+
+
+class Result(BaseModel):
+    """A model on one site's data, or on that of several sites taken together.
+
+    Attributes:
+        tables: by name (protocol/evaluation/tasks.py).
+        loss: mean over the examples.
+        examples: number of examples.
+        metrics: further numbers, by name.
+        withheld: names of tables, and of rows of a matrix, that the site's minimum cell count keeps
+            there.
+        rounded: the minimum by which the site rounds confusion matrices; below 2, they are exact.
+        rounded_sums: of several sites, what their rounded matrices may add up to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tables: dict[str, list[list[int | float]]] = {}
+    loss: float | None = None
+    examples: int
+    metrics: dict[str, float] = {}
+    withheld: list[str] = []
+    rounded: int = 0
+    rounded_sums: dict[str, Limits] = {}
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What the counts of confusion matrices may have been, where they are rounded."""
+        if self.rounded < 2:
+            return self.rounded_sums
+        return {
+            name: limits(table, self.rounded, few_of(self.withheld, name))
+            for name, table in self.tables.items()
+            if name.partition(".")[0] == "confusion"
+        }
+
+    def fitting(self, task: Task) -> "Result | None":
+        """Leave out numbers that are none; None if the tables are not of this task."""
+        forms = task.forms
+        try:
+            read = {name: forms[name].read(table) for name, table in self.tables.items()}
+            task.examples(read)
+        except (KeyError, ValueError):
+            return None
+        if self.examples < 0:
+            return None
+        return self.model_copy(
+            update={
+                "tables": read,
+                "loss": self.loss if self.loss is None or isfinite(self.loss) else None,
+                "metrics": {name: one for name, one in self.metrics.items() if isfinite(one)},
+            }
+        )
+
+
+def pool(parts: Sequence[Result], pooling: Mapping[str, Pooling]) -> Result:
+    """Take sites together, as if their sets were one.
+
+    A table is pooled only if every site with examples gave it: that of some of the sites would
+    stand beside a loss over all of them.
+
+    Args:
+        parts: of one model at one or more sites.
+        pooling: how a metric becomes one of all sites, where it is not their mean.
+    """
+    names = set.intersection(*(set(part.metrics) for part in parts))
+    pooled = {
+        name: _metric(pooling.get(name, "mean"), [(p.metrics[name], p.examples) for p in parts])
+        for name in sorted(names)
+    }
+    filled = [part for part in parts if part.examples] or list(parts)
+    shared = [name for name in filled[0].tables if all(name in part.tables for part in filled)]
+    rounded = [name for name in shared if any(name in part.limits for part in filled)]
+    return Result(
+        tables={name: tables.add(part.tables[name] for part in filled) for name in shared},
+        loss=_mean([(part.loss, part.examples) for part in parts]),
+        examples=sum(part.examples for part in parts),
+        metrics={name: value for name, value in pooled.items() if value is not None},
+        withheld=sorted({name for part in parts for name in part.withheld}),
+        rounded_sums={name: _sum_of_limits(filled, name) for name in rounded},
+    )
+
+
+def _sum_of_limits(parts: Sequence[Result], name: str) -> Limits:
+    each = [part.limits.get(name) or Limits(*[part.tables[name]] * 3) for part in parts]
+    middle, low, high = (tables.add(one) for one in zip(*each, strict=True))
+    return Limits(middle, low, high)
+
+
+def _metric(how: Pooling, parts: Sequence[tuple[float, int]]) -> float | None:
+    if how == "mean":
+        return _mean(parts)
+    values = [value for value, _ in parts]
+    return sum(values) if how == "sum" else max(values)
+
+
+def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
+    """Mean over examples; None where a part's value is unknown, or there are no examples."""
+    total = sum(examples for _, examples in parts)
+    values = [value * examples for value, examples in parts if value is not None]
+    return sum(values) / total if total and len(values) == len(parts) else None

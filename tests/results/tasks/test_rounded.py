@@ -1,0 +1,105 @@
+"""Figures of rounded confusion matrices: what is shown covers what is true."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federator.results.tasks import counts
+from federator.results.tasks.classification import ClassificationView
+from federator.results.tasks.multilabel import MultilabelView
+from federator.runtime.protocol.evaluation.release import release
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.tables import add
+from federator.runtime.protocol.evaluation.tasks import Task
+from federator.runtime.server.evaluations.result import Result, pool
+from federator.runtime.worker.tasks.classification import confusion
+
+TWO = EvaluationSettings(Task("classification", 2), ("benign", "malignant"), 1)
+FOUR = EvaluationSettings(Task("classification", 4), ("none", "mild", "moderate", "severe"))
+
+
+def site(seed: int, classes: int, size: int, wrong: float) -> list[list[int]]:
+    """Return the exact matrix of a site: rarer labels have fewer examples."""
+    random = np.random.default_rng(seed)
+    share = np.arange(classes, 0, -1) / sum(range(classes + 1))
+    true = random.choice(classes, size, p=share)
+    guess = np.where(random.random(size) < wrong, random.integers(0, classes, size), true)
+    return confusion(true, guess, classes)
+
+
+def pooled(task: Task, matrices, minimum: int) -> Result:
+    parts = []
+    for matrix in matrices:
+        found = release(task, {"confusion": matrix}, minimum)
+        kept = {name: [list(row) for row in table] for name, table in found.tables.items()}
+        parts.append(
+            Result(tables=kept, examples=sum(map(sum, matrix)), withheld=list(found.withheld),
+                   rounded=minimum)
+        )  # fmt: skip
+    # As from the journal, in which a published run has the sums only.
+    return Result.model_validate_json(pool(parts, {}).model_dump_json())
+
+
+@given(
+    seed=st.integers(0, 2**31), size=st.integers(30, 200), wrong=st.sampled_from([0.02, 0.1, 0.5])
+)
+@pytest.mark.parametrize("settings", [TWO, FOUR], ids=["two", "four"])
+def test_what_rounding_hides_is_within_what_is_shown(settings, seed, size, wrong):
+    task = settings.task
+    matrices = [site(seed + k, task.size, size, wrong) for k in range(3)]
+    result = pooled(task, matrices, 5)
+    if "confusion" not in result.tables:
+        return
+    view, exact = ClassificationView(settings), add(matrices)
+    label = settings.positive
+    shown = view.figures(result.tables, result.limits)
+    true = counts.summarise(exact, label)
+    sure = {} if label is None else counts.intervals(exact, label)
+    for name in counts.NAMES:
+        figure, value = shown[name], getattr(true, name)
+        if figure.least is None or figure.most is None or label is None:
+            continue
+        assert figure.least - 1e-9 <= value <= figure.most + 1e-9
+        assert figure.least - 1e-9 <= figure.value <= figure.most + 1e-9
+        if name in sure:
+            assert figure.low <= sure[name][0] + 1e-9
+            assert figure.high >= sure[name][1] - 1e-9
+    for k, part in enumerate(view.parts(result.tables, result.limits).values()):
+        of_label = counts.summarise(exact, k)
+        for name in ("sensitivity", "ppv", "f1"):
+            if part[name].least is not None:
+                assert part[name].least - 1e-9 <= getattr(of_label, name) <= part[name].most + 1e-9
+
+
+def test_three_small_sites_still_give_figures_worth_reading():
+    """Some 57 patients each, as in the breast cancer example."""
+    matrices = [[[35, 1], [1, 20]], [[33, 2], [2, 20]], [[36, 0], [3, 18]]]
+    found = ClassificationView(TWO).figures
+    result = pooled(TWO.task, matrices, 5)
+    figure, exact = found(result.tables, result.limits), found({"confusion": add(matrices)})
+    for name in ("sensitivity", "specificity", "accuracy"):
+        assert abs(figure[name].value - exact[name].value) < 0.03
+        assert figure[name].most - figure[name].least < 0.12
+    assert figure["accuracy"].value == pytest.approx(0.947, abs=1e-3)
+    assert exact["accuracy"].value == pytest.approx(0.947, abs=1e-3)
+
+
+def test_a_model_is_not_called_perfect_where_its_errors_are_rounded_away():
+    result = pooled(TWO.task, [[[35, 1], [1, 20]]], 5)
+    sensitivity = ClassificationView(TWO).figures(result.tables, result.limits)["sensitivity"]
+    assert result.tables == {"confusion": [[36, 0], [0, 21]]}
+    assert (sensitivity.value, sensitivity.least, sensitivity.most) == (
+        pytest.approx(20 / 21), pytest.approx(19 / 21), 1,
+    )  # fmt: skip
+
+
+def test_the_micro_average_covers_the_rounding_of_each_label():
+    settings = EvaluationSettings(Task("multilabel", 2), ("edema", "mass"))
+    exact = {"confusion.0": [[30, 1], [2, 9]], "confusion.1": [[20, 2], [4, 16]]}
+    found = release(settings.task, exact, 5)
+    tables = {name: [list(row) for row in table] for name, table in found.tables.items()}
+    result = Result(tables=tables, examples=42, rounded=5)
+    micro = MultilabelView(settings).parts(tables, result.limits)["Micro average"]["sensitivity"]
+    assert micro.least < 25 / 31 < micro.most
+    assert micro.note.endswith("by rounding")
