@@ -191,6 +191,8 @@ class _Files:
         parts["init"]["mem_limit"] = self.limits["worker"]
         text = json.dumps(settings.server(federation), indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
+        known = as_setting(self._public(PUBLISHED))
+        parts["server"]["environment"]["FEDERATOR_COORDINATOR_KEY"] = known
         first = f"/results/{federation.name}/initial.safetensors"
         command = ["initial", "--app=/app", f"--out={first}"]
         if given := federation.initial_weights:

@@ -29,6 +29,7 @@ _SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?
 _IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
 _INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
+_DAYS = "^[1-9][0-9]{0,4}d$"
 _TENSORS = r"^[A-Za-z0-9_.*?!\[\]-]{1,200}$"
 _MEMORY = "^[1-9][0-9]*[mg]$"
 PERCENTAGE = "^(100|[1-9][0-9]?)%$"
@@ -87,6 +88,12 @@ def _seconds(value: object) -> int:
     if seconds > 0:
         return seconds
     raise wrong(f"must be a duration such as 90s, 30m or 2h, not {shown(value)}")
+
+
+def _days(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(_DAYS, value):
+        return int(value[:-1])
+    raise wrong(f"must be a number of days such as 30d, not {shown(value)}")
 
 
 def _address(value: str) -> str:
@@ -148,6 +155,9 @@ Duration = Annotated[
     PlainValidator(
         _seconds, json_schema_input_type=Positive | Annotated[str, Field(pattern=_DURATION)]
     ),
+]
+Days = Annotated[
+    int, PlainValidator(_days, json_schema_input_type=Annotated[str, Field(pattern=_DAYS)])
 ]
 Parameter = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
 PipRequirement = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from federator.federation.fields import (
+    Days,
     Duration,
     Folder,
     ImageName,
@@ -87,6 +88,15 @@ class Limits(Part):
     """Of the server's part that makes the rounds."""
     superlink: Memory | None = None
     """Of the server's part that messages pass through."""
+
+
+class KeptFor(Part):
+    """For how long the server keeps what a run left; what is absent is kept for good."""
+
+    checkpoints: Days | None = None
+    """Models of single rounds, after the run's end: days, such as 30d."""
+    results: Days | None = None
+    """The whole run, with its journal and its model: days, such as 365d."""
 
 
 class Publish(Part):

@@ -34,7 +34,7 @@ from federator.federation.fields import (
     Variable,
     distinct,
 )
-from federator.federation.parts import Build, Deadlines, Limits, Part, Publish, Site
+from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
@@ -104,6 +104,8 @@ class Federation(Part):
     """What images are made from; set it where mirrors stand between you and the Internet."""
     limits: Limits = Limits()
     """Memory that containers may take; what is absent follows from the model's size."""
+    kept_for: KeptFor = KeptFor()
+    """For how long the server keeps what a run left; what is absent is kept for good."""
     publish: Publish = Publish()
     """What the workflow "rounds" may show to all who can read the repository."""
 

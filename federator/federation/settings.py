@@ -24,6 +24,8 @@ class ServerPart(TypedDict):
     messages: list[str]
     publish_model: bool
     publish_sites: bool
+    checkpoints_kept: int | None
+    results_kept: int | None
 
 
 _SURVEY: dict[bool | str, str] = {True: "yes", False: "no", "required": "required"}
@@ -44,6 +46,8 @@ def server(federation: Federation) -> ServerPart:
         "messages": [site.name for site in federation.sites if site.transport == "messages"],
         "publish_model": federation.publish.model,
         "publish_sites": federation.publish.sites,
+        "checkpoints_kept": federation.kept_for.checkpoints,
+        "results_kept": federation.kept_for.results,
     }
 
 

@@ -36,6 +36,7 @@ def findings(journal: Journal) -> list[Finding]:
             warned.setdefault(state.reason, {})[state.site] = None
     return [
         *_of_survey(journal),
+        *map(Finding, journal.start.warnings),
         *map(Finding, _final(journal)),
         *map(Finding, _untested(journal)),
         *map(Finding, _left_out(journal)),

@@ -82,6 +82,8 @@ class RunProgress:
             f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
             f"{event['local_epochs']} local epoch(s) each, sites {sites}",
         )
+        for text in start.warnings:
+            print_line(self._console, text)
 
     def _site(self, event: Line) -> None:
         text = f"site {event['site']}: {event['state']}"

@@ -5,7 +5,7 @@ It is in a namespace of its own, which is half a container.
 
 import pytest
 from fakes.slow_line import HERE, line
-from fixtures.deployment import RUNTIME, deploy
+from fixtures.deployment import deploy
 from fixtures.rehearsals import PLAIN_TRAIN
 
 pytestmark = pytest.mark.docker
@@ -29,11 +29,7 @@ def test_a_site_behind_a_slow_and_lossy_line_finishes_its_round(tmp_path):
         deployed.start_link("far", *slow.prefix)
         deployed.start_link("near")
         for name in deployed.names:
-            deployed.start(
-                f"{name}.worker", *RUNTIME, "worker", "--app", deployed.components.app,
-                *("--data", deployed.data[name], "--site", name),
-                *("--socket", deployed.socket(name)),
-            )  # fmt: skip
+            deployed.start_worker(name)
         rounds = deployed.begin("rounds", "--rounds", "1")
         deployed.wait_for("far.link", "train, round 1, ")
         slow.stands.set()

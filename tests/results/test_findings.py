@@ -168,3 +168,9 @@ def test_a_site_without_examples_in_a_set_has_no_figures_there(run):
 )
 def test_rounds_in_words(numbers, words):
     assert rounds(numbers) == words
+
+
+def test_what_ends_soon_is_told_first(run):
+    read = changed(run, lambda start: start.update(warnings=["your key ends"]), event="start")
+    assert told(read) == ["your key ends"]
+    assert "your key ends" in publication.summary(read)

@@ -186,3 +186,10 @@ def failing(events, reason):
 def test_a_failure_that_ends_the_run_is_said_once(events):
     assert failing(events, "round 1: 0 of 1 sites delivered (north: it is gone)") == []
     assert failing(events, "no room") == ["round 1, site north: failed (it is gone)"]
+
+
+def test_what_ends_soon_is_told_as_a_run_starts(events):
+    start = next(event for event in events if event["event"] == "start")
+    assert said({**start, "warnings": ["your key ends in 5 days"]})[1:] == [
+        "your key ends in 5 days"
+    ]

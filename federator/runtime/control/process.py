@@ -9,12 +9,14 @@ import logging
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError, RunError
 from federator.runtime.control.control_api import Admitted, Control, environment, start_superexec
+from federator.runtime.control.retention import remove_old
 from federator.runtime.control.runs import end_on_sigterm
 from federator.runtime.control.schedule import (
     ServerPaths,
@@ -22,6 +24,7 @@ from federator.runtime.control.schedule import (
     server_paths,
     unfinished,
 )
+from federator.runtime.keys import expiry
 from federator.runtime.keys.site_key import NOBODY, fingerprint, read_public
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.server.settings import ENVIRONMENT
@@ -31,6 +34,7 @@ log = logging.getLogger("federator")
 _PATIENCE = 120.0  # seconds in which a SuperLink is up, also on a busy machine
 _ASK_AGAIN = 60.0  # seconds; the SuperLink may have lost its list meanwhile
 _SCRATCH = Path("/tmp/flwr")
+_TIDY_EVERY = 3600.0  # seconds
 
 
 class Register:
@@ -128,10 +132,12 @@ def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
     superexec = start_superexec(paths.superlink, paths.certificate, secret, env)
     try:
         log.info("the server is up: rounds can be started")
+        expiry.watch(partial(expiry.at_server, paths.coordinator_key, paths.gateway))
         if unfinished(paths) is not None:
             log.info("the server went down during rounds: resuming from the last checkpoint")
             command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
             rounds = subprocess.Popen(command, env=env | paths.environment)
+        tidy_at = 0.0
         while superexec.is_alive():
             time.sleep(every)
             try:
@@ -140,6 +146,9 @@ def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
                 log.warning("%s", error)
             if rounds is not None:
                 rounds.poll()
+            if time.monotonic() > tidy_at:
+                tidy_at = time.monotonic() + _TIDY_EVERY
+                _tidy(paths)
     finally:
         # Killed, not asked: a run that is cut short is taken up again, one that ends is not.
         if rounds is not None:
@@ -149,6 +158,15 @@ def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
         superexec.join()
     log.error("the SuperExec ended with status %s", superexec.exitcode)
     return 1
+
+
+def _tidy(paths: ServerPaths) -> None:
+    """Remove what is kept no longer."""
+    settings = paths.settings
+    try:
+        remove_old(paths.runs, settings.checkpoints_kept, settings.results_kept)
+    except OSError as error:
+        log.error("what is kept no longer is not removed: %s", error)
 
 
 def _connect(paths: ServerPaths) -> Control:

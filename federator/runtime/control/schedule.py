@@ -26,6 +26,7 @@ from federator.runtime.control.runs import (
     new_folder,
     rounds_to_go,
 )
+from federator.runtime.keys import expiry
 from federator.runtime.options import PREFIX, Parser, file
 from federator.runtime.server.journal import Line
 from federator.runtime.server.settings import ServerSettings
@@ -48,6 +49,8 @@ class ServerPaths:
         signing_key: the coordinator's key.
         results: folder of all results, on a volume.
         store: folder of weights on their way, on a volume that the gateway serves.
+        gateway: ``host:port`` of the gateway, to see what it shows the sites; empty for none.
+        coordinator_key: the coordinator's public keys, as the sites' files name them.
     """
 
     superlink: str
@@ -57,6 +60,8 @@ class ServerPaths:
     signing_key: Path
     results: Path
     store: Path
+    gateway: str = ""
+    coordinator_key: str = ""
 
     @property
     def settings(self) -> ServerSettings:
@@ -166,6 +171,7 @@ class ScheduledRounds:
             local_only=False,
             signing_key=str(paths.signing_key),
             store=str(paths.store),
+            warnings=expiry.told_at_server(paths.coordinator_key, paths.gateway),
             initial_weights=str(first) if first.exists() else None,
             source_map=str(source_map) if source_map.exists() else None,
         ).write(paths.run_settings)
@@ -288,6 +294,8 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
         help="the coordinator's key")  # fmt: skip
     add("--results", type=Path, default=Path("/results"), help="folder of all results")
     add("--store", type=Path, default=Path("/store"), help="folder of weights on their way")
+    add("--gateway", default="gateway:8443", help="host:port of the gateway")
+    add("--coordinator-key", default="", help="the coordinator's public keys")
 
 
 def server_paths(options: argparse.Namespace | None = None) -> ServerPaths:

@@ -13,6 +13,7 @@ from pathlib import Path
 from federator.errors import FederatorError
 from federator.runtime.doctor.finding import Finding
 from federator.runtime.keys import site_key
+from federator.runtime.keys.coordinator_key import read_keys
 from federator.runtime.options import Parser, file, trusted
 
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
     add("--extra-ca", type=Path, help="whom to trust as well (PEM)")
     add("--key", type=Path, default=site_key.PLACE, help="this site's private key")
+    add("--coordinator-key", nargs="*", default=[], help="the coordinator's public keys")
     add("--data", type=Path, help="the data folder: look at the data")
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--site", default="site", help="this site's name")
@@ -46,7 +48,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         if options.data_user:
             yield _data_user(options.data_user)
         authorities = trusted(options.ca, options.extra_ca)
-        yield from network.look(options.server, authorities, options.key)
+        known = read_keys(options.coordinator_key) if options.coordinator_key else ()
+        yield from network.look(options.server, authorities, options.key, known)
     if options.data is not None:
         from federator.runtime.doctor import data
 

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import httpx
 from federator.errors import InputError
 from federator.runtime.doctor.finding import Finding
 from federator.runtime.keys import site_key
+from federator.runtime.keys.coordinator_key import CoordinatorKey
+from federator.runtime.keys.expiry import served_until
 from federator.runtime.link.admission import (
     SKEW,
     Client,
@@ -25,8 +27,14 @@ from federator.runtime.link.unreached import out_of_reach, remedy_for
 _LAST_DAYS = 7  # the coordinator is asked to renew before
 
 
-def look(server: str, authorities: Path | None, key: Path) -> Iterator[Finding]:
-    """Look at the key, and at the way to the server; ends where nothing further can be seen."""
+def look(
+    server: str,
+    authorities: Path | None,
+    key: Path,
+    coordinator: Sequence[CoordinatorKey] = (),
+) -> Iterator[Finding]:
+    """Look at the keys, and at the way to the server; ends where nothing further can be seen."""
+    yield from _coordinator(coordinator)
     try:
         private = site_key.read_private(key)
         yield _described(key, site_key.fingerprint(private.public_key()))
@@ -52,6 +60,15 @@ def look(server: str, authorities: Path | None, key: Path) -> Iterator[Finding]:
     except ConnectionRefused as error:
         what, _, remedy = str(error).partition(": ")
         yield Finding(False, what, remedy.strip() or "ask the coordinator")
+
+
+def _coordinator(keys: Sequence[CoordinatorKey]) -> Iterator[Finding]:
+    """Look at the keys that instructions are signed with: one of them must last."""
+    for known in sorted(keys, key=lambda one: one.ends)[-1:]:
+        left = (known.ends - datetime.now(UTC)).days
+        remedy = "ask the coordinator for a file with the next key"
+        told = f"the coordinator's key {known.name} is valid until {known.last_day}"
+        yield Finding(left > _LAST_DAYS, told, remedy)
 
 
 def _described(key: Path, fingerprint: str) -> Finding:
@@ -81,9 +98,7 @@ def _answer(client: httpx.Client, server: str) -> Iterator[Finding]:
     """Look at certificate, clock and health in one answer of the server."""
     with client.stream("GET", f"https://{server}/health") as answer:
         encrypted = answer.extensions["network_stream"].get_extra_info("ssl_object")
-        certificate = encrypted.getpeercert()
-        version = encrypted.version()
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+        version, ends = encrypted.version(), served_until(answer)
     left = (ends - datetime.now(UTC)).days
     yield Finding(True, f"{server} is reached, and shows a trusted certificate ({version})")
     remedy = "tell the coordinator: federator provision --renew"

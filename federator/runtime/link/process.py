@@ -6,10 +6,12 @@ import signal as signals
 import ssl
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from federator.errors import InputError, Problem, Where
+from federator.runtime.keys import expiry
 from federator.runtime.keys.coordinator_key import CoordinatorKey, read_keys
 from federator.runtime.link.admission import ConnectionRefused
 from federator.runtime.link.fleet import Fleet, Unreadable, connect
@@ -71,6 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     begin_log()
     signals.signal(signals.SIGTERM, _stop)
     keys, authorities = _coordinator(options), trusted(options.ca, options.extra_ca)
+    if not options.insecure:
+        expiry.watch(partial(expiry.at_site, keys, options.ca, authorities, options.server))
     transfer, notifications = None, NotificationCounter()
     if options.store is not None:
         folder = Folder(options.store)

@@ -136,9 +136,10 @@ def _run(
     last = start.round + plan.rounds
     names = sorted(settings.sites)
     first = start.round + 1
+    told = {"warnings": list(settings.warnings)} if settings.warnings else {}
     append(
         folder.path,
-        Start(time=now(), first_round=first, last_round=last, sites=names, **described),
+        Start(time=now(), first_round=first, last_round=last, sites=names, **described, **told),
     )
     signer = _signer(settings)
     sites = Sites(

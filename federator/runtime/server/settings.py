@@ -37,6 +37,9 @@ class ServerSettings:
         source_map: where the converter wrote which cell each generated line came from.
         publish_model: whether the model may leave the server by the workflow "rounds".
         publish_sites: whether figures of single sites may.
+        checkpoints_kept: for how many days checkpoints are, after a run's end; None for ever.
+        results_kept: for how many days the whole run is.
+        warnings: of keys and certificates that end soon, for the journal.
     """
 
     federation: str
@@ -57,6 +60,9 @@ class ServerSettings:
     source_map: str | None = None
     publish_model: bool = False
     publish_sites: bool = False
+    warnings: Sequence[str] = ()
+    checkpoints_kept: int | None = None
+    results_kept: int | None = None
 
     def write(self, path: Path) -> None:
         """Write the settings to a file."""

@@ -6,8 +6,9 @@ import pytest
 from fakes.server import answering, proxying
 
 from federator.deploy.local.superlink import free_port
-from federator.runtime import __main__, keys
+from federator.runtime import __main__
 from federator.runtime.doctor import network
+from federator.runtime.keys import site_key
 
 
 def failures(server, authorities, key):
@@ -17,7 +18,7 @@ def failures(server, authorities, key):
 
 @pytest.fixture
 def key(tmp_path):
-    keys.make(tmp_path / "site.key")
+    site_key.make(tmp_path / "site.key")
     return tmp_path / "site.key"
 
 

@@ -1,4 +1,4 @@
-"""The coordinator's public keys as a site's file names them, and the warnings before they end."""
+"""The coordinator's public keys as a site's file names them."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -7,7 +7,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federator.errors import InputError
 from federator.runtime.keys.coordinator_key import CoordinatorKey, read_keys
-from federator.runtime.keys.expiry import warning
 
 TODAY = datetime.now(UTC).date()
 
@@ -56,17 +55,3 @@ def test_what_is_no_key_is_told(text):
 def test_a_site_knows_one_key_or_two(texts):
     with pytest.raises(InputError, match="one or 2 different ones"):
         read_keys([one.write() for one in texts])
-
-
-@pytest.mark.parametrize(
-    ("days", "said"),
-    [
-        (40, None),
-        (20.5, "the lock ends in 20 days, on 20"),
-        (0.5, "the lock ends in 0 days, on 20"),
-        (-1, "the lock has ended, on 20"),
-    ],
-)
-def test_who_is_warned_has_a_month(days, said):
-    told = warning("the lock", datetime.now(UTC) + timedelta(days=days), "change it")
-    assert (told is None) if said is None else (told.startswith(said) and "change it" in told)

@@ -1,0 +1,87 @@
+"""The coordinator's key is exchanged while three sites run: none misses a round.
+
+SuperLink, gateway, server, links and workers are the real ones, each a process.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fixtures.deployment import deploy
+
+from federator.deploy.key_files import KeyFiles
+from federator.deploy.signing_keys import PUBLISHED, SigningKeys, read_published
+
+SITES = ["north", "south", "west"]
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    with deploy(tmp_path_factory.mktemp("deployment"), SITES) as deployed:
+        for name in SITES:
+            deployed.start_link(name)
+            deployed.start_worker(name)
+        yield deployed
+
+
+def train(deployment, rounds=1):
+    """Run rounds; return by site how each of them went."""
+    before = len(deployment.events("round")) if list(deployment.paths.runs.glob("2*")) else 0
+    command = deployment.begin("rounds", "--rounds", str(rounds), "--epochs", "1")
+    said = command.communicate()[0]
+    assert command.returncode == 0, said
+    told = deployment.events("round")[before:]
+    assert len(told) == rounds
+    return [{site: part["ok"] for site, part in one["sites"].items()} for one in told]
+
+
+ALL = dict.fromkeys(SITES, True)
+
+
+def test_no_site_misses_a_round_while_a_key_is_exchanged(deployment):
+    keys = SigningKeys.of(deployment.federation)
+    assert train(deployment) == [ALL]
+    keys.add()
+    for name in SITES:  # some have both keys, some the first one alone
+        deployment.take_over(name)
+        deployment.wait_for(f"{name}.link", f"site {name} is connected", times=2)
+        assert train(deployment) == [ALL]
+    keys.retire()
+    deployment.start_signer_again()
+    assert train(deployment, 2) == [ALL, ALL]
+    for name in SITES:  # some have both keys, some the second one alone
+        deployment.take_over(name)
+        deployment.wait_for(f"{name}.link", f"site {name} is connected", times=3)
+        assert train(deployment) == [ALL]
+    states = {event["state"] for event in deployment.events("site")}
+    assert states == {"joined"}, "no instruction was refused"
+
+
+def test_a_site_without_the_new_file_takes_no_part_after_a_leak_and_then_does(deployment):
+    SigningKeys.of(deployment.federation).replace()
+    deployment.start_signer_again()
+    for name in SITES[:2]:
+        deployment.take_over(name)
+    command = deployment.begin("rounds", "--rounds", "1", "--epochs", "1")
+    deployment.wait_for("west.link", "refused: the coordinator has not signed this instruction")
+    deployment.take_over("west")
+    said = command.communicate()[0]
+    assert command.returncode == 0, said
+    assert all(part["ok"] for part in deployment.events("round")[-1]["sites"].values())
+    refused = [e for e in deployment.events("site") if e["state"] == "refused"]
+    assert {event["site"] for event in refused} == {"west"}
+
+
+def test_who_is_warned_before_a_key_ends(deployment):
+    """The key is dated: it ends in 20 days."""
+    published = deployment.federation.folder / "public" / PUBLISHED
+    (known,) = read_published(published)
+    soon = replace(known, last_day=datetime.now(UTC).date() + timedelta(days=20))
+    KeyFiles(deployment.keys, published.parent).publish(PUBLISHED, soon.write().encode())
+    deployment.take_over("north")
+    told = f"key {known.name} ends in 20 days"
+    assert "ask the coordinator for a file" in deployment.wait_for("north.link", told)
+    deployment.env |= {"FEDERATOR_COORDINATOR_KEY": soon.write()}
+    command = deployment.begin("rounds", "--rounds", "1", "--epochs", "1")
+    assert f"your {told}" in command.communicate()[0]
+    assert f"your {told}" in deployment.events("start")[-1]["warnings"][0]
