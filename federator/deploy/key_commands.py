@@ -55,7 +55,7 @@ def replace(path: FederationPath) -> None:
     from federator.federation import schema
 
     with reporting_errors():
-        keys = SigningKeys.of(schema.read(path))
+        keys = SigningKeys.of(schema.read(path), lost=True)
         names = ", ".join(one.name for one in keys.replace())
         typer.echo(f"{keys.known()[0].name} takes the place of {names}")
         typer.echo("each site follows the replaced key until it has taken over a new file: stop")

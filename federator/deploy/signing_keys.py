@@ -33,15 +33,16 @@ class SigningKeys:
         self._secret, self._next = files.keys / SECRET, files.keys / NEXT
 
     @classmethod
-    def of(cls, federation: Federation) -> "SigningKeys":
-        """Return the signing keys of a federation on the machine that has them.
+    def of(cls, federation: Federation, lost: bool = False) -> "SigningKeys":
+        """Return the signing keys of a federation, on the machine that has or ``lost`` them.
 
         Raises:
-            InputError: if this machine has none.
+            InputError: if this machine has none, or was never the server.
         """
         files = KeyFiles(federation.folder / "keys", federation.folder / "public")
-        if not (files.keys / SECRET).exists():
-            message = f"{files.keys / SECRET} is not here: this machine does not sign"
+        needed = files.keys / ("server.key" if lost else SECRET)
+        if not needed.exists():
+            message = f"{needed} is not here: this machine does not sign"
             hint = f"run this on the server, after: federator provision {federation.folder}"
             raise InputError(Problem(message, hint=hint))
         return cls(files)
@@ -68,7 +69,7 @@ class SigningKeys:
         Raises:
             InputError: if the file of them is damaged.
         """
-        return read_published(self._files.public / PUBLISHED)
+        return _known(self._files.public / PUBLISHED)
 
     def add(self) -> CoordinatorKey:
         """Make the next key, for the sites to know beside the present one; return it.
@@ -111,7 +112,7 @@ class SigningKeys:
 
         They are not noted among the former keys: what they have signed proves nothing.
         """
-        replaced = self.known()
+        replaced = self.known() if (self._files.public / PUBLISHED).exists() else ()
         self._next.unlink(missing_ok=True)
         self._files.keep(SECRET, _new())
         self._publish(CoordinatorKey.of(_private(self._secret).public_key()))
@@ -129,32 +130,13 @@ class SigningKeys:
         self._files.publish(FORMER, "".join(f"{line}\n" for line in lines).encode())
 
 
-def read_published(path: Path) -> tuple[CoordinatorKey, ...]:
-    """Return the keys in a file ``coordinator.pub``, the signing one first.
-
-    Raises:
-        InputError: if they are none.
-        FileNotFoundError: if there is no such file.
-    """
-    try:
-        return read_keys(path.read_text(encoding="ascii").split())
-    except InputError as error:
-        raise InputError(f"{path}: {error.problems[0].message}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is no file of keys") from None
-
-
 def published(federation: Federation) -> tuple[CoordinatorKey, ...]:
     """Return the keys that a federation's sites know with their next file, on any machine.
 
     Raises:
         InputError: if there are none.
     """
-    path = federation.folder / "public" / PUBLISHED
-    if not path.exists():
-        hint = f"on the server: federator provision {federation.folder}"
-        raise InputError(Problem(f"{path} is missing", hint=hint))
-    return read_published(path)
+    return _known(federation.folder / "public" / PUBLISHED)
 
 
 def as_setting(published: str) -> str:
@@ -168,6 +150,18 @@ def as_setting(published: str) -> str:
         what = f"the coordinator's key {keys[0].name} ended on {keys[0].last_day}"
         raise InputError(Problem(what, hint="the sites would refuse what it signs: make the next"))
     return " ".join(key.write() for key in keys)
+
+
+def _known(path: Path) -> tuple[CoordinatorKey, ...]:
+    try:
+        return read_keys(path.read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        hint = f"on the server: federator provision {path.parent.parent}"
+        raise InputError(Problem(f"{path} is missing", hint=hint)) from None
+    except InputError as error:
+        raise InputError(f"{path}: {error.problems[0].message}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no file of keys") from None
 
 
 def _new() -> bytes:

@@ -1,6 +1,7 @@
 """The coordinator's signing keys: exchanged for the next one, and replaced."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -79,6 +80,16 @@ def test_a_leaked_key_is_followed_by_nobody_who_has_the_new_file(federation, key
     assert not (federation.folder / "public" / "coordinator.former").exists()
     with pytest.raises(InputError, match="there is no next key"):
         keys.retire()
+
+
+def test_a_lost_key_is_replaced_on_the_server_only(federation):
+    (lost,) = signing_keys.published(federation)
+    (federation.folder / "keys" / "coordinator.key").unlink()
+    assert SigningKeys.of(federation, lost=True).replace() == (lost,)
+    assert follows(signing_keys.published(federation), private(federation))
+    shutil.rmtree(federation.folder / "keys")
+    with pytest.raises(InputError, match="this machine does not sign"):
+        SigningKeys.of(federation, lost=True)
 
 
 def test_there_is_one_next_key_at_a_time(keys):

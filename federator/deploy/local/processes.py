@@ -113,11 +113,6 @@ class Processes:
         """Start a process that ended again, as it was started."""
         self.start(name, *self._started[name])
 
-    def end(self, name: str) -> None:
-        """End one process, and wait for its end."""
-        self._running[name].terminate()
-        self._running[name].wait()
-
     def ended(self, name: str) -> int | None:
         """Return a process's exit status, None while it runs."""
         return self._running[name].poll()
