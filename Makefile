@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test promises fuzz lint wheel clean
+.PHONY: demo test promises fuzz lint lock wheel clean
 
 demo: $(READY)  ## the main job on real data, without Docker: three hospitals train one model
 	$(BIN)/python notebooks/breast_cancer_sites.py data/breast-cancer
@@ -25,6 +25,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+lock: $(READY)  ## what the workflows install, by hash: after a change of constraints.txt
+	$(BIN)/python tests/lock.py
 
 wheel: $(READY)  ## the package as a wheel, in dist/
 	$(BIN)/python -m build --wheel

@@ -16,7 +16,7 @@ from federator.federation import schema
 from federator.federation.schema import FILE, FOLDER
 
 NOTEBOOKS = "notebooks"
-_OF_ALL = (TEMPLATES, "requirements.txt")  # what everything is generated with
+_OF_ALL = (TEMPLATES, "requirements.txt", "requirements.lock")  # what everything is generated with
 _OF_ONE = (FILE, "sites", "public")
 _COMMIT = re.compile("(?!0+$)[0-9a-f]{40,64}")
 

@@ -146,6 +146,7 @@ def generated(name: str) -> dict[str, bytes]:
         ".gitignore": templates.read("repository/gitignore"),
         ".github/dependabot.yml": templates.read("repository/dependabot.yml"),
         ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
+        "requirements.lock": templates.read("repository/requirements.lock"),
         "README.md": templates.fill("repository/README.md", federation=name),
         f"{schema.FOLDER}/federation.schema.json": schema.schema(),
         "requirements.txt": templates.fill(

@@ -160,6 +160,7 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
         "compose/tumours/federation.yaml",
         "notebooks/tumours.ipynb",
         "notebooks/tumours_sites.py",
+        "requirements.lock",
         "requirements.txt",
     }
 

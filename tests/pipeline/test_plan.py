@@ -89,6 +89,7 @@ def concerned(root, since):
         ("compose/tumours/north.yaml", []),
         ("component_templates/app/task.py.j2", ["lungs", "tumours"]),
         ("requirements.txt", ["lungs", "tumours"]),
+        ("requirements.lock", ["lungs", "tumours"]),
         ("README.md", []),
         ("notebooks/a\n'$(touch x)' \".ipynb", []),
     ],

@@ -3,11 +3,14 @@
 import re
 import shutil
 import subprocess
+from importlib import metadata
 
 import pytest
 from fixtures.hosted import BIN, WORKFLOWS
 from fixtures.paths import ROOT
 from fixtures.small_notebook import federate
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from federator.app.convert import convert
@@ -60,6 +63,58 @@ def test_hadolint_is_content_with_what_is_generated(tmp_path):
 def test_an_action_is_a_commit_and_says_which_release(file):
     for line in re.findall(r".*\buses: .*", file.read_text()):
         assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$", line), line
+
+
+@pytest.mark.parametrize("name", ["federate.yml", "release.yml"])
+def test_what_is_installed_where_something_is_written_is_known_by_its_hash(name):
+    commands = [
+        line.strip()
+        for job in jobs(name).values()
+        for step in job["steps"]
+        for line in step.get("run", "").splitlines()
+        if "pip install" in line
+    ]
+    assert commands
+    for command in commands:
+        assert "--require-hashes" in command or "--no-deps" in command, command
+    assert "--no-isolation" in (WORKFLOWS / "release.yml").read_text(), "else unhashed setuptools"
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", ".github/release.lock"])
+def test_what_is_locked_is_what_is_tested(name):
+    tested = dict(
+        line.partition(" ")[0].split("==")
+        for line in (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+        if "==" in line
+    )
+    locked = (ROOT / name).read_text().splitlines()[2:]
+    for line in locked:
+        found = re.fullmatch(r"([a-z0-9._-]+)==(\S+) --hash=sha256:[0-9a-f]{64}", line)
+        assert found, line
+        package = found[1].replace("_", "-")
+        assert tested.get(package, found[2]) == found[2], line
+    assert len(locked) > 30
+
+
+def test_all_that_the_command_line_needs_is_locked():
+    """Its requirements, theirs, and so on, as they are installed here."""
+    names = {
+        canonicalize_name(line.partition("==")[0])
+        for line in (ROOT / "requirements.lock").read_text().splitlines()[2:]
+    }
+    seen, todo = set(), [("notebook-federator", frozenset({"author"}))]
+    while todo:
+        name, extras = todo.pop()
+        for text in metadata.requires(name) or ():
+            needed = Requirement(text)
+            marked = needed.marker is None or any(
+                needed.marker.evaluate({"extra": extra}) for extra in (*extras, "")
+            )
+            one = (canonicalize_name(needed.name), frozenset(needed.extras))
+            if marked and one not in seen:
+                seen.add(one)
+                todo.append(one)
+    assert {name for name, _ in seen} <= names
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -133,6 +188,7 @@ def test_a_push_starts_what_its_plan_looks_at():
         "compose/*/public/**",
         "component_templates/**",
         "requirements.txt",
+        "requirements.lock",
     ]
     assert on["push"] == {"branches": ["main"], "paths": paths}
     assert on["pull_request"] == {"paths": paths}
