@@ -16,6 +16,8 @@ _COMMANDS = {
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
+_OF_THE_AUTHOR = ("doctor", "initial")
+"""The commands besides worker in which the author's code runs."""
 
 
 def main(arguments: list[str]) -> int:
@@ -38,4 +40,8 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1] in _OF_THE_AUTHOR:
+        from federator.runtime.worker.sandbox import system_calls
+
+        system_calls.restrict()
     sys.exit(main(sys.argv[1:]))

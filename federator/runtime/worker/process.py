@@ -26,6 +26,7 @@ from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import Weights, WeightsError
 from federator.runtime.worker.author_code import reporting_failures
+from federator.runtime.worker.sandbox import system_calls
 from federator.runtime.worker.sandbox.import_trace import ImportTrace
 from federator.runtime.worker.sandbox.isolation import has_network, is_read_only
 from federator.runtime.worker.sandbox.scratch import imported_from, settle
@@ -222,6 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
         log.warning("this machine does not let a process leave the network: not isolated")
     if data.is_dir() and not is_read_only(data):
         log.warning("this machine does not let a folder be made read-only: not the data, either")
+    if not system_calls.restrict():
+        log.warning("this machine takes no filter of system calls: the author's code has all")
     settle()
     try:
         channel = connect(options.socket, 60)
