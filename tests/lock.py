@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[1]
 LOCKS = {
     "requirements.lock": (".[author]", "setuptools"),
     ".github/release.lock": ("build", "twine", "setuptools"),
+    ".github/audit.lock": ("pip-audit",),
 }
 _HEAD = """\
 # What the workflows install beside this package: each file by its hash. Made by `make lock` from
-# constraints.txt; {names} need these.
+# constraints.txt, for {names}.
 """
 
 

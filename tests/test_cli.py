@@ -191,7 +191,7 @@ COMMANDS = [
     *([name] for name in ("build", "compose", "fingerprint", "bundle", "provision", "site")),
     *(["site", name] for name in ("add", "remove")),
     *([name] for name in ("rounds", "publish", "pipeline")),
-    *(["pipeline", name] for name in ("plan", "login", "summary", "deliver")),
+    *(["pipeline", name] for name in ("plan", "login", "summary", "subjects", "deliver")),
 ]
 
 

@@ -85,6 +85,19 @@ def summarise_build(path: FederationPath) -> None:
         github_job.summarise(summary.built(read, images, Registry()))
 
 
+@workflow.command("subjects", cls=Command)
+def list_subjects(path: FederationPath) -> None:
+    """Print digest and name of each image that was built, for an attestation."""
+    from federator.federation import schema
+    from federator.images.build import Images
+
+    with reporting_errors():
+        read = schema.read(path)
+        for image in Images.read(read.root / "build" / read.name).by_name().values():
+            name, _, digest = str(image).partition("@sha256:")
+            typer.echo(f"{digest}  {name}")
+
+
 @workflow.command("deliver", cls=Command)
 def deliver_files(
     made: Annotated[Path, typer.Argument(help="folder with a folder compose-NAME for each")],

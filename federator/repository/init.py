@@ -145,6 +145,7 @@ def generated(name: str) -> dict[str, bytes]:
     texts = {
         ".gitignore": templates.read("repository/gitignore"),
         ".github/dependabot.yml": templates.read("repository/dependabot.yml"),
+        ".github/CODEOWNERS": templates.read("repository/CODEOWNERS"),
         ".pre-commit-config.yaml": templates.read("repository/pre-commit-config.yaml"),
         "requirements.lock": templates.read("repository/requirements.lock"),
         "README.md": templates.fill("repository/README.md", federation=name),

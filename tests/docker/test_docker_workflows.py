@@ -65,6 +65,10 @@ def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(projec
         (digest,) = re.findall(rf"`{image}[^`]*@(sha256:\w+)`", first.summary)
         assert Registry().digest(f"{image}@{digest}") == digest
         assert digest.encode() in files["server.yaml"] + files["north.yaml"]
+    attested = (first.artifacts / "subjects").read_text()
+    for digest, name in (line.split() for line in attested.splitlines()):
+        assert f"{name}@sha256:{digest}".encode() in files["server.yaml"] + files["north.yaml"]
+    assert len(attested.splitlines()) == 3
     assert "docker compose run --rm link keygen" in first.summary
     assert project.registry.password not in first.log
 

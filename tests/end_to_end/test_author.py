@@ -150,6 +150,7 @@ def test_the_page_ends_in_a_model_and_a_pushed_commit(author):
     listed = run("git ls-tree -r --name-only main", folder / "acme/hospitals.git", environment)
     assert set(listed.stdout.split()) == {
         ".federator.json",
+        ".github/CODEOWNERS",
         ".github/dependabot.yml",
         ".github/workflows/federate.yml",
         ".github/workflows/rounds.yml",
