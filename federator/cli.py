@@ -219,24 +219,13 @@ def _server() -> "ServerPaths":
 
 @app.command("rounds", cls=Command, rich_help_panel=IN_SERVER)
 def start_rounds(
-    rounds: Annotated[int | None, typer.Option(min=1, max=10_000, help="rounds to run now")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="local epochs in each round")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="start from the first model")] = False,
-    baselines: Annotated[
-        bool | None, typer.Option(help="also train each site alone, to compare")
-    ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="show only what federation.yaml allows to be published")
-    ] = False,
-    survey: Annotated[
-        bool, typer.Option("--survey", help="compare the sites' data only, and run no round")
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="stop the running rounds")] = False,
     unfinished: Annotated[bool, typer.Option("--unfinished", hidden=True)] = False,
 ) -> None:
-    """Start rounds on this server, continuing from the last model."""
+    """Run the rounds that were ordered, continuing from the last model."""
     from federator.runtime.control import schedule
     from federator.runtime.control.runs import end_on_sigterm
 
@@ -246,15 +235,13 @@ def start_rounds(
         if stop:
             typer.echo("stopped" if schedule.stop(server) else "no rounds are running")
             return
-        if unfinished:
-            order = schedule.unfinished(server)
-        else:
-            order = schedule.plan(server, rounds, epochs, fresh, baselines, survey)
-        if order is not None:
+        rounds = schedule.unfinished(server) if unfinished else schedule.ordered(server)
+        if rounds is not None:
             settings = server.settings if public else None
+            order = rounds.order
             fetch = "" if public else server.fetching(order.run)
             folder = server.runs / order.run
-            _watch(order.events(server), folder, settings, fetch, order.survey_only)
+            _watch(rounds.events(server), folder, settings, fetch, order.survey_only)
 
 
 @app.command("publish", cls=Command, rich_help_panel=IN_SERVER)

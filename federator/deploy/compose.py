@@ -183,6 +183,10 @@ class _Files:
         file["name"] = f"{federation.name}-server"
         for name in ("gateway", "superlink", "server"):
             parts[name]["image"] = str(images.server)
+        for name in ("signer", "order"):
+            parts[name]["image"] = str(images.link)
+        terms = settings.terms(federation, self.app).write()
+        parts["order"]["environment"]["FEDERATOR_TERMS"] = _block(terms)
         parts["gateway"]["ports"][0] = DoubleQuotedScalarString(f"${{PORT:-{self.port}}}:8443")
         parts["gateway"]["labels"][f"federator.{GATEWAY}"] = _digest(self.gateway)
         parts["init"]["image"] = str(images.client)

@@ -3,10 +3,14 @@
 The run on one machine and the compose files of the hospitals both take them from here.
 """
 
+from pathlib import Path
 from typing import TypedDict
 
 from federator.federation.parts import Site
 from federator.federation.schema import Federation
+from federator.runtime.app_config import app_config
+from federator.runtime.protocol.instructions import PERSONAL
+from federator.runtime.protocol.signing.orders import Terms
 
 
 class ServerPart(TypedDict):
@@ -49,6 +53,30 @@ def server(federation: Federation) -> ServerPart:
         "checkpoints_kept": federation.kept_for.checkpoints,
         "results_kept": federation.kept_for.results,
     }
+
+
+def terms(federation: Federation, app: Path) -> Terms:
+    """Return what orders of a federation's rounds keep to.
+
+    Args:
+        federation: the federation file.
+        app: the folder of the Flower App.
+    """
+    config, told = app_config(app), server(federation)
+    return Terms(
+        federation=told["federation"],
+        sites=told["sites"],
+        rounds=int(config["rounds"]),
+        epochs=int(config["local-epochs"]),
+        seed=int(config["seed"]),
+        encoding=told["encoding"],
+        survey=told["survey"],
+        baselines=told["baselines"],
+        personal=bool(config.get(PERSONAL)),
+        train_loss="QFedAvg" in (app / "aggregation.py").read_text(),
+        join_deadline=told["join_deadline"],
+        round_deadline=told["round_deadline"],
+    )
 
 
 def link(federation: Federation, site: Site) -> dict[str, str]:

@@ -28,6 +28,7 @@ _PARTS = (
     "chain",
     "doctor",
     "review",
+    "signer",
 )
 _AT_SITES = (
     *("__init__.py", "errors.py", "runtime/*.py"),

@@ -14,6 +14,8 @@ _COMMANDS = {
     "review": ("review.command", "show what a new site file changes"),
     "initial": ("worker.initial_model", "write the first model"),
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
+    "signer": ("signer.process", "sign what the coordinator's orders allow"),
+    "order": ("signer.command", "order rounds, which the server may then run"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
 _OF_THE_AUTHOR = ("doctor", "initial")

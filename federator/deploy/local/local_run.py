@@ -8,21 +8,15 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-
 from federator.app.convert import Components
-from federator.deploy.local import first_model, site_data, unlisted_imports, workers
+from federator.deploy.local import first_model, signer, site_data, unlisted_imports, workers
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
@@ -42,7 +36,7 @@ from federator.runtime.control.runs import (
     rounds_to_go,
 )
 from federator.runtime.flower import app_hash
-from federator.runtime.keys.coordinator_key import CoordinatorKey
+from federator.runtime.protocol.signing.orders import RoundsOrder, worst_case
 from federator.runtime.server.journal import End, Line, SiteState, append, has_ended, now
 from federator.runtime.server.settings import ENVIRONMENT, ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
@@ -53,6 +47,7 @@ from federator.runtime.worker.sandbox.import_trace import Asked
 # Linux limits a Unix socket's path to 107 bytes (unix(7)). What is subtracted are the names below
 # the folder: a site's name, or a worker's temporary folder with the sockets of multiprocessing.
 _LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
+_STARTING = 24 * 3600.0  # seconds that the first model and the baselines' evaluations may take
 _NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
 
 
@@ -155,7 +150,9 @@ class LocalRun:
             ],
             env | {ENVIRONMENT: str(scratch / "server.json")},
         )
-        public = self._write_settings(scratch, processes, env)  # while the SuperLink starts
+        signer.start(self.order, scratch, processes, env)
+        self._write_settings(scratch, processes, env)  # while the SuperLink and the signer start
+        public = signer.public_key(scratch, processes)
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
             command = self._link(site, superlink, public, scratch)
@@ -185,13 +182,21 @@ class LocalRun:
             parts.check()
             follower.check(control)
 
-    def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> str:
-        """Write the server's settings; return the coordinator's public key."""
+    @property
+    def order(self) -> RoundsOrder:
+        """What the signer is ordered: this run's rounds."""
+        last = RunFolder(self.folder).last()
+        before = last.round if last else 0
+        terms = settings.terms(self.federation, self.components.app)
+        survey = "only" if self.survey_only else terms.survey
+        terms = replace(terms, baselines=self.baselines, survey=survey)
+        first, to = before + 1, before + (0 if self.survey_only else self.rounds)
+        expires = time.time() + worst_case(terms, first, to) + _STARTING
+        return RoundsOrder(self.folder.name, first, to, terms, expires)
+
+    def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> None:
+        """Write the server's settings, and the first model."""
         federation = self.federation
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (scratch / "coordinator.key").touch(0o600)
-        (scratch / "coordinator.key").write_bytes(pem)
         first = None
         if RunFolder(self.folder).last() is None:
             first = scratch / "initial.safetensors"
@@ -199,14 +204,13 @@ class LocalRun:
         server = ServerSettings(
             **settings.server(federation),
             run=str(self.folder.resolve()),
-            signing_key=str(scratch / "coordinator.key"),
+            signer=str(signer.socket(scratch)),
             store=str(self._store),
             initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
         )
         survey = "only" if self.survey_only else server.survey
         replace(server, baselines=self.baselines, survey=survey).write(scratch / "server.json")
-        return CoordinatorKey.of(key.public_key()).write()
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
         """Return the command of a site's link; the environment has what settings.link returns."""
@@ -222,7 +226,7 @@ class LocalRun:
         """Restart links and workers that have ended.
 
         Raises:
-            RunError: if the SuperLink ended.
+            RunError: if the SuperLink or the signer ended.
         """
         for site, half in product(self.federation.sites, ("link", "worker")):
             if (status := processes.ended(f"{site.name}.{half}")) is not None:
@@ -230,8 +234,9 @@ class LocalRun:
                 state = SiteState(time=now(), site=site.name, state="restarted", reason=reason)
                 append(self.folder, state)
                 processes.restart(f"{site.name}.{half}")
-        if processes.ended("superlink") is not None:
-            raise RunError(f"the SuperLink ended:\n{processes.tail('superlink')}")
+        for part, name in (("superlink", "the SuperLink"), (signer.NAME, "the signer")):
+            if processes.ended(part) is not None:
+                raise RunError(f"{name} ended:\n{processes.tail(part)}")
 
     @property
     def _personal(self) -> Path:

@@ -133,7 +133,7 @@ def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
     try:
         log.info("the server is up: rounds can be started")
         expiry.watch(partial(expiry.at_server, paths.coordinator_key, paths.gateway))
-        if unfinished(paths) is not None:
+        if _went_down(paths):
             log.info("the server went down during rounds: resuming from the last checkpoint")
             command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
             rounds = subprocess.Popen(command, env=env | paths.environment)
@@ -167,6 +167,15 @@ def _tidy(paths: ServerPaths) -> None:
         remove_old(paths.runs, settings.checkpoints_kept, settings.results_kept)
     except OSError as error:
         log.error("what is kept no longer is not removed: %s", error)
+
+
+def _went_down(paths: ServerPaths) -> bool:
+    """Return whether the server went down during rounds whose order is still open."""
+    try:
+        return unfinished(paths) is not None
+    except RunError as error:
+        log.error("the rounds that were begun are not resumed: %s", error)
+        return False
 
 
 def _connect(paths: ServerPaths) -> Control:

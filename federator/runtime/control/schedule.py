@@ -1,12 +1,13 @@
-"""Rounds in the running server: started from the last global model, followed, stopped, resumed.
+"""Rounds in the running server: those that the coordinator ordered, followed, stopped, resumed.
 
-What was asked for is noted until it is done. When the server is started again after a crash, it
-goes on from the last checkpoint, in a new Flower run.
+The signer has the order. That the server has begun with it is noted until it is done: when the
+server is started again after a crash, it goes on from the last checkpoint, in a new Flower run.
 """
 
 import argparse
 import fcntl
 import json
+import logging
 import os
 import signal
 import time
@@ -15,26 +16,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from federator.errors import InputError, RunError
+from federator.errors import InputError, Problem, RunError
 from federator.runtime import files
-from federator.runtime.app_config import Setting, app_config
+from federator.runtime.app_config import Setting
 from federator.runtime.control.control_api import Control
-from federator.runtime.control.runs import (
-    Follower,
-    folders,
-    had_baselines,
-    new_folder,
-    rounds_to_go,
-)
+from federator.runtime.control.runs import Follower
 from federator.runtime.keys import expiry
 from federator.runtime.options import PREFIX, Parser, file
+from federator.runtime.protocol.signing.connection import SignerClient
+from federator.runtime.protocol.signing.orders import RoundsOrder
 from federator.runtime.server.journal import Line
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.storage.checkpoints import RunFolder
 
+log = logging.getLogger("federator")
+
 _LAST_WORDS = 8.0  # seconds that a server which is stopped has for its last words
 _STARTING, _STOP_PATIENCE = 3.0, 60.0  # seconds
 _LOCK = ".lock"
+_CLOSING = 5.0  # seconds to wait for a signer that is to be told of the end
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ServerPaths:
         certificate: what it shows (PEM).
         app: folder of the Flower App.
         federation: JSON file with the federation's part of the server's settings.
-        signing_key: the coordinator's key.
+        signer: the socket of the coordinator's signer.
         results: folder of all results, on a volume.
         store: folder of weights on their way, on a volume that the gateway serves.
         gateway: ``host:port`` of the gateway, to see what it shows the sites; empty for none.
@@ -57,7 +57,7 @@ class ServerPaths:
     certificate: Path
     app: Path
     federation: Path
-    signing_key: Path
+    signer: Path
     results: Path
     store: Path
     gateway: str = ""
@@ -88,7 +88,7 @@ class ServerPaths:
 
     @property
     def order(self) -> Path:
-        """The note of what was asked for and is not done."""
+        """The note of which order was begun and is not done."""
         return self.runs / "unfinished.json"
 
     def fetching(self, run: str) -> str:
@@ -108,21 +108,9 @@ class ServerPaths:
 
 @dataclass(frozen=True)
 class ScheduledRounds:
-    """Rounds to run, in one folder.
+    """Rounds to run: those of an order."""
 
-    Attributes:
-        run: the folder's name.
-        last_round: the round to reach.
-        epochs: local epochs in a round; None for those of the app.
-        baselines: whether each site is also trained alone.
-        survey_only: whether the sites only tell of their data, and no round is run.
-    """
-
-    run: str
-    last_round: int
-    epochs: int | None
-    baselines: bool
-    survey_only: bool = False
+    order: RoundsOrder
 
     def events(self, paths: ServerPaths) -> Generator[Line, None, None]:
         """Run the remaining rounds, and yield the journal's events as they are written.
@@ -131,11 +119,24 @@ class ScheduledRounds:
             RunError: if other rounds are running, or these end without a model.
         """
         with _alone(paths.runs):
-            files.write(paths.order, json.dumps(asdict(self)))
+            files.write(paths.order, json.dumps({"order": self.order.number}))
+            state = "failed"
             try:
-                yield from self._events(paths, paths.runs / self.run)
+                yield from self._events(paths, paths.runs / self.order.run)
+                state = "finished"
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                state = "stopped"
+                raise
             finally:
                 paths.order.unlink()
+                self._close(paths, state)
+
+    def _close(self, paths: ServerPaths, state: str) -> None:
+        """Have nothing more signed of the order."""
+        try:
+            SignerClient(paths.signer, _CLOSING).close_order(self.order.number, state)
+        except RunError as error:
+            log.error("%s is not closed: %s", self.order, error)
 
     def _events(self, paths: ServerPaths, folder: Path) -> Iterator[Line]:
         control = paths.control()
@@ -160,16 +161,17 @@ class ScheduledRounds:
             raise
 
     def _write_settings(self, paths: ServerPaths, folder: Path) -> None:
-        first = paths.runs / "initial.safetensors"
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        first, terms = paths.runs / "initial.safetensors", self.order.terms
         source_map = paths.app.parent / "source-map.json"
-        settings = paths.settings
         replace(
-            settings,
+            paths.settings,
             run=str(folder),
-            baselines=self.baselines,
-            survey="only" if self.survey_only else settings.survey,
+            baselines=terms.baselines,
+            survey=terms.survey,
+            encoding=terms.encoding,
             local_only=False,
-            signing_key=str(paths.signing_key),
+            signer=str(paths.signer),
             store=str(paths.store),
             warnings=expiry.told_at_server(paths.coordinator_key, paths.gateway),
             initial_weights=str(first) if first.exists() else None,
@@ -178,45 +180,40 @@ class ScheduledRounds:
 
     def _overrides(self, folder: Path) -> Mapping[str, Setting]:
         last = RunFolder(folder).last()
-        rounds = self.last_round - (last.round if last else 0)
-        return {"rounds": rounds} | ({"local-epochs": self.epochs} if self.epochs else {})
+        rounds = self.order.last_round - (last.round if last else 0)
+        return {"rounds": max(0, rounds), "local-epochs": self.order.terms.epochs}
 
 
-def plan(
-    paths: ServerPaths,
-    rounds: int | None = None,
-    epochs: int | None = None,
-    fresh: bool = False,
-    baselines: bool | None = None,
-    survey_only: bool = False,
-) -> ScheduledRounds:
-    """Return what the command line asks for: a new run, or more rounds of the last one.
-
-    A survey has a folder of its own. Without ``rounds``, those of the app: to finish them, or as
-    many again. Without ``baselines``, what the federation file says, or what the run that is gone
-    on with had.
+def ordered(paths: ServerPaths) -> ScheduledRounds:
+    """Return the rounds of the order that is open.
 
     Raises:
-        RunError: if other rounds are running.
+        RunError: if none is open, other rounds are running, or the signer does not answer.
     """
     with _alone(paths.runs):
-        earlier = [] if fresh or survey_only else folders(paths.runs)
-        folder = earlier[-1] if earlier else new_folder(paths.runs)
-    if rounds is None:
-        rounds = rounds_to_go(folder, int(app_config(paths.app)["rounds"]))
-    last = RunFolder(folder).last()
-    wanted = paths.settings.baselines or had_baselines(folder) if baselines is None else baselines
-    last_round = rounds + (last.round if last else 0)
-    return ScheduledRounds(folder.name, last_round, epochs, wanted, survey_only)
+        order = SignerClient(paths.signer).order()
+    if order is None:
+        name = paths.settings.federation
+        give = f"docker compose -f compose/{name}/server.yaml run --rm order --rounds 3"
+        raise RunError(Problem("no rounds are ordered", hint=f"give an order:  {give}"))
+    return ScheduledRounds(order)
 
 
 def unfinished(paths: ServerPaths) -> ScheduledRounds | None:
-    """Return what was being done when the server went down, if anything."""
-    try:
-        with _alone(paths.runs):
-            return ScheduledRounds(**json.loads(paths.order.read_text()))
-    except (RunError, OSError, ValueError, TypeError):
+    """Return what was being done when the server went down, if anything.
+
+    Raises:
+        RunError: if rounds are running, or the signer does not answer.
+    """
+    if not paths.order.exists():
         return None
+    with _alone(paths.runs):
+        order = SignerClient(paths.signer).order()
+        try:
+            begun = json.loads(paths.order.read_text())["order"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+    return ScheduledRounds(order) if order is not None and order.number == begun else None
 
 
 def stop(paths: ServerPaths) -> bool:
@@ -290,8 +287,8 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--federation", type=file, default=Path("/run/federator/federation.json"),
         help="the server's settings, or their file")  # fmt: skip
-    add("--signing-key", type=Path, default=Path("/run/federator/coordinator.key"),
-        help="the coordinator's key")  # fmt: skip
+    add("--signer", type=Path, default=Path("/signing/socket"),
+        help="the socket of the coordinator's signer")  # fmt: skip
     add("--results", type=Path, default=Path("/results"), help="folder of all results")
     add("--store", type=Path, default=Path("/store"), help="folder of weights on their way")
     add("--gateway", default="gateway:8443", help="host:port of the gateway")

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federator.runtime.app_config import Setting
+from federator.runtime.files import sha256
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 from federator.runtime.weights.encoding import ENCODINGS, EXACT
@@ -171,6 +172,16 @@ def _are_settings(value: object) -> bool:
         and len(value) <= MOST_SETTINGS
         and all(is_setting(*entry) for entry in value.items())
     )
+
+
+def digest(files: str, arrays: str) -> str:
+    """Return what of weights is signed: hashes of both ways in which they may come.
+
+    Args:
+        files: what a message says of its files.
+        arrays: SHA-256 (hex) of the bytes that travel in it; empty if none do.
+    """
+    return f"{sha256(files.encode(errors='surrogatepass'))} {arrays}"
 
 
 def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from federator.runtime.files import sha256
-from federator.runtime.protocol.instructions import MOST_TEXT, UnsignedInstruction
+from federator.runtime.protocol.instructions import MOST_TEXT, UnsignedInstruction, digest
 from federator.runtime.untrusted import MALFORMED, printable
 from federator.runtime.weights import parts
 from federator.runtime.weights.format import Weights, WeightsError, read_from, write
@@ -73,16 +73,6 @@ class Received:
             WeightsError: if they are not in the safetensors format.
         """
         return None if self.arrays is None else read_from(self.arrays)
-
-
-def digest(files: str, arrays: str) -> str:
-    """Return what of weights is signed: hashes of both ways in which they may come.
-
-    Args:
-        files: what a message says of its files.
-        arrays: SHA-256 (hex) of the bytes that travel in it; empty if none do.
-    """
-    return f"{sha256(files.encode(errors='surrogatepass'))} {arrays}"
 
 
 def _received(content: RecordDict) -> Received:

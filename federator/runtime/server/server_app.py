@@ -7,12 +7,10 @@ import platform
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import flwr
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
@@ -23,9 +21,8 @@ from federator.runtime.app_config import choose
 from federator.runtime.flower import prepare_grid
 from federator.runtime.options import begin_log
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
-from federator.runtime.protocol.instructions import sign
 from federator.runtime.protocol.replies import NO_MESSAGE
-from federator.runtime.protocol.signing.requests import Signer, SigningRequest, sign_manifest
+from federator.runtime.protocol.signing.connection import SignerClient
 from federator.runtime.server.aggregation import plain
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
@@ -141,7 +138,7 @@ def _run(
         folder.path,
         Start(time=now(), first_round=first, last_round=last, sites=names, **described, **told),
     )
-    signer = _signer(settings)
+    signer = SignerClient(Path(settings.signer)) if settings.signer else None
     sites = Sites(
         grid,
         Exchange(grid, context.run_id, signer, store, plan.policy),
@@ -182,30 +179,6 @@ def _told(error: Exception, settings: ServerSettings) -> str:
         return text
     source_map = sourcemap.read(Path(settings.source_map))
     return sourcemap.placed(text, source_map, own[-1].filename, own[-1].lineno or 0)
-
-
-class _KeySigner:
-    """Signs whatever it is asked for, in this process."""
-
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
-
-    def sign(self, requests: Sequence[SigningRequest]) -> list[bytes]:
-        """Return the signature of each instruction."""
-        return [sign(self._key, one.text, one.run_id, one.node, one.digest) for one in requests]
-
-    def sign_manifest(self, run: str, sha256: str) -> bytes:
-        """Return the signature of a manifest."""
-        return sign_manifest(self._key, run, sha256)
-
-
-def _signer(settings: ServerSettings) -> Signer | None:
-    if settings.signing_key is None:
-        return None
-    key = load_pem_private_key(Path(settings.signing_key).read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise RunError(f"{settings.signing_key} is not an Ed25519 key")
-    return _KeySigner(key)
 
 
 def _first_model(

@@ -28,7 +28,7 @@ class ServerSettings:
         baselines: whether each site is also trained alone, for comparison.
         survey: ``no``, ``yes``, ``required`` (no round while anything is found) or ``only`` (none).
         local_only: whether this is one machine, where a node may say which site it is.
-        signing_key: file of the coordinator's Ed25519 key (PEM); None where no link checks.
+        signer: the socket of the coordinator's signer; None where no link checks.
         initial_weights: safetensors file of the first model.
         encoding: how weights travel in rounds of training, one of those in encoding.py.
         strategy: ``plain``, or ``own`` if it is code of the author's.
@@ -51,7 +51,7 @@ class ServerSettings:
     baselines: bool = False
     survey: str = "no"
     local_only: bool = True
-    signing_key: str | None = None
+    signer: str | None = None
     initial_weights: str | None = None
     encoding: str = "float32"
     strategy: str = "plain"

@@ -7,7 +7,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from federator.runtime.protocol.messages import digest
+from federator.runtime.protocol.instructions import digest
 
 
 @dataclass(frozen=True)
