@@ -61,7 +61,7 @@ def run(deployed: Deployment, rounds: int) -> float:
     Raises:
         RuntimeError: if a site's update is missing in any of them.
     """
-    with deployed.begin("rounds", "--rounds", str(rounds)) as process:
+    with deployed.begin_rounds("--rounds", str(rounds)) as process:
         said = process.communicate()[0]
     trained = deployed.events("round")
     if process.returncode or len(trained) != rounds:

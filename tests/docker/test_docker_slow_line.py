@@ -30,7 +30,7 @@ def test_a_site_behind_a_slow_and_lossy_line_finishes_its_round(tmp_path):
         deployed.start_link("near")
         for name in deployed.names:
             deployed.start_worker(name)
-        rounds = deployed.begin("rounds", "--rounds", "1")
+        rounds = deployed.begin_rounds("--rounds", "1")
         deployed.wait_for("far.link", "train, round 1, ")
         slow.stands.set()
         deployed.wait_for("near.link", "leaves: ", times=2)  # when it joined, and now its update

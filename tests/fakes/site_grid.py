@@ -75,6 +75,7 @@ def serve(
     select="last",
     local=(),
     personal=False,
+    signer=None,
     **settings,
 ) -> Rounds:
     """Return a server of these sites, whose run is then to be started."""
@@ -84,6 +85,6 @@ def serve(
     store = Store(folder.path / "store")
     settings = EvaluationSettings(Task("classification", 2), ("benign", "malignant"), 1)
     plan = Plan(rounds, 1, 0, select, settings, LocalTensors(local), personal)
-    exchange = Exchange(grid, 7, None, store, plan.policy)
+    exchange = Exchange(grid, 7, signer, store, plan.policy)
     sites = Sites(grid, exchange, True, lambda _: False)
     return Rounds(Session(sites, told, plan, strategy, folder, frozenset(buffers)))

@@ -34,6 +34,7 @@ log = logging.getLogger("federator")
 _LAST_WORDS = 8.0  # seconds that a server which is stopped has for its last words
 _STARTING, _STOP_PATIENCE = 3.0, 60.0  # seconds
 _LOCK = ".lock"
+_LOOK = 3.0  # seconds between looks whether the order is open
 _CLOSING = 5.0  # seconds to wait for a signer that is to be told of the end
 
 
@@ -146,15 +147,23 @@ class ScheduledRounds:
         self._write_settings(paths, folder)
         follower = Follower(folder)
         follower.run_id = control.start(paths.app, self._overrides(folder))
+        signer = _OrderWatch(paths.signer, self.order)
         try:
             while not follower.ended:
                 yield from follower.news()
                 follower.check(control)
+                signer.check()
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             with suppress(RunError):
                 control.stop(follower.run_id)
                 follower.wait(_LAST_WORDS)
             follower.close("stopped", "the run was stopped")
+            raise
+        except _ClosedError as error:
+            with suppress(RunError):
+                control.stop(follower.run_id)
+                follower.wait(_LAST_WORDS)
+            follower.close("stopped", str(error))
             raise
         except RunError as error:
             follower.close("failed", str(error))
@@ -182,6 +191,36 @@ class ScheduledRounds:
         last = RunFolder(folder).last()
         rounds = self.order.last_round - (last.round if last else 0)
         return {"rounds": max(0, rounds), "local-epochs": self.order.terms.epochs}
+
+
+class _ClosedError(RunError):
+    """The order was closed by somebody else: nothing more is signed of it."""
+
+
+class _OrderWatch:
+    """Looks now and then whether an order is still open."""
+
+    def __init__(self, path: Path, order: RoundsOrder) -> None:
+        self._signer, self._order = SignerClient(path, patience=0.0), order
+        self._look_at = 0.0
+
+    def check(self) -> None:
+        """Look, unless the last look was within seconds.
+
+        Raises:
+            RunError: if the order is closed; not if the signer does not answer, which the run will
+                notice itself.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK
+        try:
+            found = self._signer.order()
+        except RunError as error:
+            log.warning("%s", error)
+            return
+        if found is None or found.number != self._order.number:
+            raise _ClosedError(f"{self._order} was stopped, or has lapsed")
 
 
 def ordered(paths: ServerPaths) -> ScheduledRounds:

@@ -67,7 +67,7 @@ class Rounds:
         train = Order(session.instruction("train", number, deadline, sets=("val",)), before.weights)
         # It travels as for those who train, so that all validate the same model.
         instruction = session.instruction(
-            "evaluate", number, deadline, sets=("val",), encoding=session.settings.encoding
+            "evaluate", before.round, deadline, sets=("val",), encoding=session.settings.encoding
         )
         validate, trains = Order(instruction, before.weights), self._sample(number)
         orders = {site: train if site in trains else validate for site in session.sites.nodes}
