@@ -16,6 +16,7 @@ BROKEN = {
     "notebook": ("notebook/slicing/names.py", "import federator.notebook.checks.portability"),
     "runtime": ("runtime/weights/format.py", "import federator.runtime.protocol.outcomes"),
     "wings": ("runtime/link/admission.py", "import federator.runtime.server.settings"),
+    "signer": ("runtime/signer/rules.py", "import flwr.app"),
     "tools": ("runtime/options.py", "import federator.common.git"),
     "link": ("runtime/protocol/outcomes.py", "import torch"),
     "sites": ("runtime/worker/state.py", "import ruamel.yaml"),

@@ -16,6 +16,7 @@ from federator.deploy import compose
 from federator.errors import FederationFileError, FederatorError, InputError
 from federator.federation import schema
 from federator.runtime.flower import app_hash
+from federator.runtime.protocol.signing.orders import Terms
 from federator.runtime.review.site_file import SiteFile
 
 TEMPLATES = ROOT / "component_templates" / "deploy"
@@ -103,7 +104,26 @@ def test_only_the_gateway_faces_the_network(files):
     assert [name for name, one in services.items() if "ports" in one] == ["gateway"]
     assert services["superlink"]["networks"] == services["server"]["networks"] == ["inside"]
     assert parsed(files["server.yaml"])["networks"]["inside"] == {"internal": True}
-    assert [name for name, one in services.items() if "coordinator.key" in str(one)] == ["server"]
+
+
+def test_the_signer_alone_has_the_key_and_the_server_gives_no_order(files):
+    services = parsed(files["server.yaml"])["services"]
+    assert [name for name, one in services.items() if "coordinator.key" in str(one)] == ["signer"]
+    places = {name: one.get("volumes", []) for name, one in services.items()}
+    having = {volume: [name for name, at in places.items() if f"{volume}:/{volume}" in at]
+              for volume in ("signer", "signing")}  # fmt: skip
+    assert having == {"signer": ["signer", "order"], "signing": ["signer"]}
+    assert "signing:/signing:ro" in places["server"]
+    assert [name for name, at in places.items() if "signing:/signing:ro" in at] == ["server"]
+    for name in ("signer", "order"):
+        assert services[name]["network_mode"] == "none"
+        assert services[name]["image"] == str(IMAGES.link), "which has none of the author's code"
+    assert "${RESULTS_DIR:-results}:/results:ro" in places["order"]
+    assert services["order"]["profiles"] == ["order"], "started by hand only"
+    terms = Terms.read(services["order"]["environment"]["FEDERATOR_TERMS"])
+    assert (terms.federation, terms.sites) == ("tumours", ("north", "south", "east"))
+    dockerfile = (TEMPLATES.parent / "images" / "link.Dockerfile.j2").read_text()
+    assert "--mode 0770 /signer /signing" in dockerfile
 
 
 def test_what_a_site_is_told(files, tmp_path):

@@ -298,13 +298,13 @@ app = pathlib.Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
 with (app / "task.py").open("a") as task:
     task.write("# one line more\\n")
 place = replace(place, app=app)
-list(schedule.plan(place, 1).events(place))
+list(schedule.ordered(place).events(place))
 """
 OTHER_SETTING = """
 from federator.runtime.control import schedule
 schedule.ScheduledRounds._overrides = lambda *_: {"rounds": 1, "seed": 9}
 place = schedule.server_paths()
-list(schedule.plan(place, 1).events(place))
+list(schedule.ordered(place).events(place))
 """
 
 
@@ -318,6 +318,7 @@ list(schedule.plan(place, 1).events(place))
 )
 def test_a_run_that_the_sites_did_not_take_is_refused_on_both_sides(deployed, script, state, said):
     (deployed.server.folder / "script.py").write_text(script)
+    deployed.compose("run --rm order --rounds 1")
     command = f"docker compose -f compose/{NAME}/server.yaml exec -T server python - < script.py"
     deployed.server.run(command, status=1)
     told = deployed.server.said[-1][1]
@@ -356,11 +357,89 @@ def test_an_instruction_of_a_server_that_was_taken_over_is_refused(deployed, wha
     file = f"compose/{NAME}/server.yaml"
     is_up = partial(wait_for_server, deployed)
     with taken_over(deployed.server, file, "server", is_up, TAKEN_OVER=what):
-        rounds = f"docker compose -f {file} exec -T server federator rounds --rounds 1 --epochs 1"
-        deployed.server.run(rounds, status=1)
+        deployed.compose("run --rm order --rounds 1 --epochs 1")
+        deployed.server.run(f"docker compose -f {file} exec -T server federator rounds", status=1)
         assert deployed.server.said[-1][1].count(said) >= len(deployed.sites)
         for desk in deployed.sites.values():
             assert said in desk.run("docker compose logs --tail=20 link")
+
+
+# Run in the server's container, by whoever has taken that over.
+GREEDY = """
+import os, pathlib, time
+from federator.errors import RunError
+from federator.runtime.protocol.instructions import Instruction
+from federator.runtime.protocol.signing.connection import SignerClient
+from federator.runtime.protocol.signing.requests import SigningRequest
+
+for folder, _, names in os.walk("/", onerror=lambda _: None):
+    if folder.startswith(("/proc", "/sys")):
+        continue
+    for name in names:
+        path = pathlib.Path(folder, name)
+        try:
+            found = path.is_file() and b"PRIVATE KEY-----" in path.read_bytes()[:100]
+        except OSError:
+            continue
+        if found and "site-packages" not in folder:
+            print("key", path)
+for name in ("new", "socket"):
+    try:
+        pathlib.Path("/signing", name).write_bytes(b"")
+        print("wrote", name)
+    except OSError as error:
+        print(name, error.strerror)
+print("sockets", sorted(p.name for p in pathlib.Path("/signer").iterdir()))
+signer = SignerClient(pathlib.Path("/signing/socket"))
+order = signer.order()
+
+def ask(kind, number, **more):
+    expires = time.time() + 60
+    text = Instruction(kind, number, expires, run=order.run, seed=order.terms.seed, **more).write()
+    return [SigningRequest(1, 2, text, "", "a" * 64)]
+
+for what, asked in {
+    "order": lambda: signer.give(order),
+    "orders": lambda: signer.orders(),
+    "test": lambda: signer.sign(ask("evaluate", order.last_round, sets=("test",))),
+    "later": lambda: signer.sign(ask("train", order.last_round + 1, epochs=1)),
+    "sets": lambda: signer.sign(ask("evaluate", order.first_round, sets=("train",))),
+    "once": lambda: signer.sign(ask("train", order.first_round, epochs=1)),
+}.items():
+    try:
+        asked()
+        print("signed", what)
+    except RunError as error:
+        print("refused", what)
+"""
+
+
+def test_a_server_that_was_taken_over_finds_no_key_and_can_order_nothing(deployed):
+    said = deployed.compose("run --rm order --rounds 2 --epochs 1")
+    try:
+        assert said.startswith("order ") and ": rounds " in said
+        (deployed.server.folder / "greedy.py").write_text(GREEDY)
+        found = deployed.compose("exec -T server python - < greedy.py").splitlines()
+        assert found == [
+            "new Read-only file system",
+            "socket Read-only file system",
+            "sockets []",
+            *(f"refused {what}" for what in ("order", "orders", "test", "later", "sets")),
+            "signed once",
+        ]
+        assert deployed.compose("exec -T signer ls /sys/class/net") == "lo\n"
+        mounted = deployed.compose("exec -T server cat /proc/mounts")
+        assert "coordinator.key" not in mounted and " /signing " in mounted
+    finally:
+        assert deployed.compose("run --rm order --stop").startswith("stopped order ")
+
+
+def test_a_signer_that_is_started_again_goes_on_with_the_order(deployed, begin):
+    rounds = begin(3)
+    rounds.wait_until_trained("hospital-a", 1)
+    deployed.compose("restart signer")
+    rounds.finish()
+    assert rounds.told().keys() == {1, 2, 3}
 
 
 def test_what_a_worker_that_was_taken_over_smuggles_stays_at_its_site(deployed, begin):

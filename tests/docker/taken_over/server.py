@@ -14,9 +14,9 @@ if any("flwr-serverapp" in word for word in sys.orig_argv):
     from federator.runtime.server.exchange import Exchange
 
     if os.environ["TAKEN_OVER"] == "unsigned":
-        from federator.runtime.server import exchange
+        from federator.runtime.protocol.signing.connection import SignerClient
 
-        exchange.sign = lambda *_: b"x" * 64
+        SignerClient.sign = lambda _, requests: [b"x" * 64 for _ in requests]
     else:
         begin = Exchange.__init__
 
