@@ -121,7 +121,7 @@ def test_the_signer_alone_has_the_key_and_the_server_gives_no_order(files):
     assert "${RESULTS_DIR:-results}:/results:ro" in places["order"]
     assert services["order"]["profiles"] == ["order"], "started by hand only"
     terms = Terms.read(services["order"]["environment"]["FEDERATOR_TERMS"])
-    assert (terms.federation, terms.sites) == ("tumours", ("north", "south", "east"))
+    assert (terms.federation, terms.sites) == ("tumours", ("north", "east"))
     dockerfile = (TEMPLATES.parent / "images" / "link.Dockerfile.j2").read_text()
     assert "--mode 0770 /signer /signing" in dockerfile
 
