@@ -14,6 +14,7 @@ from fakes.signer import rounds, train
 
 from federator.deploy.local.processes import Processes
 from federator.errors import InputError, RunError
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.protocol.instructions import verify
 from federator.runtime.protocol.signing.connection import MOST_BYTES, SignerClient
 from federator.runtime.signer.process import main
@@ -93,9 +94,10 @@ def test_an_order_does_not_hold_for_ever(signer):
 def test_many_instructions_are_signed_at_once(signer, order):
     del order
     asked = [train(number, node=node) for node in range(300) for number in (1, 2, 3)]
+    known = [CoordinatorKey.of(KEY.public_key())]
     padded = [train(1, node=999, settings={f"s{n}": "x" * 200 for n in range(32)})]
     for request, signature in zip(asked + padded, signer.server.sign(asked + padded), strict=True):
-        verify(KEY.public_key(), signature, request.text, 7, request.node, request.digest)
+        verify(known, signature, request.text, 7, request.node, request.digest)
     assert signer.server.sign([]) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from fakes.signer import InProcess, ask, evaluate, rounds, train
 
 from federator.errors import RunError
+from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, verify
 from federator.runtime.protocol.signing.requests import is_manifest_signed
 from federator.runtime.signer.ledger import Ledger
@@ -20,8 +21,8 @@ def is_signed(signer, request):
         (signature,) = signer.sign([request])
     except RunError:
         return False
-    verify(signer.key.public_key(), signature, request.text, request.run_id, request.node,
-           request.digest)  # fmt: skip
+    known = [CoordinatorKey.of(signer.key.public_key())]
+    verify(known, signature, request.text, request.run_id, request.node, request.digest)
     return True
 
 
