@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from federator.results.history import Journal
-    from federator.runtime.control.schedule import ServerPaths
+    from federator.runtime.control.server_paths import ServerPaths
     from federator.runtime.server.journal import Line
     from federator.runtime.server.settings import ServerSettings
 
@@ -208,9 +208,9 @@ def _server() -> "ServerPaths":
     Raises:
         InputError: if this is another machine.
     """
-    from federator.runtime.control import schedule
+    from federator.runtime.control.server_paths import server_paths
 
-    server = schedule.server_paths()
+    server = server_paths()
     if not is_in_server() and not server.federation.exists():
         hint = "there: docker compose -f server.yaml exec server federator …"
         raise InputError(Problem("this command runs in the server's container only", hint=hint))

@@ -293,7 +293,8 @@ OTHER_APP = """
 import pathlib, shutil
 from dataclasses import replace
 from federator.runtime.control import schedule
-place = schedule.server_paths()
+from federator.runtime.control.server_paths import server_paths
+place = server_paths()
 app = pathlib.Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
 with (app / "task.py").open("a") as task:
     task.write("# one line more\\n")
@@ -302,8 +303,9 @@ list(schedule.ordered(place).events(place))
 """
 OTHER_SETTING = """
 from federator.runtime.control import schedule
-schedule.ScheduledRounds._overrides = lambda *_: {"rounds": 1, "seed": 9}
-place = schedule.server_paths()
+from federator.runtime.control.server_paths import server_paths
+schedule.ScheduledRounds._overrides = lambda *_: {"rounds": 1, "select": "best"}
+place = server_paths()
 list(schedule.ordered(place).events(place))
 """
 
@@ -312,7 +314,7 @@ list(schedule.ordered(place).events(place))
     ("script", "state", "said"),
     [
         (OTHER_APP, "outdated", "takes part in another version of the app"),
-        (OTHER_SETTING, "refused", "changes settings this site does not allow: ['seed']"),
+        (OTHER_SETTING, "refused", "changes settings this site does not allow: ['select']"),
     ],
     ids=["app", "setting"],
 )
@@ -475,7 +477,7 @@ def test_an_instruction_that_another_site_wrote_is_refused(deployed, begin, gate
     rounds = begin(1)
     rounds.wait_until_trained("hospital-b", 1)
     node = victim.run("docker compose exec -T link cat /keys/site.node").strip()
-    going = "from federator.runtime.control import schedule as s; "
+    going = "from federator.runtime.control import server_paths as s; "
     going += "print(*s.server_paths().control().going())"
     run = deployed.compose("exec", "-T", "server", "python", "-c", f"'{going}'").strip()
     shutil.copy(TAKEN_OVER / "site.py", thief.folder)

@@ -164,7 +164,9 @@ def test_every_module_of_the_runtime_runs_with_its_wheel_alone(engine, pulled):
         "from federator.common import templates; templates.Templates().read('report/report.css')"
     )
     run(engine, pulled["server"], "python", "-c", write)
-    assert "--epochs" in run(engine, pulled["server"], "federator", "rounds", "--help")
+    assert "--public" in run(engine, pulled["server"], "federator", "rounds", "--help")
+    order = ("python", "-m", "federator.runtime", "order", "--help")
+    assert "--epochs" in run(engine, pulled["link"], *order)
 
 
 def test_a_site_may_run_the_worker_as_a_user_of_its_own(engine, pulled):

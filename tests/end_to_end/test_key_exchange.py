@@ -27,7 +27,7 @@ def deployment(tmp_path_factory):
 def train(deployment, rounds=1):
     """Run rounds; return by site how each of them went."""
     before = len(deployment.events("round")) if list(deployment.paths.runs.glob("2*")) else 0
-    command = deployment.begin("rounds", "--rounds", str(rounds), "--epochs", "1")
+    command = deployment.begin_rounds("--rounds", str(rounds), "--epochs", "1")
     said = command.communicate()[0]
     assert command.returncode == 0, said
     told = deployment.events("round")[before:]
@@ -68,7 +68,7 @@ def test_a_site_without_the_new_file_takes_no_part_after_a_leak_and_then_does(de
     deployment.start_signer_again()
     for name in SITES[:2]:
         deployment.take_over(name)
-    command = deployment.begin("rounds", "--rounds", "1", "--epochs", "1")
+    command = deployment.begin_rounds("--rounds", "1", "--epochs", "1")
     deployment.wait_for("west.link", "refused: the coordinator has not signed this instruction")
     deployment.take_over("west")
     said = command.communicate()[0]
@@ -88,6 +88,6 @@ def test_who_is_warned_before_a_key_ends(deployment):
     told = f"key {known.name} ends in 20 days"
     assert "ask the coordinator for a file" in deployment.wait_for("north.link", told)
     deployment.env |= {"FEDERATOR_COORDINATOR_KEY": soon.write()}
-    command = deployment.begin("rounds", "--rounds", "1", "--epochs", "1")
+    command = deployment.begin_rounds("--rounds", "1", "--epochs", "1")
     assert f"your {told}" in command.communicate()[0]
     assert f"your {told}" in deployment.events("start")[-1]["warnings"][0]

@@ -57,10 +57,11 @@ def test_the_server_s_disk_is_lost_and_the_copies_are_put_back(incident):
     incident.names["2026-11-28-001"] = run.name
     before = load(run / "model.safetensors")
     deployment, known = incident.deployment, published(incident.deployment.federation)
-    for part in ("server", "gateway", "superlink"):
+    for part in ("server", "signer", "gateway", "superlink"):
         deployment.end(part)
     (incident.root / "state.db").unlink()
-    for folder in (deployment.keys, deployment.paths.results, deployment.paths.store):
+    lost = (deployment.keys, deployment.paths.results, deployment.paths.store)
+    for folder in (*lost, incident.root / "signer"):
         shutil.rmtree(folder)
 
     incident.run("5", "server", "server", "server")
@@ -135,7 +136,7 @@ def test_after_the_server_was_taken_over_all_its_keys_are_new(incident):
     sites = {site: (incident.root / site / "site.key").read_bytes() for site in SITES}
 
     def another_machine():
-        for part in ("server", "gateway", "superlink"):
+        for part in ("server", "signer", "gateway", "superlink"):
             deployment.end(part)
 
     incident.run("6", another_machine, "server")

@@ -18,11 +18,11 @@ from federator.errors import InputError, RunError
 from federator.runtime.control.control_api import Admitted, Control, environment, start_superexec
 from federator.runtime.control.retention import remove_old
 from federator.runtime.control.runs import end_on_sigterm
-from federator.runtime.control.schedule import (
+from federator.runtime.control.schedule import unfinished
+from federator.runtime.control.server_paths import (
     ServerPaths,
     add_path_options,
     server_paths,
-    unfinished,
 )
 from federator.runtime.keys import expiry
 from federator.runtime.keys.site_key import NOBODY, fingerprint, read_public
