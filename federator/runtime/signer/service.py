@@ -18,8 +18,6 @@ from federator.runtime.untrusted import MALFORMED, printable
 
 log = logging.getLogger("federator")
 
-LONGEST = 400 * 24 * 3600.0
-"""Seconds for which an order may hold, at most."""
 NO_ORDER = "no order is open: give one (docker compose -f server.yaml run --rm order --rounds 3)"
 Answer = dict[str, object]
 
@@ -69,14 +67,14 @@ class SigningService:
         """Take an order; return it with its number.
 
         Raises:
-            NotOrderedError: if another one is open, or it holds for too long.
+            NotOrderedError: if another one is open, or it has lapsed already.
             OSError: if it cannot be noted.
         """
         if (before := self._open()) is not None:
             raise NotOrderedError(f"{before} is open: wait for its end, or stop it (order --stop)")
         now = time.time()
-        if not now < order.expires <= now + LONGEST:
-            raise NotOrderedError("an order holds until a time to come, for 400 days at most")
+        if order.expires <= now:
+            raise NotOrderedError("an order holds until a time to come")
         taken = self._ledger.give(replace(order, given=now))
         log.info("%s%s", taken, f", by {printable(taken.by, 100)}" if taken.by else "")
         return taken

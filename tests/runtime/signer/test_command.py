@@ -58,9 +58,9 @@ def test_a_run_that_was_ordered_and_has_no_checkpoint_is_not_ordered_again():
 
 
 def test_an_order_holds_as_long_as_its_deadlines_and_a_week():
-    assert worst_case(TERMS, 1, 3) == 300 + 5 * 3600
+    assert worst_case(TERMS, 1, 3) == 300 + 8 * 3600
     more = replace(TERMS, baselines=True, personal=True)
-    assert worst_case(more, 4, 6) == 300 + (5 + 4 + 6 + 3) * 3600
+    assert worst_case(more, 4, 6) == 300 + (8 + 4 + 6 + 3) * 3600
 
 
 def test_of_the_results_only_names_of_checkpoints_count(tmp_path):

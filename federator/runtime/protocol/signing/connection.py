@@ -74,11 +74,12 @@ class SignerClient:
 
     Args:
         path: the signer's socket.
-        patience: seconds to wait for a signer that is starting (again).
+        patience: seconds to wait for a signer that is starting (again); a minute by default.
     """
 
-    def __init__(self, path: Path, patience: float = _PATIENCE) -> None:
-        self._path, self._patience = path, patience
+    def __init__(self, path: Path, patience: float | None = None) -> None:
+        self._path = path
+        self._patience = _PATIENCE if patience is None else patience
         self._connection: socket.socket | None = None
 
     def sign(self, requests: Sequence[SigningRequest]) -> list[bytes]:

@@ -137,8 +137,9 @@ _Read = TypeVar("_Read", Terms, RoundsOrder)
 
 def worst_case(terms: Terms, first_round: int, last_round: int) -> float:
     """Return the seconds that rounds may take at most, by their deadlines."""
-    asked = last_round - first_round + 3  # each round; the last model, and the chosen one
-    asked += last_round - first_round + 2 if terms.personal else 0
+    rounds = last_round - first_round + 1
+    asked = 2 * rounds + 2  # trained, then validated; at last the last model, and the chosen one
+    asked += rounds + 1 if terms.personal else 0
     asked += last_round + len(terms.sites) if terms.baselines else 0
     return terms.join_deadline + asked * terms.round_deadline
 
