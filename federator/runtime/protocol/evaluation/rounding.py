@@ -1,18 +1,22 @@
-"""Confusion matrices with small counts: rounded so that none of them shows, and the sums kept.
+"""Confusion matrices, rounded at random so that no few patients show, and what they may have been.
 
-A count below the minimum is rounded to 0 or to the minimum, the nearer one, and the largest count
-of its row takes the difference: the number of patients with each label stays right. (Rounding to a
-base: Hundepool et al., Statistical Disclosure Control, Wiley 2012, chapter 5.) To leave out single
-cells instead would hide nothing here, since the sums of the rows are known. The receiver knows
-what a rounded count may have been (:func:`limits`), and shows it.
+Each count becomes a multiple of the site's minimum, the one below or above, by chance: as often
+that it is right in the mean (random rounding; Hundepool et al., Statistical Disclosure Control,
+Wiley 2012, chapter 5). Always the same rounding would show, by models that differ a little, at
+which one a patient changes sides. The sums of the rows, the patients with each label, stay right:
+the diagonal takes the differences. To leave out single cells instead would hide nothing, since each
+would follow from its row.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
+from math import sqrt
 from typing import NamedTuple
 
 from federator.runtime.protocol.evaluation.tables import Table
 
 Row = list[int]
+_SURE = 1.959963985  # the 97.5 % quantile of the normal distribution
 
 
 class Rounded(NamedTuple):
@@ -34,9 +38,9 @@ class Limits(NamedTuple):
     """What the counts of a rounded matrix may have been, each for itself.
 
     Attributes:
-        middle: in the middle of what they may have been, with the sums of the rows.
-        low: the least.
-        high: the most.
+        middle: what they are in the mean of all chances.
+        low: the least; of several sites together, in 97.5 of 100 cases.
+        high: the most, likewise.
     """
 
     middle: Table
@@ -44,65 +48,62 @@ class Limits(NamedTuple):
     high: Table
 
 
-def round_matrix(table: Table, minimum: int) -> Rounded | None:
+def round_matrix(
+    table: Table, minimum: int, draw: Callable[[int], int] = secrets.randbelow
+) -> Rounded | None:
     """Return a confusion matrix without counts below a minimum; None if none can leave.
 
     Args:
         table: rows the true label, columns the predicted one.
-        minimum: smallest count, other than 0, that may leave.
+        minimum: smallest count, other than 0, that may leave; below 2, all are exact.
+        draw: gives a whole number below its argument, each as often.
     """
     rows = [[int(cell) for cell in row] for row in table]
     sums = [sum(row) for row in rows]
     taker = sums.index(max(sums))
     if minimum < 2 or not any(sums):
         return Rounded(rows, (), taker)
-    if sum(sums) < minimum:
-        return None
     few = tuple(k for k, each in enumerate(sums) if 0 < each < minimum and k != taker)
-    moved = sum(sums[k] for k in few)
-    found: list[Row] = [
-        [0] * len(row) if k in few else _round_row(row, minimum, moved if k == taker else 0)
+    moved, most = sum(sums[k] for k in few), len(few) * (minimum - 1)
+    # Who takes rows of few must be the largest with any number of them, else it was a smaller one.
+    rest = max(sums[:taker] + sums[taker + 1 :])
+    if sums[taker] < minimum or (few and (most < 2 or sums[taker] + moved - most <= rest)):
+        return None
+    found = [
+        [0] * len(row)
+        if k in few
+        else _round_row(row, k, sums[k] + (moved if k == taker else 0), minimum, draw)
         for k, row in enumerate(rows)
     ]
-    if few and not _hides(found, taker, len(few) * (minimum - 1)):
-        return None
     return Rounded(found, few, taker)
 
 
-def _hides(table: Sequence[Row], taker: int, most: int) -> bool:
-    """Tell whether a row may have any number of counts of others, up to ``most``.
+def _round_row(row: Row, rest: int, total: int, minimum: int, draw: Callable[[int], int]) -> Row:
+    """Round a row's counts by their sums from the left: these differ by less than the minimum.
 
-    It is the row with the largest sum, and they are added to its largest count: both would be so
-    without them as well, else the number was smaller.
+    Args:
+        row: counts.
+        rest: the place of the one that takes what is missing from ``total``.
+        total: what they sum to then, at least the minimum or 0.
+        minimum: what they are rounded to multiples of.
+        draw: gives a whole number below its argument.
     """
-    if most < 2:  # one example is no secret where rows of too few are named
-        return False
-    sums, row = [sum(each) for each in table], list(table[taker])
-    largest = row.pop(row.index(max(row)))
-    return largest - most > max(row) and sums[taker] - most > max(most, sorted(sums)[-2])
-
-
-def _round_row(row: Row, minimum: int, more: int) -> Row:
-    """Round the counts of a row; its largest takes the differences, and ``more``."""
-    largest = row.index(max(row))
-    found = [_rounded(count, minimum) for count in row]
-    raised = sorted(
-        (count, k) for k, count in enumerate(row) if k != largest and count < found[k] == minimum
-    )
-    total = sum(row) + more
-    while True:
-        others = found[:largest] + found[largest + 1 :]
-        found[largest] = total - sum(others)
-        # Where the largest would be small itself, or no longer the largest, fewer are raised.
-        if not raised or found[largest] > max(minimum - 1, *others):
-            return found
-        found[raised.pop(0)[1]] = 0
-
-
-def _rounded(count: int, minimum: int) -> int:
-    if count >= minimum:
-        return count
-    return minimum if count > (minimum - 1) // 2 else 0
+    if not total:
+        return row
+    last = (total // minimum - 1) * minimum  # the last multiple that leaves the minimum over
+    up, end = draw(minimum), draw(total - last)
+    found, below, before = [0] * len(row), 0, 0
+    for place, count in enumerate(row):
+        if place == rest:
+            continue
+        below += count
+        if below < last:
+            rounded = (below + up) // minimum * minimum
+        else:
+            rounded = total if below + end >= total else last
+        found[place], before = rounded - before, rounded
+    found[rest] = total - before
+    return found
 
 
 def limits(table: Table, minimum: int, few: Sequence[int] = ()) -> Limits:
@@ -117,44 +118,44 @@ def limits(table: Table, minimum: int, few: Sequence[int] = ()) -> Limits:
         return Limits(table, table, table)
     sums = [sum(row) for row in table]
     taker = sums.index(max(sums))
-    middle, low, high = [], [], []
+    middle, low, high = ([list(row) for row in table] for _ in range(3))
     for k, row in enumerate(table):
-        if k in few:
-            ranges = [(0.0, 0, minimum - 1)] * len(row)
-        else:
-            moved = len(few) if k == taker else 0
-            ranges = _ranges([int(cell) for cell in row], minimum, moved)
-        middle.append([each[0] for each in ranges])
-        low.append([each[1] for each in ranges])
-        high.append([each[2] for each in ranges])
+        # Near the end of a row the last step is up to twice as wide: a count that ends there is a
+        # difference of a usual step and this one.
+        near = row[k] < 2 * minimum
+        for place, count in enumerate(row):
+            steps = 1 if not near else 2 if place == k else 3
+            within = steps * (minimum - 1)
+            if k in few:
+                low[k][place], high[k][place] = 0, minimum - 1
+            elif sums[k]:
+                low[k][place] = max(0, count - within)
+                high[k][place] = min(sums[k], count + within)
+    if few:  # their counts were added to the diagonal
+        middle[taker][taker] = max(0, middle[taker][taker] - len(few) * minimum / 2)
+        low[taker][taker] = max(0, low[taker][taker] - len(few) * (minimum - 1))
     return Limits(middle, low, high)
 
 
-def _ranges(row: Row, minimum: int, moved: int) -> list[tuple[float, int, int]]:
-    """Return the middle, the least and the most of each count of a row.
+def add_limits(each: Sequence[Limits]) -> Limits:
+    """Return what the sums of sites' counts may have been.
 
-    Args:
-        row: rounded.
-        minimum: that it was rounded by.
-        moved: how many rows of too few examples were added to its largest count.
+    The chances of several sites mostly cancel out: a count within ``w`` of its mean has a standard
+    deviation of at most ``(w + 1) / 2``, and the sum that of independent ones.
     """
-    total, largest = sum(row), row.index(max(row))
-    if not total:
-        return [(0.0, 0, 0)] * len(row)
-    half, others = (minimum - 1) // 2, row[:largest] + row[largest + 1 :]
-    # If the largest could have spared no further one, a count may have been rounded down.
-    spared = row[largest] - minimum > max(minimum, *others)
-    ranges: list[tuple[float, int, int]] = []
-    for count in row:
-        least, most = count, count
-        if count == 0:
-            most = half if spared else minimum - 1
-        elif count == minimum:
-            least = half + 1
-        ranges.append(((least + most) / 2, least, most))
-    ranges[largest] = (0.0, 0, 0)
-    middle = total - sum(each[0] for each in ranges) - moved * minimum / 2
-    least = total - sum(each[2] for each in ranges) - moved * (minimum - 1)
-    most = total - sum(each[1] for each in ranges) - moved
-    ranges[largest] = (max(0.0, middle), max(0, least), most)
-    return ranges
+    middle, low, high = (
+        [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*part, strict=True)]
+        for part in zip(*each, strict=True)
+    )
+    for k, row in enumerate(middle):
+        for place, count in enumerate(row):
+            within = (_width(one, k, place) for one in each)
+            likely = _SURE * sqrt(sum(((width + 1) / 2) ** 2 for width in within if width))
+            low[k][place] = max(low[k][place], count - likely)
+            high[k][place] = min(high[k][place], count + likely)
+    return Limits(middle, low, high)
+
+
+def _width(one: Limits, row: int, column: int) -> float:
+    middle = one.middle[row][column]
+    return max(one.high[row][column] - middle, middle - one.low[row][column])

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from federator.runtime.protocol.evaluation import tables
 from federator.runtime.protocol.evaluation.release import few_of
-from federator.runtime.protocol.evaluation.rounding import Limits, limits
+from federator.runtime.protocol.evaluation.rounding import Limits, add_limits, limits
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task
 
@@ -95,9 +95,7 @@ def pool(parts: Sequence[Result], pooling: Mapping[str, Pooling]) -> Result:
 
 
 def _sum_of_limits(parts: Sequence[Result], name: str) -> Limits:
-    each = [part.limits.get(name) or Limits(*[part.tables[name]] * 3) for part in parts]
-    middle, low, high = (tables.add(one) for one in zip(*each, strict=True))
-    return Limits(middle, low, high)
+    return add_limits([part.limits.get(name) or Limits(*[part.tables[name]] * 3) for part in parts])
 
 
 def _metric(how: Pooling, parts: Sequence[tuple[float, int]]) -> float | None:
