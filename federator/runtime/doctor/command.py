@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from federator.errors import FederatorError
+from federator.errors import FederatorError, InputError
 from federator.runtime.doctor.finding import Finding
 from federator.runtime.keys import site_key
 from federator.runtime.keys.coordinator_key import read_keys
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--site", default="site", help="this site's name")
     add("--data-user", default="", help="as whom the worker reads the data: USER:GROUP, or USER")
+    add("--policy", type=Path, help="the site's own policy, policy.yaml")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     passed = True
@@ -47,6 +48,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
         if options.data_user:
             yield _data_user(options.data_user)
+        yield _policy(options.policy, options.key.with_suffix(".asked"))
         authorities = trusted(options.ca, options.extra_ca)
         known = read_keys(options.coordinator_key) if options.coordinator_key else ()
         yield from network.look(options.server, authorities, options.key, known)
@@ -54,6 +56,20 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         from federator.runtime.doctor import data
 
         yield from data.look(options.data.resolve(), options.app.resolve(), options.site)
+
+
+def _policy(policy: Path | None, account: Path) -> Finding:
+    """Look at the site's policy, and at how much of it is used."""
+    from federator.runtime.link.policy.ledger import Ledger
+    from federator.runtime.link.policy.reading import read
+    from federator.runtime.link.policy.rules import used
+
+    try:
+        rules, ledger = read(policy), Ledger.look(account)
+    except InputError as error:
+        first = error.problems[0]
+        return Finding(False, f"{first.where}: {first.message}", first.hint or "")
+    return Finding(True, f"this site's policy holds; of its budget are used {used(rules, ledger)}")
 
 
 def _data_user(user: str) -> Finding:

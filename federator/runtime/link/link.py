@@ -16,6 +16,7 @@ from flwr.app import Message
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
+from federator.runtime.link.policy.guard import PolicyGuard
 from federator.runtime.link.polling import NotificationCounter, Pace
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
@@ -67,6 +68,7 @@ class Link:
         transfer: how weights travel as files; None if they have to go in messages.
         notifications: says when to ask the server.
         followed: remembers which instructions were followed.
+        guard: holds instructions against the site's own policy.
         pace: how often to read the notification counter, and to ask the server.
         local: the tensors that stay at the site: a model that has one of them is refused.
         worker_patience: seconds to wait for a worker that is starting (again).
@@ -81,6 +83,7 @@ class Link:
     transfer: PartTransfer | None = None
     notifications: NotificationCounter = field(default_factory=NotificationCounter)
     followed: Followed = field(default_factory=Followed)
+    guard: PolicyGuard = field(default_factory=PolicyGuard)
     pace: Pace = field(default_factory=Pace)
     local: LocalTensors = field(default_factory=LocalTensors)
     worker_patience: float = 60.0
@@ -125,13 +128,15 @@ class Link:
         refuse_overrides(run.overrides, OVERRIDES)
         received = self._require_signature(message, run, node_id)
         instruction = Instruction.read(received.instruction)
-        self._require_first_time(received, instruction)
+        if self.coordinator:  # guard 4: it was not followed before; noted before it is followed
+            self.followed.note(received.signature, instruction.expires)
         self._require_model_allowed(instruction)
+        self.guard.admit(instruction, self.app_hash)  # guard 6: the site's own policy
         self.pace.sites = instruction.sites
         self.notifications.subscribe(instruction.counter)
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
         request = self._with_weights(received, instruction)
-        self.local.require_shared_only(request.tensors)  # guard 7: an update has them, too
+        self.local.require_shared_only(request.tensors)  # guard 8: an update has them, too
         return request
 
     def _require_app(self, run: Run) -> None:
@@ -164,15 +169,6 @@ class Link:
             raise UnsignedInstruction(_FORMLESS) from None
         return received
 
-    def _require_first_time(self, received: messages.Received, instruction: Instruction) -> None:
-        """Guard 4: this instruction was not followed before; it is noted before it is followed.
-
-        Raises:
-            InstructionError: if it was followed, holds for too long, or cannot be noted.
-        """
-        if self.coordinator:
-            self.followed.note(received.signature, instruction.expires)
-
     def _require_model_allowed(self, instruction: Instruction) -> None:
         """Guard 5: the model is the federation's, or one that the site's file allows.
 
@@ -185,7 +181,7 @@ class Link:
             raise InstructionError("this site takes no part in baselines")
 
     def _with_weights(self, received: messages.Received, instruction: Instruction) -> _Request:
-        """Guard 6: the weights are those that were signed; fetch them if they travel as files.
+        """Guard 7: the weights are those that were signed; fetch them if they travel as files.
 
         Raises:
             InstructionError: if a part is not the coordinator's, or the site takes no files.
@@ -196,9 +192,11 @@ class Link:
         if (manifest := received.manifest) is not None:
             if self.transfer is None:
                 raise InstructionError("this site takes no files")
+            self.guard.admit_size(manifest.size)
             memory, tensors = self.transfer.fetch(manifest, instruction.expires)
             return _Request(instruction, memory, tensors, manifest)
         if (weights := received.weights) is not None:
+            self.guard.admit_size(size(weights))
             return _Request(instruction, Memory.of(weights), describe(weights))
         return _Request(instruction)
 

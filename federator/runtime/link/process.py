@@ -6,6 +6,7 @@ import signal as signals
 import ssl
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,10 @@ from federator.runtime.link.fleet import Fleet, Unreadable, connect
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.gateway import Folder, Gateway
 from federator.runtime.link.link import Link
+from federator.runtime.link.policy.guard import PolicyGuard
+from federator.runtime.link.policy.ledger import Ledger
+from federator.runtime.link.policy.reading import read as read_policy
+from federator.runtime.link.policy.rules import Rules
 from federator.runtime.link.polling import NotificationCounter
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
@@ -84,22 +89,22 @@ def main(arguments: list[str] | None = None) -> int:
         transfer = PartTransfer(Gateway(options.server, context))
         notifications = NotificationCounter(Gateway(options.server, context, silence=_HEARD))
     noted = options.followed or (options.key and options.key.with_suffix(".followed"))
+    rules, metrics = read_policy(options.policy), frozenset(options.metrics)
+    task = Task(options.task, options.labels)
+    allowed = Policy(task, metrics, options.min_cell_count, options.survey)
+    ledger = Ledger(options.key and options.key.with_suffix(".asked"))
     link = Link(
         site=options.site,
         app_hash=options.app_hash,
         coordinator=keys,
-        policy=Policy(
-            Task(options.task, options.labels),
-            frozenset(options.metrics),
-            options.min_cell_count,
-            options.survey,
-        ),
+        policy=disclosure(allowed, rules),
         baselines=options.baselines,
         listener=WorkerListener(options.socket),
         local=LocalTensors(tuple(options.local)),
         transfer=transfer,
         notifications=notifications,
         followed=_followed(noted),
+        guard=PolicyGuard(rules, ledger, options.strategy == "own"),
     )
     pause = 1.0
     while True:
@@ -120,6 +125,26 @@ def main(arguments: list[str] | None = None) -> int:
             )
             time.sleep(pause)
             pause = min(2 * pause, 60.0)
+
+
+def disclosure(policy: Policy, rules: Rules) -> Policy:
+    """Return what may leave, by the site's settings and its own policy too; of public data, exact.
+
+    Args:
+        policy: by the settings.
+        rules: of the site's policy.
+    """
+    minimum = max(policy.min_cell_count, rules.min_cell_count)
+    policy = replace(policy, min_cell_count=minimum, survey=policy.survey and rules.survey)
+    if not rules.rounds_off(minimum):
+        return policy
+    return replace(
+        policy,
+        loss_digits=rules.loss_digits,
+        metric_digits=rules.metric_digits,
+        sum_digits=rules.sum_digits,
+        bins=rules.bins,
+    )
 
 
 def _coordinator(options: argparse.Namespace) -> tuple[CoordinatorKey, ...]:
@@ -169,6 +194,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--min-cell-count", type=int, default=5, help="smallest count that may leave")
     add("--survey", action="store_true", help="tell of the data, in counts, before training")
     add("--baselines", action="store_true", help="take part in the comparison of single sites")
+    add("--policy", type=Path, help="the site's own policy, policy.yaml; without: the defaults")
+    add("--strategy", default="plain", help="own: the app's strategy has code of its own")
     return parser.parse_args(arguments)
 
 

@@ -11,12 +11,12 @@ The server holds what arrives to the same rules: a site need not run this link.
 import builtins
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from federator.runtime.protocol.evaluation import release
 from federator.runtime.protocol.evaluation.labels import DTYPES, FORMS
-from federator.runtime.protocol.evaluation.tables import LARGEST, MOST, Tables
+from federator.runtime.protocol.evaluation.tables import LARGEST, MOST, Tables, rounded
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.notices import SET_NAMES, Notice
 from federator.runtime.protocol.outcomes import (
@@ -60,26 +60,39 @@ class Policy:
             in a confusion matrix, rounded; of a table of sums, the fewest examples that it may be
             over.
         survey: whether what the data hold is told before training (survey.py).
+        loss_digits: significant digits of a loss; 0 for all.
+        metric_digits: those of the further numbers.
+        sum_digits: those of sums in tables.
+        bins: the sets of which tables of bins may leave, such as of scores.
     """
 
     task: Task
     metrics: frozenset[str] = frozenset()
     min_cell_count: int = 5
     survey: bool = False
+    loss_digits: int = 0
+    metric_digits: int = 0
+    sum_digits: int = 0
+    bins: tuple[str, ...] = ("train", "val", "test")
 
 
 def _count(value: object, most: int = MOST) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= most
 
 
-def _number(value: object) -> float:
+def _number(value: object, digits: int) -> float:
+    """Return a number that may leave, to so many significant digits; 0 for all.
+
+    Raises:
+        Failure: if it is none.
+    """
     if type(value) is int and abs(value) <= MOST:
-        return float(value)
+        return rounded(float(value), digits)
     if type(value) is not float or not math.isfinite(value):
         raise Failure("withheld", "a loss or metric that is not a finite number")
     if abs(value) > LARGEST:
         raise Failure("withheld", f"a loss or metric beyond {LARGEST:.0e}")
-    return value
+    return rounded(value, digits)
 
 
 def _tables(value: object, task: Task) -> Tables:
@@ -93,7 +106,7 @@ def _tables(value: object, task: Task) -> Tables:
         raise Failure("withheld", f"counts: {error}") from None
 
 
-def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
+def _evaluation(value: object, name: str, examples: int, policy: Policy) -> Evaluation:
     if not isinstance(value, Mapping):
         raise Failure("withheld", "evaluation")
     tables = _tables(value.get("tables"), policy.task)
@@ -109,21 +122,23 @@ def _evaluation(value: object, examples: int, policy: Policy) -> Evaluation:
     if evaluated > examples:
         raise Failure("withheld", "counts of more examples than the set has")
     metrics = value.get("metrics")
-    released = release.release(policy.task, tables, policy.min_cell_count)
-    before, rounded = value.get("withheld"), value.get("rounded")
+    if name not in policy.bins:
+        tables = {key: one for key, one in tables.items() if not policy.task.forms[key].coarser}
+    released = release.release(policy.task, tables, policy.min_cell_count, policy.sum_digits)
+    before = value.get("withheld")
     told = before if isinstance(before, list | tuple) else ()
     missing = {name for name in told if isinstance(name, str)} | set(released.withheld)
     return Evaluation(
         tables=released.tables,
-        loss=_number(value.get("loss")),
+        loss=_number(value.get("loss"), policy.loss_digits),
         examples=evaluated or examples,
         metrics={
-            name: _number(number)
+            name: _number(number, policy.metric_digits)
             for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()
             if name in policy.metrics
         },
         withheld=tuple(name for name in release.names(policy.task) if name in missing),
-        rounded=_rounded(rounded, released.tables, policy),
+        rounded=_rounded(value.get("rounded"), released.tables, policy),
     )
 
 
@@ -133,18 +148,25 @@ def _rounded(said: object, released: Tables, policy: Policy) -> int:
     Raises:
         Failure: if a count contradicts what it said.
     """
-    rounded = [table for name, table in released.items() if policy.task.forms[name].rounded]
+    matrices = [table for name, table in released.items() if policy.task.forms[name].rounded]
     minimum = max(policy.min_cell_count, said if _count(said, _MOST_EXAMPLES) else 0)
-    if any(0 < cell < minimum for table in rounded for row in table for cell in row):
+    if any(0 < cell < minimum for table in matrices for row in table for cell in row):
         raise Failure("withheld", "counts below the minimum that they are rounded to")
-    return minimum if rounded and minimum > 1 else 0
+    return minimum if matrices and minimum > 1 else 0
 
 
 def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:
     """Return what may leave of warnings, each once; names that are not declared do not."""
     found = value[:_MOST_WARNINGS] if isinstance(value, list | tuple) else []
     notices = (Notice.of(one, policy.metrics) for one in found)
-    return tuple(dict.fromkeys(one for one in notices if one is not None))
+    # An accuracy is a count of the matrix: where that is rounded, it does not leave.
+    hidden = ("accuracy",) if policy.min_cell_count > 1 else ()
+    told = (
+        replace(one, value=None, other=None) if one.code in hidden else one
+        for one in notices
+        if one is not None
+    )
+    return tuple(dict.fromkeys(told))
 
 
 def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: Policy) -> Outcome:
@@ -168,7 +190,7 @@ def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: 
     return Outcome(
         {name: int(examples[name]) for name in SETS},
         {
-            name: _evaluation(found.get(name), examples[f"{name}set"], policy)
+            name: _evaluation(found.get(name), name, examples[f"{name}set"], policy)
             for name in sets
             if examples[f"{name}set"]
         },

@@ -27,7 +27,7 @@ def few_of(withheld: Iterable[str], name: str) -> tuple[int, ...]:
     return tuple(sorted(int(row) for row in rows if row.isdecimal()))
 
 
-def release(task: Task, tables: Tables, minimum: int) -> Released:
+def release(task: Task, tables: Tables, minimum: int, digits: int = 0) -> Released:
     """Return the tables as coarse, or as rounded, as a site's minimum cell count asks for.
 
     Where a label of a classification has too few examples, its scores stay, and those of the label
@@ -37,6 +37,7 @@ def release(task: Task, tables: Tables, minimum: int) -> Released:
         task: of which the tables are.
         tables: by name, as :meth:`Form.read` gives them.
         minimum: smallest count, other than 0, that may leave.
+        digits: significant digits of sums; 0 for all.
     """
     found: dict[str, Table] = {}
     withheld: set[str] = set()
@@ -57,6 +58,6 @@ def release(task: Task, tables: Tables, minimum: int) -> Released:
         if kept is None:
             withheld.add(name)
         else:
-            found[name] = kept
+            found[name] = form.round_sums(kept, digits)
     allowed = {name: table for name, table in found.items() if name not in withheld}
     return Released(allowed, tuple(name for name in names(task) if name in withheld))

@@ -86,6 +86,19 @@ class Form:
                 return table
         return None
 
+    def round_sums(self, table: Table, digits: int) -> Table:
+        """Return a table whose sums have so many significant digits; 0 for all. Counts stay."""
+        if self.counted is None or not digits:
+            return table
+        counts = self.counts(len(table))
+        return [
+            [
+                cell if row < counts or (not counts and not place) else rounded(cell, digits)
+                for place, cell in enumerate(cells)
+            ]
+            for row, cells in enumerate(table)
+        ]
+
     def _reaches(self, table: Table, minimum: int) -> bool:
         counted = self.counts(len(table))
         cells = [cell for row in table[:counted] for cell in row] if counted else [table[0][0]]
@@ -141,6 +154,11 @@ def as_array(table: Sequence[Sequence[float]]) -> NDArray[np.generic]:
     """Return a table as an array: of whole numbers where all of them are."""
     whole = all(isinstance(cell, int) for row in table for cell in row)
     return np.asarray(table, dtype=np.int64 if whole else np.float64)
+
+
+def rounded(value: float, digits: int) -> float:
+    """Return a number to so many significant digits; 0 for all."""
+    return float(f"{value:.{digits - 1}e}") if digits else value
 
 
 def _count(value: object) -> int:

@@ -1,0 +1,1 @@
+"""The site's own policy: what it lets itself be asked, how often, and how exactly it answers."""
