@@ -176,8 +176,8 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
         )
     for minimum, sites in rounding.items():
         yield Finding(
-            f"counts below {minimum} (min_cell_count) in confusion matrices are rounded to 0 or "
-            f"{minimum}. Figures stand in the middle of what they may be; intervals cover it.",
+            f"counts of confusion matrices are rounded at random, to multiples of {minimum} "
+            "(min_cell_count): figures are right in the mean, and intervals cover what is hidden.",
             tuple(sites),
         )
 

@@ -604,11 +604,23 @@ def test_a_new_version_is_reviewed_and_taken(deployed):
     new = desk.folder / "hospital-a.yaml"
     text = new.read_text()
     new.write_text(text.replace("BASELINES:-true", "BASELINES:-false"))
-    review, take, start = commands("site-operator.md")["6"]
+    review, take, start = commands("site-operator.md")["7"]
     said = desk.run(review)
     assert "BASELINES:-false" in said and "Images: nothing changes" in said
     new.write_text(text)
     desk.run(take)
+    desk.run(start)
+
+
+def test_a_site_sets_a_policy_of_its_own(deployed):
+    desk = deployed.sites["hospital-b"]
+    named, look, start = commands("site-operator.md")["6"]
+    (desk.folder / "policy.yaml").write_text("round_per_app: 500\n")
+    desk.run(named)
+    desk.run(look, status=1)
+    assert "policy.yaml: line 1: round_per_app is not a key of this file" in desk.said[-1][1]
+    (desk.folder / "policy.yaml").write_text("rounds_in_all: 5000\n")
+    assert "of 5000 rounds" in desk.run(look)
     desk.run(start)
 
 

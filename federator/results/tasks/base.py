@@ -20,7 +20,7 @@ class Figure:
     """A figure.
 
     Attributes:
-        value: None where it is undefined; in the middle where counts are rounded.
+        value: None where it is undefined; right in the mean where counts are rounded.
         low: the lower end of its 95 % interval, which covers the rounding of counts.
         high: the upper end.
         note: a remark.

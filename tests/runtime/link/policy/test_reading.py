@@ -1,8 +1,10 @@
 """policy.yaml is read strictly: each mistake with its line, and what to do about it."""
 
+import re
 from datetime import time
 
 import pytest
+from fixtures.paths import ROOT
 
 from federator.errors import InputError
 from federator.runtime.link.policy.reading import read
@@ -99,3 +101,25 @@ def test_a_file_that_is_not_there_or_huge_is_told(policy, tmp_path):
         read(tmp_path / "absent.yaml")
     with pytest.raises(InputError, match="larger"):
         policy("#" * 70_000)
+
+
+PAGE = (ROOT / "docs" / "site-operator.md").read_text()
+
+
+def test_the_page_s_example_is_a_policy(policy):
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    rules = policy(example)
+    assert (rules.min_cell_count, rules.bins, rules.own_strategies) == (10, (), False)
+
+
+def test_the_page_lists_every_rule_with_its_default(policy):
+    table = re.findall(r"^\| (`\w+`(?:, `\w+`)?) \| (.+?) \| .+ \|$", PAGE, re.MULTILINE)
+    told = {}
+    for names, defaults in table:
+        keys = re.findall(r"\w+", names)
+        values = [defaults] if "{" in defaults else defaults.split(", ")
+        told |= dict(zip(keys, values, strict=True))
+    assert told.pop("hours_utc") == "always"
+    text = "".join(f"{key}: {value.strip('`')}\n" for key, value in told.items())
+    assert {*told, "hours_utc"} == set(NAMES)
+    assert policy(text) == Rules()
