@@ -44,20 +44,27 @@ def build(
 
 
 @coordinator.command("compose", cls=Command, rich_help_panel=COORDINATOR)
-def write_compose(path: FederationPath) -> None:
+def write_compose(
+    path: FederationPath,
+    build_at_site: Annotated[
+        bool, typer.Option("--build-at-site", help="have each site build its worker's image")
+    ] = False,
+) -> None:
     """Write the compose files of the server and of each site, with the pushed images."""
     from federator.app.convert import converted
     from federator.deploy import compose
     from federator.federation import schema
     from federator.images.build import Images
+    from federator.images.model_size import model_bytes
     from federator.runtime.files import fingerprint
 
     with reporting_errors():
         read = schema.read(path)
         components = converted(read, read.root / "build")
         images = Images.read(components.folder)
-        size = compose.model_bytes(read, images)
-        for file in compose.write(read, components.app, images, size):
+        size = model_bytes(read.folder / compose.SERVER, images)
+        given = components.client_requirements if build_at_site else None
+        for file in compose.write(read, components.app, images, size, given):
             typer.echo(file)
         for site in read.sites:
             content = (read.folder / f"{site.name}.yaml").read_bytes()

@@ -25,19 +25,19 @@ from federator.errors import FederationFileError, FederatorError, InputError, Pr
 from federator.federation import settings
 from federator.federation.parts import Site
 from federator.federation.schema import FILE, Federation
-from federator.images import engine
+from federator.images import hashed_packages
 from federator.images.build import Images
+from federator.images.model_size import MODEL_BYTES
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
 from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
-from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.review.changes import visible
 from federator.runtime.review.site_file import APP, SiteFile
+from federator.runtime.review.worker_build import dockerfile
 from federator.runtime.weights.parts import STEPS
 
 SERVER, GATEWAY = "server.yaml", "nginx.conf"
-_MODEL = "x-model-bytes"
 
 # Where things are in the gateway's container, as server.yaml mounts them.
 _GATEWAY_PLACES = {
@@ -53,7 +53,13 @@ _GATEWAY_PLACES = {
 }
 
 
-def write(federation: Federation, app: Path, images: Images, model_bytes: int) -> list[Path]:
+def write(
+    federation: Federation,
+    app: Path,
+    images: Images,
+    model_bytes: int,
+    requirements: tuple[str, ...] | None = None,
+) -> list[Path]:
     """Write ``server.yaml``, and ``<site>.yaml`` and ``<site>.env.example`` for each site.
 
     Args:
@@ -61,6 +67,7 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
         app: the folder of the Flower App that is in the images.
         images: the pushed images.
         model_bytes: the size of the model's weights.
+        requirements: pip requirement lines, for sites that build their worker themselves.
 
     Returns:
         The paths of the files, the server's file first.
@@ -72,7 +79,7 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
     if federation.server is None:
         hint = "write, for example:  server: fl.example.org"
         raise FederationFileError(Problem("server is missing", Where(FILE), hint))
-    made = _Files(federation, federation.server, app, images, model_bytes)
+    made = _Files(federation, federation.server, app, images, model_bytes, requirements)
     texts = {SERVER: made.server(), GATEWAY: made.gateway, "server.env.example": made.example()}
     for site in federation.sites:
         texts |= {f"{site.name}.yaml": made.site(site)}
@@ -88,41 +95,6 @@ def write(federation: Federation, app: Path, images: Images, model_bytes: int) -
     return list(paths)
 
 
-def model_bytes(federation: Federation, images: Images) -> int:
-    """Return the model's size in bytes, from the server's file or by a run of the client image.
-
-    Raises:
-        EngineError: if the image cannot be run.
-    """
-    try:
-        known = YAML(typ="safe").load((federation.folder / SERVER).read_text(encoding="utf-8"))
-        if known["services"]["init"]["image"] == str(images.client):
-            return int(known[_MODEL])
-    except (OSError, YAMLError, LookupError, TypeError, ValueError):
-        pass  # there is none, or it is of another model
-    # As at a site, the author's code has no network here.
-    confined = ("--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL")
-    command = ("initial", "--app=/app", "--size")
-    try:
-        said = engine.docker("run", *confined, str(images.client), *command)
-    except engine.EngineError as error:
-        raise _not_built(error) from None
-    return int(said.splitlines()[-1])  # the last line: the author's code may print before it
-
-
-def _not_built(error: engine.EngineError) -> FederatorError:
-    """Return the error to report when the client image could not build the model."""
-    *_, last = error.printed.strip().splitlines() or [""]
-    if not last.startswith("{"):
-        return error
-    message = f"the model's size is unknown: {Failure.read(last)}"
-    hint = (
-        "it is built in the client image without a network, as at a site: let Model() fetch "
-        "nothing there, and have a file of weights: initial_weights in federation.yaml"
-    )
-    return FederatorError(Problem(message, hint=hint))
-
-
 @dataclass(frozen=True)
 class _Files:
     federation: Federation
@@ -130,6 +102,7 @@ class _Files:
     app: Path
     images: Images
     model_bytes: int
+    requirements: tuple[str, ...] | None
 
     def site(self, site: Site) -> str:
         """Return a site's file."""
@@ -161,6 +134,11 @@ class _Files:
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
         worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
+        if self.requirements is not None:
+            worker["image"] = f"{file['name']}-worker"
+            build = {"context": ".", "dockerfile_inline": _block(self.dockerfiles[cuda])}
+            worker.insert(1, "build", build)
+            worker.insert(1, "pull_policy", "build")
         if not cuda:
             del worker["deploy"]
         if not (federation.local or federation.personal):
@@ -205,7 +183,7 @@ class _Files:
             mount = f"{os.path.relpath(given, federation.folder)}:{inside}:ro"
             parts["init"]["volumes"].append(mount if mount.startswith(".") else f"./{mount}")
         parts["init"]["command"] = command
-        file[_MODEL] = self.model_bytes
+        file[MODEL_BYTES] = self.model_bytes
         return _dump(file)
 
     @property
@@ -237,6 +215,19 @@ class _Files:
     @cached_property
     def limits(self) -> Mapping[str, str]:
         return memory_limits.memory(self.federation, self.model_bytes)
+
+    @cached_property
+    def dockerfiles(self) -> Mapping[bool, str]:
+        """The Dockerfile that a site builds its worker by, with CUDA and without."""
+        build, link = self.federation.build, self.images.link
+        return {
+            cuda: dockerfile(
+                str(link),
+                hashed_packages.resolve(link, self.requirements or (), build, cuda),
+                hashed_packages.indexes(build, cuda),
+            )
+            for cuda in {site.accelerator == "cuda" for site in self.federation.sites}
+        }
 
     def _public(self, name: str, optional: bool = False) -> str:
         path = self.federation.folder / "public" / name

@@ -12,6 +12,7 @@ _COMMANDS = {
     "keygen": ("keys.site_key", "make this site's key and print its public half"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
     "review": ("review.command", "show what a new site file changes"),
+    "unpack": ("review.unpack", "write the code of a site file into a folder"),
     "initial": ("worker.initial_model", "write the first model"),
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
     "signer": ("signer.process", "sign what the coordinator's orders allow"),

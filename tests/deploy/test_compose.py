@@ -12,9 +12,9 @@ from fixtures.paths import ROOT
 from fixtures.small_notebook import MODEL, cells
 from ruamel.yaml import YAML
 
-from federator.deploy import compose
 from federator.errors import FederationFileError, FederatorError, InputError
 from federator.federation import schema
+from federator.images.model_size import model_bytes
 from federator.runtime.flower import app_hash
 from federator.runtime.protocol.signing.orders import Terms
 from federator.runtime.review.site_file import SiteFile
@@ -364,7 +364,7 @@ def stand_in(tmp_path, monkeypatch, script):
 def test_a_model_that_cannot_be_built_there_is_told(tmp_path, monkeypatch, script, words):
     stand_in(tmp_path, monkeypatch, script)
     with pytest.raises(FederatorError, match=words):
-        compose.model_bytes(lay_out(tmp_path), IMAGES)
+        model_bytes(lay_out(tmp_path).folder / "server.yaml", IMAGES)
 
 
 def test_the_models_size_is_known_as_long_as_the_image_is_the_same(tmp_path, monkeypatch):
@@ -372,9 +372,9 @@ def test_the_models_size_is_known_as_long_as_the_image_is_the_same(tmp_path, mon
     write(made)
     asked = tmp_path / "asked"
     stand_in(tmp_path, monkeypatch, f'echo "a word of the model"; echo "$@" > {asked}; echo 123')
-    assert compose.model_bytes(made, IMAGES) == 100_000_000
+    assert model_bytes(made.folder / "server.yaml", IMAGES) == 100_000_000
     other = dataclasses.replace(IMAGES, client=IMAGES.server)
-    assert compose.model_bytes(made, other) == 123
+    assert model_bytes(made.folder / "server.yaml", other) == 123
     assert "--network=none" in asked.read_text(), "it is the author's code"
     (made.folder / "server.yaml").write_text("services: {}\n")
-    assert compose.model_bytes(made, IMAGES) == 123
+    assert model_bytes(made.folder / "server.yaml", IMAGES) == 123

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fakes.images import lay_out, write
 from fixtures.small_notebook import TRAIN, cells, federate
 
 from federator.app.convert import Components, convert
@@ -247,3 +248,23 @@ def test_a_missing_login_is_told_before_anything_is_built(registry_with_login, t
     with pytest.raises(LoginError, match="requires a login"):
         build(federation, convert(federation, tmp_path / "build"), True)
     assert capfd.readouterr().err == ""
+
+
+def test_a_worker_that_a_site_builds_has_the_code_of_its_file(engine, published, tmp_path):
+    text = write(lay_out(tmp_path), published.images, requirements=())["north.yaml"]
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / ".env").write_text("DATA_DIR=/srv\n")
+    build = ("compose", f"--project-directory={site}", "build", "--quiet", "worker")
+    (site / "compose.yaml").write_text(text)
+    try:
+        engine(*build)
+        for file in (tmp_path / "build" / "tumours" / "app").iterdir():
+            said = run(engine, "tumours-north-worker", "cat", f"/app/{file.name}")
+            assert said == file.read_text().strip()
+        assert run(engine, "tumours-north-worker", "id", "-u") == "10001"
+    finally:
+        engine("rmi", "--force", "tumours-north-worker")
+    (site / "compose.yaml").write_text(text.replace("zero_grad()", "zero_grad(None)"))
+    with pytest.raises(AssertionError, match="not the app whose hash it names"):
+        engine(*build)

@@ -41,8 +41,12 @@ def lay_out(root: Path, settings: str = "", content=None) -> Federation:
     return made
 
 
-def write(federation: Federation, images: Images = IMAGES) -> dict[str, str]:
+def write(
+    federation: Federation,
+    images: Images = IMAGES,
+    requirements: tuple[str, ...] | None = None,
+) -> dict[str, str]:
     """Write the compose files and return them by name."""
     app = federation.root / "build" / federation.name / "app"
-    paths = compose.write(federation, app, images, MODEL_BYTES)
+    paths = compose.write(federation, app, images, MODEL_BYTES, requirements)
     return {path.name: path.read_text() for path in paths}

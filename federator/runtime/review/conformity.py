@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from federator.runtime.review.permitted import FILE, SAME, Entry, Form, Keys, Optional, Permitted
+from federator.runtime.review.forms import Form
+from federator.runtime.review.permitted import (
+    BUILT_HERE,
+    FILE,
+    SAME,
+    Entry,
+    Keys,
+    Optional,
+    Permitted,
+)
+from federator.runtime.review.worker_build import base
 from federator.runtime.review.yaml_tree import Tree
 
 _LONGEST = 60  # characters of a value in a message
@@ -14,7 +24,11 @@ def departures(file: Tree) -> Iterator[str]:
     Args:
         file: a site's file, without the app.
     """
-    yield from _compared(file, FILE, "")
+    built = file.get("services", "worker", "build")
+    yield from _compared(file, FILE if built is None else BUILT_HERE, "")
+    image, text = file.get("services", "link", "image"), built and built.get("dockerfile_inline")
+    if image and text and base(str(text.value)) != image.value:
+        yield f"line {text.line}: services.worker.build starts from another image than the link's"
     for one, other in SAME:
         first, second = file.get(*one), file.get(*other)
         if first and second and first.value != second.value:

@@ -5,10 +5,26 @@ many ways in which a container can be given more. A test compares it with every 
 ``federator compose`` writes: all of it is permitted here, and all that is here is written there.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from federator.runtime.review.forms import (
+    ADDRESS,
+    AGAIN,
+    ANY_TEXT,
+    DURATION,
+    HASH,
+    IMAGE,
+    NAME,
+    NUMBER,
+    SIZE,
+    TEXT,
+    YES_NO,
+    Form,
+    setting,
+)
+from federator.runtime.review.worker_build import DOCKERFILE
 
 Permitted: TypeAlias = "str | Form | Sequence[Entry] | Keys"
 """What a value may be: a text to the letter, of a form, a list in this order, or values by keys."""
@@ -24,44 +40,7 @@ class Optional:
     permitted: Permitted
 
 
-@dataclass(frozen=True)
-class Form:
-    """A value that varies.
-
-    Attributes:
-        pattern: what all of it matches.
-        words: the same for a person.
-    """
-
-    pattern: str
-    words: str
-
-    def matches(self, text: str) -> bool:
-        """Say whether a value is of this form."""
-        return bool(re.fullmatch(self.pattern, text, re.ASCII))
-
-
-def _setting(name: str, default: Form) -> Form:
-    """Return the form of a value that a site may set in its ``.env``."""
-    return Form(rf"\$\{{{name}:-(?:{default.pattern})\}}", f"${{{name}:-{default.words}}}")
-
-
-# Compose replaces what follows a dollar sign by settings of the machine: only where it is meant to.
-_TEXT = Form(r"[^$]+", "a text without $")
-_ANY_TEXT = Form(r"[^$]*", "a text without $, or nothing")
-_NAME = Form(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "a name in small letters")
-_IMAGE = Form(
-    r"[\w.:\[\]-]+(/[\w.-]+)+@sha256:[0-9a-f]{64}", "an image by its digest: name@sha256:…"
-)
-_HASH = Form(r"[0-9a-f]{64}", "a SHA-256")
-_ADDRESS = Form(r"[\w.:\[\]-]+:\d{1,5}", "host:port")
-_NUMBER = Form(r"\d{1,6}(\.\d{1,3})?", "a number")
-_SIZE = Form(r"\d{1,9}[bkmgBKMG]?", "a size such as 9g")
-_DURATION = Form(r"\d{1,5}s", "seconds, such as 30s")
-_YES_NO = Form(r"true|false", "true or false")
-_AGAIN = Form(r"unless-stopped|always|on-failure|no", "unless-stopped, always, on-failure or no")
-
-_LOGGING: Keys = {"driver": "json-file", "options": {"max-size": _SIZE, "max-file": _NUMBER}}
+_LOGGING: Keys = {"driver": "json-file", "options": {"max-size": SIZE, "max-file": NUMBER}}
 _HANDOVER = "handover:/handover"
 
 
@@ -73,7 +52,7 @@ def _bind(source: str, target: str) -> Keys:
 
 def _health(*command: str) -> Keys:
     """Return a health check by one command, of whatever times."""
-    return {"test": ["CMD", *command], "interval": _DURATION, "start_period": _DURATION}
+    return {"test": ["CMD", *command], "interval": DURATION, "start_period": DURATION}
 
 
 _CONFINED: Keys = {
@@ -82,20 +61,20 @@ _CONFINED: Keys = {
 }
 
 _LINK: Keys = {
-    "image": _IMAGE,
+    "image": IMAGE,
     "command": ["link"],
     "environment": {
-        "FEDERATOR_SITE": _NAME,
-        "FEDERATOR_SERVER": _ADDRESS,
-        "FEDERATOR_APP_HASH": _HASH,
-        "FEDERATOR_COORDINATOR_KEY": _TEXT,
-        "FEDERATOR_TASK": _NAME,
-        "FEDERATOR_LABELS": _NUMBER,
-        "FEDERATOR_METRICS": _ANY_TEXT,
-        "FEDERATOR_LOCAL": _ANY_TEXT,
-        "FEDERATOR_MIN_CELL_COUNT": _setting("MIN_CELL_COUNT", _NUMBER),
-        "FEDERATOR_BASELINES": _setting("BASELINES", _YES_NO),
-        "FEDERATOR_SURVEY": _setting("SURVEY", _YES_NO),
+        "FEDERATOR_SITE": NAME,
+        "FEDERATOR_SERVER": ADDRESS,
+        "FEDERATOR_APP_HASH": HASH,
+        "FEDERATOR_COORDINATOR_KEY": TEXT,
+        "FEDERATOR_TASK": NAME,
+        "FEDERATOR_LABELS": NUMBER,
+        "FEDERATOR_METRICS": ANY_TEXT,
+        "FEDERATOR_LOCAL": ANY_TEXT,
+        "FEDERATOR_MIN_CELL_COUNT": setting("MIN_CELL_COUNT", NUMBER),
+        "FEDERATOR_BASELINES": setting("BASELINES", YES_NO),
+        "FEDERATOR_SURVEY": setting("SURVEY", YES_NO),
         "FEDERATOR_STRATEGY": Optional(Form("plain|own", "plain or own")),
         "FEDERATOR_POLICY": Optional("/run/federator/policy.yaml"),
         "FEDERATOR_RECORDS": Optional("/records"),
@@ -104,7 +83,7 @@ _LINK: Keys = {
         "FEDERATOR_EXTRA_CA": "/run/federator/extra-ca.crt",
         "FEDERATOR_DATA_USER": "${DATA_USER:-}",
         "HTTPS_PROXY": "${HTTPS_PROXY:-}",
-        "FEDERATOR_CA": _ANY_TEXT,
+        "FEDERATOR_CA": ANY_TEXT,
     },
     "volumes": [
         "keys:/keys",
@@ -117,11 +96,11 @@ _LINK: Keys = {
     **_CONFINED,
     "tmpfs": [Form(r"/tmp:size=\d+[kmg],mode=1777", "/tmp:size=…,mode=1777")],
     "security_opt": ["no-new-privileges:true", "label=level:s0"],
-    "mem_limit": _setting("LINK_MEMORY", _SIZE),
-    "cpus": _setting("LINK_CPUS", _NUMBER),
-    "pids_limit": _NUMBER,
+    "mem_limit": setting("LINK_MEMORY", SIZE),
+    "cpus": setting("LINK_CPUS", NUMBER),
+    "pids_limit": NUMBER,
     "healthcheck": _health("test", "-S", "/handover/socket"),
-    "restart": _AGAIN,
+    "restart": AGAIN,
     "logging": _LOGGING,
 }
 
@@ -132,11 +111,11 @@ _GPU: Keys = {
 }
 
 _WORKER: Keys = {
-    "image": _IMAGE,
+    "image": IMAGE,
     "command": ["worker"],
     "environment": {
-        "FEDERATOR_SITE": _NAME,
-        "FEDERATOR_APP_HASH": _HASH,
+        "FEDERATOR_SITE": NAME,
+        "FEDERATOR_APP_HASH": HASH,
         "FEDERATOR_APP": "/app",
         "FEDERATOR_DATA": "/data",
         "FEDERATOR_PERSONAL": Optional("/personal"),
@@ -158,18 +137,18 @@ _WORKER: Keys = {
         )
     ],
     "security_opt": ["no-new-privileges:true", "label=${SELINUX_LABEL:-level:s0}"],
-    "mem_limit": _setting("WORKER_MEMORY", _SIZE),
-    "shm_size": _setting("WORKER_SHM", _SIZE),
-    "cpus": _setting("WORKER_CPUS", _NUMBER),
-    "pids_limit": _NUMBER,
+    "mem_limit": setting("WORKER_MEMORY", SIZE),
+    "shm_size": setting("WORKER_SHM", SIZE),
+    "cpus": setting("WORKER_CPUS", NUMBER),
+    "pids_limit": NUMBER,
     "healthcheck": _health("test", "-r", "/data", "-a", "-S", "/handover/socket"),
     "deploy": Optional({"resources": {"reservations": {"devices": [_GPU]}}}),
-    "restart": _AGAIN,
+    "restart": AGAIN,
     "logging": _LOGGING,
 }
 
 _REVIEW: Keys = {
-    "image": _IMAGE,
+    "image": IMAGE,
     "profiles": ["review"],
     "entrypoint": ["python", "-m", "federator.runtime", "review"],
     "network_mode": "none",
@@ -183,7 +162,7 @@ _REVIEW: Keys = {
 }
 
 FILE: Keys = {
-    "name": _NAME,
+    "name": NAME,
     "services": {"link": _LINK, "worker": _WORKER, "review": _REVIEW},
     "volumes": {
         "keys": "",
@@ -193,6 +172,15 @@ FILE: Keys = {
     },
 }
 """All of a site's file but the app: texts that are meant to the letter, forms, lists, keys."""
+
+_BUILT: Keys = {
+    **_WORKER,
+    "image": NAME,  # of no registry
+    "pull_policy": "build",
+    "build": {"context": ".", "dockerfile_inline": DOCKERFILE},
+}
+BUILT_HERE: Keys = {**FILE, "services": {"link": _LINK, "worker": _BUILT, "review": _REVIEW}}
+"""The same of a site that builds its worker itself."""
 
 SAME: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("services", "link", "image"), ("services", "review", "image")),
