@@ -1,9 +1,12 @@
 """The coordinator's commands on its signing keys: shown, exchanged for the next one, replaced."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from federator.common.command_line import Command, FederationPath, Group, reporting_errors, warn
-from federator.errors import Problem
+from federator.errors import InputError, Problem
 
 group = typer.Typer(cls=Group, help="Exchange or replace the key that signs.", no_args_is_help=True)
 
@@ -46,6 +49,26 @@ def retire(path: FederationPath) -> None:
         kept = SigningKeys.of(schema.read(path)).retire()
         typer.echo(f"{kept.name} signs, when what holds the key has been started again")
         typer.echo("a site whose file has not this key refuses what it signs")
+
+
+@group.command(cls=Command)
+def lock(
+    path: FederationPath,
+    passphrase: Annotated[Path, typer.Argument(help="file with the passphrase, in one line")],
+) -> None:
+    """Encrypt the key that signs; the signer then needs the file with the passphrase."""
+    from federator.deploy.signing_keys import SigningKeys
+    from federator.federation import schema
+    from federator.runtime.files import read_text_file
+
+    with reporting_errors():
+        try:
+            words = read_text_file(passphrase).strip()
+        except OSError as error:
+            raise InputError(f"{passphrase}: cannot be read: {error.strerror}") from None
+        SigningKeys.of(schema.read(path)).lock(words)
+        typer.echo("the key is encrypted: name the file in .env, KEY_PASSPHRASE=/path/to/it, and")
+        typer.echo("keep it where no copy of keys/ is")
 
 
 @group.command(cls=Command)

@@ -9,7 +9,12 @@ again when they have the new file.
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from federator.deploy.certificates import load_key
 from federator.deploy.key_files import KeyFiles
@@ -18,6 +23,7 @@ from federator.federation.schema import Federation
 from federator.runtime.keys.coordinator_key import MOST, CoordinatorKey, read_keys
 
 SECRET, NEXT = "coordinator.key", "coordinator.next.key"
+_SHORTEST = 20  # characters of a passphrase
 PUBLISHED, FORMER = "coordinator.pub", "coordinator.former"
 
 
@@ -55,6 +61,8 @@ class SigningKeys:
         """
         if not self._secret.exists():
             self._files.keep(SECRET, _new())
+        if _is_locked(self._secret) and (self._files.public / PUBLISHED).exists():
+            return  # whose key it is shows when it is used
         public = _private(self._secret).public_key()
         if not (self._files.public / PUBLISHED).exists():
             self._publish(CoordinatorKey.of(public))
@@ -118,6 +126,19 @@ class SigningKeys:
         self._publish(CoordinatorKey.of(_private(self._secret).public_key()))
         return replaced
 
+    def lock(self, passphrase: bytes) -> None:
+        """Encrypt the key that signs with a passphrase, which the signer needs from then on.
+
+        Raises:
+            InputError: if it is encrypted already, or the passphrase is too short.
+        """
+        if len(passphrase) < _SHORTEST:
+            hint = "such as six words of a list, by dice: https://www.eff.org/dice"
+            message = f"a passphrase has at least {_SHORTEST} characters"
+            raise InputError(Problem(message, hint=hint))
+        key, method = _private(self._secret), BestAvailableEncryption(passphrase)
+        self._files.keep(SECRET, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, method))
+
     def _publish(self, *keys: CoordinatorKey) -> None:
         lines = "".join(f"{key.write()}\n" for key in keys)
         self._files.publish(PUBLISHED, lines.encode())
@@ -169,7 +190,16 @@ def _new() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def _is_locked(path: Path) -> bool:
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in path.read_bytes()
+
+
 def _private(path: Path) -> Ed25519PrivateKey:
+    """Return the private key in a file.
+
+    Raises:
+        InputError: if it is none, or is encrypted.
+    """
     key = load_key(path.read_bytes(), path)
     if not isinstance(key, Ed25519PrivateKey):
         raise InputError(f"{path}: is not an Ed25519 key")

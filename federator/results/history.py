@@ -18,7 +18,6 @@ from federator.runtime.server.journal import (
     End,
     Evaluation,
     Event,
-    Removed,
     Round,
     SiteState,
     Start,
@@ -111,8 +110,6 @@ class Journal:
             self.selection = event
         elif isinstance(event, Surveyed):
             self.survey = event
-        elif isinstance(event, Removed):
-            pass  # the figures are there still
         else:
             self._take_figures(event)
 

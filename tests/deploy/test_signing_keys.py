@@ -92,6 +92,36 @@ def test_a_lost_key_is_replaced_on_the_server_only(federation):
         SigningKeys.of(federation, lost=True)
 
 
+def test_a_locked_key_is_of_no_use_without_its_passphrase(federation, keys, tmp_path):
+    key, words = private(federation).public_key(), tmp_path / "passphrase"
+    words.write_text("six words of a list by dice\n")
+    done = CliRunner().invoke(cli.app, ["key", "lock", str(federation.folder), str(words)])
+    assert done.exit_code == 0 and "KEY_PASSPHRASE" in done.output
+    content = (federation.folder / "keys" / "coordinator.key").read_bytes()
+    with pytest.raises(TypeError, match="encrypted"):
+        load_pem_private_key(content, None)
+    with pytest.raises(ValueError):
+        load_pem_private_key(content, b"six words of another list")
+    unlocked = load_pem_private_key(content, b"six words of a list by dice")
+    assert unlocked.public_key() == key
+    assert provision(federation).written == []
+    keys.add()
+    assert keys.retire() == keys.known()[0], "the next key is not locked, until it is"
+    assert follows(keys.known(), private(federation))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("short\n", "at least 20 characters"), (None, "cannot be read")]
+)
+def test_a_passphrase_that_is_none_is_told(federation, tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "passphrase").write_text(content)
+    command = ["key", "lock", str(federation.folder), str(tmp_path / "passphrase")]
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 2 and said in done.output
+    assert private(federation)
+
+
 def test_there_is_one_next_key_at_a_time(keys):
     keys.add()
     with pytest.raises(InputError, match="there is a next key already"):

@@ -165,3 +165,12 @@ def test_a_counter_that_is_not_heard_is_none(link, tmp_path, monkeypatch):
     with pytest.raises(Away):
         serve(link, server)
     assert looks == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_link_without_a_key_of_the_coordinator_s_does_not_start(tmp_path):
+    options = ["--server", "fl.example.org:443", "--site", "north", "--labels", "2",
+               "--app-hash", "a", "--socket", str(tmp_path / "s")]  # fmt: skip
+    with pytest.raises(InputError, match="0 keys of the coordinator's: one or 2"):
+        main(options)
+    with pytest.raises(InputError, match="'made-up' is no key of the coordinator's"):
+        main([*options, "--coordinator-key", "made-up"])
