@@ -18,6 +18,7 @@ from federator.runtime.server.journal import (
     End,
     Evaluation,
     Event,
+    Removed,
     Round,
     SiteState,
     Start,
@@ -110,6 +111,8 @@ class Journal:
             self.selection = event
         elif isinstance(event, Surveyed):
             self.survey = event
+        elif isinstance(event, Removed):
+            pass  # the figures are there still
         else:
             self._take_figures(event)
 

@@ -3,7 +3,6 @@
 The run that the next rounds would continue is never touched, nor one without an end.
 """
 
-import json
 import logging
 import shutil
 from datetime import datetime, timedelta
@@ -12,13 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from federator.runtime.control.runs import folders
-from federator.runtime.files import write
-from federator.runtime.server.journal import FILE, End, events, now
+from federator.runtime.server.journal import FILE, End, Removed, append, events, now
 
 log = logging.getLogger("federator")
-
-REMOVED = "removed.json"
-"""In a run's folder: which of its files were removed, and when."""
 
 _KEPT = {"model.safetensors", "round-000.safetensors"}
 
@@ -58,15 +53,11 @@ def _ended(folder: Path) -> datetime | None:
 
 
 def _remove_checkpoints(folder: Path, days: int) -> None:
-    """Remove the models of single rounds, and note which.
-
-    The journal is not written to: its end is signed.
-    """
+    """Remove the models of single rounds; the journal notes it first, so that none is missed."""
     paths = sorted(path for path in folder.glob("round-*.safetensors") if path.name not in _KEPT)
     if paths:
         names = [path.name for path in paths]
-        noted = {"time": now().isoformat(timespec="seconds"), "kept_days": days, "files": names}
-        write(folder / REMOVED, json.dumps(noted, indent=2) + "\n")
+        append(folder, Removed(time=now(), files=names, kept_days=days))
         for path in paths:
             path.unlink()
         log.info("run %s: %d checkpoints are removed", folder.name, len(names))

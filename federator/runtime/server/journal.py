@@ -159,6 +159,14 @@ class End(_Event):
     flower_run: int | None = None  # Flower's number of the run: an earlier one may end late
 
 
+class Removed(_Event):
+    """Files were removed, since the federation file has them kept for so many days only."""
+
+    event: Literal["removed"] = "removed"
+    files: list[str]
+    kept_days: int
+
+
 class Waiting(_Event):
     """The server has waited a while for sites, and goes on doing so: to join, or to answer."""
 
@@ -172,7 +180,7 @@ class Waiting(_Event):
 
 
 Event = Annotated[
-    Start | SiteState | Surveyed | Round | Evaluation | Chosen | Waiting | End,
+    Start | SiteState | Surveyed | Round | Evaluation | Chosen | Waiting | Removed | End,
     Field(discriminator="event"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,12 +1,12 @@
 """What runs left is removed when the federation file says so, and not before."""
 
-import json
 from datetime import timedelta
 
 import pytest
 from fixtures.small_notebook import federate
 
 from federator.federation import settings
+from federator.results import history
 from federator.runtime.control.retention import remove_old
 from federator.runtime.server.journal import End, Start, append, now
 
@@ -51,20 +51,22 @@ def test_what_is_kept_for_good_stays(runs):
     assert all(left(folder) == sorted(LEFT) for folder in runs.iterdir())
 
 
-def test_checkpoints_go_and_a_note_says_so(runs):
+def test_checkpoints_go_and_the_journal_says_so(runs):
     remove_old(runs, 30, None)
     remove_old(runs, 30, None)
     first, second, third, open_one, newest = sorted(runs.iterdir())
     for folder in (first, second):
-        kept = ["model.safetensors", "removed.json", "report.html", "round-000.safetensors"]
-        assert left(folder) == kept
-        noted = json.loads((folder / "removed.json").read_text())
-        assert noted["files"] == LEFT[2:5] and noted["kept_days"] == 30
+        assert left(folder) == ["model.safetensors", "report.html", "round-000.safetensors"]
+        told = (folder / "rounds.jsonl").read_text().splitlines()
+        assert sum('"removed"' in line for line in told) == 1
+        assert all(file in told[-1] for file in LEFT[2:5]) and '"kept_days": 30' in told[-1]
+        assert history.read(folder).state == "finished"
     for folder in (third, open_one, newest):
         assert left(folder) == sorted(LEFT), "too young, going on, or to be continued"
 
 
 def test_whole_runs_go_by_the_days_since_their_end(runs):
+    remove_old(runs, 30, None)  # whose note in the journal makes no run younger
     remove_old(runs, 30, 365)
     assert names(runs) == list("2345"), "the newest one is continued, however old it is"
 
