@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from federator.errors import InputError, Problem
+from federator.runtime.files import read_text_file
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.protocol.signing.connection import receive, send
 from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder
@@ -71,20 +72,32 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             self._places.release()
 
 
-def read_key(path: Path) -> Ed25519PrivateKey:
+def read_key(path: Path, passphrase: Path | None = None) -> Ed25519PrivateKey:
     """Return the coordinator's key in a file (PEM).
 
+    Args:
+        path: the file.
+        passphrase: a file with the passphrase of a key that is encrypted; else it may be empty.
+
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or the passphrase is not the key's.
     """
     hint = "make it on the server (federator provision), and set SERVER_USER to its owner in .env"
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        words = read_text_file(passphrase).strip() if passphrase else b""
+        content = path.read_bytes()
+        locked = b"BEGIN ENCRYPTED PRIVATE KEY" in content
+        if locked and not words:
+            need = "name the file with its passphrase in .env: KEY_PASSPHRASE"
+            raise InputError(Problem(f"{path}: the key is encrypted", hint=need))
+        key = load_pem_private_key(content, words if locked else None)
     except OSError as error:
         raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=hint)) from None
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
+        if locked:
+            raise InputError(f"{path}: the key's passphrase is another one")
         raise InputError(Problem(f"{path}: is not an Ed25519 key", hint=hint))
     return key
 
@@ -104,6 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog="signer", description=main.__doc__)
     add = parser.add_argument
     add("--signing-key", type=Path, help="the coordinator's key; without it, a new one")
+    add("--key-passphrase", type=Path, help="file with that key's passphrase, if it has one")
     add("--ledger", type=Path, default=Path(LEDGER), help="folder that outlives a restart")
     add("--socket", type=Path, default=Path(SERVER_SOCKET), help="where the server asks")
     add("--orders", type=Path, help="where orders are given; none are taken without it")
@@ -111,7 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     begin_log()
     _keep_memory_closed()
-    key = read_key(options.signing_key) if options.signing_key else Ed25519PrivateKey.generate()
+    if options.signing_key:
+        key = read_key(options.signing_key, options.key_passphrase)
+    else:
+        key = Ed25519PrivateKey.generate()
     service = SigningService(key, Ledger(options.ledger))
     try:
         if options.order:
