@@ -33,7 +33,8 @@ class Finding:
 
 REMEDIES = {
     "labels swapped": "compare how this site's labels are numbered with `labels` in "
-    "federation.yaml, and map them in its data or in load_data",
+    "federation.yaml, and map them in its data or in load_data; if they agree, its images may be "
+    "inverted (DICOM's MONOCHROME1): let load_data invert them",
     "class missing": "ask the site whether its export left the class out, or writes it otherwise; "
     "if it has none, figures of that class are undefined there",
     "scale": "let load_data bring the values into one range, such as by / 255, as a check of the "
