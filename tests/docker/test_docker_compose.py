@@ -6,10 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes.images import lay_out, write
+from fakes.images import IMAGES, lay_out, write
 
 from federator.federation import schema
-from federator.images.build import Images
 from federator.images.reference import Reference
 from federator.runtime.review.site_file import SiteFile
 
@@ -92,7 +91,10 @@ def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("site")
     root.chmod(0o755)
     folder = lay_out(root).folder
-    write(schema.read(folder), Images(BASE, BASE, BASE))
+    text = write(schema.read(folder))["north.yaml"]
+    for image in filter(None, IMAGES.by_name().values()):
+        text = text.replace(str(image), str(BASE))
+    (folder / "north.yaml").write_text(text)
     data = root / "data"
     data.mkdir(mode=0o755)
     (data / "features.npy").write_text("the data")
