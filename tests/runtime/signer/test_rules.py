@@ -158,6 +158,30 @@ def test_a_model_is_the_same_whatever_its_place(signer):
     assert not is_signed(signer, replace(asked, files=files("a", "2")))
 
 
+def test_with_an_encoding_a_model_is_validated_as_it_travels_and_exactly(tmp_path):
+    signer = InProcess(tmp_path, rounds(encoding="bfloat16"))
+    asked = [evaluate(2, weights=one) for one in "abc"]
+    assert [is_signed(signer, one) for one in asked] == [True, True, False]
+    assert is_signed(signer, train(3, weights="a", encoding="bfloat16"))
+    tests = [evaluate(3, "test", weights=one) for one in "ab"]
+    assert [is_signed(signer, one) for one in tests] == [True, False]
+
+
+def test_a_strategy_chooses_how_sites_train(tmp_path):
+    signer = InProcess(tmp_path, rounds(epochs=5))
+    assert is_signed(signer, train(1, epochs=2, settings={"rate": 0.5}, proximal_mu=0.1))
+    assert not is_signed(signer, train(2, epochs=6))
+
+
+def test_a_server_can_close_its_order_and_no_other(signer):
+    def close(number):
+        told = {"what": "close", "number": number, "state": "failed"}
+        return signer.service.answer(told, signer.service.for_server)
+
+    assert close(2) == {} and is_signed(signer, train(1))
+    assert close(1) == {} and not is_signed(signer, train(2))
+
+
 def test_of_several_instructions_all_are_signed_or_none(signer):
     with pytest.raises(RunError, match=r"round 4 is not one of the order's \(order 1: rounds 1 "):
         signer.sign([train(1), train(4)])
