@@ -11,10 +11,12 @@ from pathlib import Path
 
 from benchmarks.light import worker
 from federator.runtime.keys.coordinator_key import read_keys
+from federator.runtime.keys.site_key import read_private
 from federator.runtime.link import fleet as fleet_api
 from federator.runtime.link.gateway import Gateway
 from federator.runtime.link.link import Link
 from federator.runtime.link.process import serve
+from federator.runtime.link.records.record import Record
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.handover import WorkerListener
@@ -38,10 +40,14 @@ def main() -> None:
             WorkerListener(socket),
             PartTransfer(Gateway(options.server, ssl.create_default_context(cafile=options.ca))),
         )
-        link = Link(name, options.app_hash, known, Policy(2), True, listener, transfer)
+        private = options.root / name / "site.key"
+        written = [key.write() for key in known]
+        record = Record(name, read_private(private), written, private.parent)
+        link = Link(
+            name, options.app_hash, known, Policy(2), True, listener, transfer, record=record
+        )
         number = int(name.rpartition("-")[2])
         threading.Thread(target=worker.serve, args=(socket, number), daemon=True).start()
-        private = options.root / name / "site.key"
         with fleet_api.connect(options.server, options.ca, private, None) as fleet:
             serve(link, fleet)
 

@@ -20,6 +20,7 @@ from federator.runtime.server.journal import (
     Event,
     Removed,
     Round,
+    SiteReceipt,
     SiteState,
     Start,
     Surveyed,
@@ -105,8 +106,8 @@ class Journal:
             self.rounds[event.model, event.round] = event
         elif isinstance(event, End):
             self.ends.append(event)
-        elif isinstance(event, Waiting):
-            pass  # it says what went on, not what came of it
+        elif isinstance(event, Waiting | SiteReceipt):
+            pass  # they say what went on, not what came of it
         elif isinstance(event, Chosen):
             self.selection = event
         elif isinstance(event, Surveyed):

@@ -29,6 +29,7 @@ from federator.runtime.server.journal import (
     Evaluation,
     Line,
     Round,
+    SiteReceipt,
     SiteState,
     Start,
     Surveyed,
@@ -50,11 +51,14 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
         event = EVENT.validate_python(line)
     except ValidationError:
         return None
+    if isinstance(event, SiteReceipt):  # from a hash of few counts, these can be guessed
+        return None
     shown = event.model_dump(mode="json", exclude_unset=True)
     if shown.get("model", FEDERATION) not in COMMON:
         return None
     if isinstance(event, Start):
         shown["sites_withheld"] = True
+        shown.pop("by", None)
     elif isinstance(event, SiteState):
         shown.pop("examples", None)
         if event.state == "warned":  # a warning has figures of the site

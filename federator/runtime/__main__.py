@@ -10,6 +10,7 @@ _COMMANDS = {
     "link": ("link.process", "a site's outward half"),
     "worker": ("worker.process", "a site's inward half"),
     "keygen": ("keys.site_key", "make this site's key and print its public half"),
+    "record": ("link.records.command", "check the record of what left this site, or export it"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
     "review": ("review.command", "show what a new site file changes"),
     "unpack": ("review.unpack", "write the code of a site file into a folder"),

@@ -71,7 +71,8 @@ def test_data_and_network_never_meet(files):
     assert "DATA_DIR" not in str(link) and "keys" not in str(worker)
     data = next(one for one in worker["volumes"] if "DATA_DIR" in str(one))
     assert data["read_only"] is True and data["bind"] == {"create_host_path": False}
-    assert sources(link)[:2] == ["keys:/keys", "handover:/handover"]
+    assert sources(link)[:3] == ["keys:/keys", "handover:/handover", "records:/records"]
+    assert not any("records" in str(one) for name, one in services.items() if name != "link")
     assert not any("ports" in service for service in services.values())
 
 

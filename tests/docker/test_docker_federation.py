@@ -153,7 +153,8 @@ def test_the_doctor_finds_nothing_in_the_way(deployed):
 
 
 def test_three_rounds_give_what_the_rehearsal_gives(deployed):
-    start, _ = commands("coordinator.md")["6"]
+    _, start, _, check = commands("coordinator.md")["6"]
+    assert "is as it was written" in dict(deployed.server.said)[check]
     said = dict(deployed.server.said)[start]
     assert "after round   3, validation" in said and "model:  /results/" in said
     rehearse = f"federator run compose/{NAME}"
@@ -191,6 +192,24 @@ def test_what_leaves_is_in_the_links_log(deployed):
         log = desk.run("docker compose logs link")
         assert "train, round 3, model federation" in log and "tensors of" in log
         assert "num-examples" in log
+
+
+def test_the_record_of_what_left_a_site_is_whole_and_is_that_of_the_journal(deployed, tmp_path):
+    told = [one for one in commands("site-operator.md")["7"] if " record " in one]
+    check, as_csv, as_markdown = told
+    records = []
+    for site, desk in deployed.sites.items():
+        assert "the record is whole" in desk.run(check)
+        desk.run(as_csv)
+        assert (desk.folder / "record.csv").read_text().startswith("number,time,run,round")
+        assert "set sizes; val: loss, confusion" in desk.run(as_markdown)
+        lines = desk.run("docker compose run --rm -T link record export --format lines")
+        (tmp_path / f"{site}.jsonl").write_text(lines)
+        records.append(f"--record {site}={tmp_path / f'{site}.jsonl'}")
+    (run,) = (deployed.server.folder / "results").glob("2*")
+    keys = f"--keys compose/{NAME}"
+    said = deployed.server.run(f"federator verify {run} {keys} {' '.join(records)}")
+    assert "is as it was written" in said
 
 
 LOOK_AROUND = """

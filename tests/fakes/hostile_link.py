@@ -13,9 +13,12 @@ from pathlib import Path
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from federator.runtime.keys.site_key import read_private
 from federator.runtime.link import fleet as fleet_api
+from federator.runtime.link.records.record import Record
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import SETS
+from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Outcome
 
 DEEP = "[" * 100_000
@@ -46,10 +49,14 @@ def write_to_others(fleet: fleet_api.Fleet, run_id: int) -> None:
     print(f"written to {len(others) - 1} others", flush=True)
 
 
-def answer(message: Message, kind: str, number: int, site: str) -> Message:
+def answer(message: Message, fleet: fleet_api.Fleet, record: Record, site: str) -> Message:
     """Return what is to end the run: something else each time."""
-    said = replies.site_record(site)
+    received = messages.Received.of(message)
+    told = Instruction.read(received.instruction)
+    kind, number, said = told.kind, told.round, replies.site_record(site)
     if kind == "join":
+        record.begin(received, told, fleet.run(message.metadata.run_id), fleet.node_id)
+        said = replies.site_record(site, receipt=record.answer(Outcome(SIZES)))
         return replies.outcome_reply(message, said, Outcome(SIZES))
     if number == 1:
         return Message(Error(2023, DEEP), reply_to=message)
@@ -61,6 +68,8 @@ def answer(message: Message, kind: str, number: int, site: str) -> Message:
 def main(arguments: list[str]) -> None:
     """Take part until the process is stopped."""
     server, site = (arguments[arguments.index(name) + 1] for name in ("--server", "--site"))
+    given = {name: Path(value) for name, _, value in (one.partition("=") for one in arguments)}
+    record = Record(site, read_private(given["--record-key"]), [], given["--records"])
     with fleet_api.connect(server, None, None, 60.0, insecure=True) as fleet:
         while True:
             if (message := fleet.receive()) is None:
@@ -69,7 +78,7 @@ def main(arguments: list[str]) -> None:
             told = json.loads(messages.Received.of(message).instruction)
             if told["kind"] == "train":
                 write_to_others(fleet, message.metadata.run_id)
-            fleet.reply(answer(message, told["kind"], told["round"], site), 0.1)
+            fleet.reply(answer(message, fleet, record, site), 0.1)
 
 
 if __name__ == "__main__":

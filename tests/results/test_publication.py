@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes import proven_run
 from fakes.run_journal import SITES, Writer, result, write
 from fixtures.report_pages import Page
 
@@ -78,6 +79,16 @@ def test_of_a_run_that_was_stopped_no_earlier_model_leaves(tmp_path, monkeypatch
     left = streamed(folder, ALLOWED, monkeypatch)
     assert left.keys() == {"summary.md", "report/rounds.jsonl", "report/report.html"}
     assert "**Stopped after round 12.**" in left["summary.md"] and "by hand" in left["summary.md"]
+
+
+def test_no_receipt_is_published_unless_figures_of_sites_may_be(tmp_path):
+    """A few counts can be guessed from their hash; and who ordered a run is a person."""
+    folder = proven_run.write(tmp_path)
+    lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    kinds = {line["event"] for line in lines if publication.public(line, WITHHELD)}
+    assert "receipt" not in kinds and {"start", "site", "validation", "end"} <= kinds
+    assert "by" not in publication.public({**lines[0], "by": "Jane Doe"}, WITHHELD)
+    assert [publication.public(line, ALLOWED) for line in lines] == lines
 
 
 def test_no_figure_of_a_single_site_leaves(run):

@@ -16,7 +16,14 @@ from itertools import product
 from pathlib import Path
 
 from federator.app.convert import Components
-from federator.deploy.local import first_model, signer, site_data, unlisted_imports, workers
+from federator.deploy.local import (
+    first_model,
+    signer,
+    site_data,
+    site_records,
+    unlisted_imports,
+    workers,
+)
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
@@ -192,11 +199,12 @@ class LocalRun:
         terms = replace(terms, baselines=self.baselines, survey=survey)
         first, to = before + 1, before + (0 if self.survey_only else self.rounds)
         expires = time.time() + worst_case(terms, first, to) + _STARTING
-        return RoundsOrder(self.folder.name, first, to, terms, expires)
+        return RoundsOrder(self.folder.name, first, to, terms, expires, site_records.user())
 
     def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> None:
         """Write the server's settings, and the first model."""
         federation = self.federation
+        site_records.prepare(self.folder, scratch, [site.name for site in federation.sites])
         first = None
         if RunFolder(self.folder).last() is None:
             first = scratch / "initial.safetensors"
@@ -205,6 +213,8 @@ class LocalRun:
             **settings.server(federation),
             run=str(self.folder.resolve()),
             signer=str(signer.socket(scratch)),
+            site_keys=str(scratch / site_records.PUBLIC),
+            by=site_records.user(),
             store=str(self._store),
             initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
@@ -220,6 +230,7 @@ class LocalRun:
             *("--app-hash", app_hash(self.components.app), "--store", str(self._store)),
             *("--socket", str(scratch / site.name)),
             *("--followed", str(scratch / f"{site.name}.followed")),
+            *site_records.options(self.folder, scratch, site.name),
         ]
 
     def _look_after(self, processes: Processes) -> None:

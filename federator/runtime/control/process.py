@@ -117,11 +117,11 @@ class Register:
             self._told.add(what)
 
 
-def serve(paths: ServerPaths, sites: Path, secret: Path, every: float) -> int:
+def serve(paths: ServerPaths, secret: Path, every: float) -> int:
     """Serve until stopped, or until a part breaks; return the exit status."""
     paths.runs.mkdir(parents=True, exist_ok=True)
     control = _connect(paths)
-    register = Register(control, sites)
+    register = Register(control, paths.sites)
     register.look()
     env = environment(_SCRATCH, paths.superlink) | {
         ENVIRONMENT: str(paths.run_settings),
@@ -201,11 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog="serve", description=main.__doc__)
     add_path_options(parser)
     add = parser.add_argument
-    add("--sites", type=Path, default=Path("/run/federator/sites"), help="the sites' public keys")
     add("--secret", type=Path, default=Path("/run/federator/superexec.secret"),
         help="what SuperLink and SuperExec share")  # fmt: skip
     add("--every", type=float, default=3.0, help="seconds between looks at the keys")
     options = parser.parse_args(arguments)
     begin_log()
     end_on_sigterm()
-    return serve(server_paths(options), options.sites, options.secret, options.every)
+    return serve(server_paths(options), options.secret, options.every)

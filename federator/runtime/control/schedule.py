@@ -110,6 +110,8 @@ class ScheduledRounds:
             local_only=False,
             signer=str(paths.signer),
             store=str(paths.store),
+            site_keys=str(paths.sites),
+            by=self.order.by,
             warnings=expiry.told_at_server(paths.coordinator_key, paths.gateway),
             initial_weights=str(first) if first.exists() else None,
             source_map=str(source_map) if source_map.exists() else None,

@@ -23,6 +23,7 @@ class ServerPaths:
         signer: the socket of the coordinator's signer.
         results: folder of all results, on a volume.
         store: folder of weights on their way, on a volume that the gateway serves.
+        sites: folder of the public keys of admitted sites.
         gateway: ``host:port`` of the gateway, to see what it shows the sites; empty for none.
         coordinator_key: the coordinator's public keys, as the sites' files name them.
     """
@@ -34,6 +35,7 @@ class ServerPaths:
     signer: Path
     results: Path
     store: Path
+    sites: Path
     gateway: str = ""
     coordinator_key: str = ""
 
@@ -92,6 +94,7 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
         help="the socket of the coordinator's signer")  # fmt: skip
     add("--results", type=Path, default=Path("/results"), help="folder of all results")
     add("--store", type=Path, default=Path("/store"), help="folder of weights on their way")
+    add("--sites", type=Path, default=Path("/run/federator/sites"), help="the sites' public keys")
     add("--gateway", default="gateway:8443", help="host:port of the gateway")
     add("--coordinator-key", default="", help="the coordinator's public keys")
 

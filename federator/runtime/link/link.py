@@ -18,6 +18,8 @@ from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.policy.guard import PolicyGuard
 from federator.runtime.link.polling import NotificationCounter, Pace
+from federator.runtime.link.records.leaving import LeftWeights, log_leaving
+from federator.runtime.link.records.record import Unrecorded
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
@@ -70,6 +72,7 @@ class Link:
         followed: remembers which instructions were followed.
         guard: holds instructions against the site's own policy.
         pace: how often to read the notification counter, and to ask the server.
+        record: of what was asked and what left.
         local: the tensors that stay at the site: a model that has one of them is refused.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
@@ -85,6 +88,7 @@ class Link:
     followed: Followed = field(default_factory=Followed)
     guard: PolicyGuard = field(default_factory=PolicyGuard)
     pace: Pace = field(default_factory=Pace)
+    record: Unrecorded = field(default_factory=Unrecorded)
     local: LocalTensors = field(default_factory=LocalTensors)
     worker_patience: float = 60.0
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
@@ -95,25 +99,29 @@ class Link:
         try:
             request = self._accept(message, run, node_id)
             outcome, update = self._perform(request, run)
-            self._report(outcome, update)
+            log_leaving(outcome, {} if update is None else update.weights)
             return self._reply(message, request, outcome, update)
         except (InstructionError, ManifestError, WeightsError) as error:
             self._forged += isinstance(error, UnsignedInstruction)
             log.warning("refused: %s", error)
-            return replies.failure_reply(Failure("refused", str(error)), message, self.site)
+            return self._failed(message, Failure("refused", str(error)))
         except Failure as failure:
             log.warning("%s", failure)
-            return replies.failure_reply(failure, message, self.site)
+            return self._failed(message, failure)
         except Exception:
             log.exception("the answer broke down")
-            return replies.failure_reply(self._given_up("unknown"), message, self.site)
+            return self._failed(message, self._given_up("unknown"))
+
+    def _failed(self, message: Message, failure: Failure) -> Message:
+        """Return the reply that tells a failure, recorded if the coordinator had asked."""
+        told = self.record.failure(failure, self._forged)
+        return replies.failure_reply(told[0], message, self.site, told[1])
 
     def refuse(self, head: Message | None) -> Message | None:
         """Count a message whose content could not be received; return the reply, if one can be."""
         self._forged += 1
         log.warning("refused: %s", _FORMLESS)
-        failure = Failure("refused", _FORMLESS)
-        return None if head is None else replies.failure_reply(failure, head, self.site)
+        return None if head is None else self._failed(head, Failure("refused", _FORMLESS))
 
     def _accept(self, message: Message, run: Run, node_id: int) -> _Request:
         """Return the request that a message makes, after every guard below, in this order.
@@ -130,6 +138,7 @@ class Link:
         instruction = Instruction.read(received.instruction)
         if self.coordinator:  # guard 4: it was not followed before; noted before it is followed
             self.followed.note(received.signature, instruction.expires)
+            self.record.begin(received, instruction, run, node_id)
         self._require_model_allowed(instruction)
         self.guard.admit(instruction, self.app_hash)  # guard 6: the site's own policy
         self.pace.sites = instruction.sites
@@ -273,26 +282,17 @@ class Link:
 
         Raises:
             Failure: if it cannot be handed in.
+            InstructionError: if it cannot be recorded.
         """
         parts: Parts = ()
         fetched = self.transfer.fetched if self.transfer and request.manifest else 0
         if update is not None and self.transfer and request.manifest:
             parts = self.transfer.send(request.manifest, update, request.instruction.expires)
+        weights = update.weights if update is not None and not parts else None
+        receipt = self.record.answer(outcome, LeftWeights.of(update, parts), self._forged)
         forged, self._forged = self._forged, 0
         if forged:
             log.info("leaves: that %d instruction(s) were not signed", forged)
-        said = replies.site_record(self.site, self.transfer is not None, parts, forged, fetched)
-        weights = update.weights if update is not None and not parts else None
+        files = self.transfer is not None
+        said = replies.site_record(self.site, files, parts, forged, fetched, receipt)
         return replies.outcome_reply(message, said, outcome, weights)
-
-    def _report(self, outcome: Outcome, update: Update | None) -> None:
-        """Log what leaves, for the site's own record."""
-        weights = {} if update is None else update.weights
-        for name, tensor in describe(weights).items():
-            log.debug("leaves: tensor %s %s%s", name, tensor.dtype, list(tensor.shape))
-        log.info(
-            "leaves: %d tensors of %d bytes; %s",
-            len(weights),
-            size(weights),
-            ", ".join(f"{name} {value}" for name, value in replies.numbers(outcome).items()),
-        )

@@ -14,6 +14,7 @@ from types import FrameType
 from federator.errors import InputError, Problem, Where
 from federator.runtime.keys import expiry
 from federator.runtime.keys.coordinator_key import CoordinatorKey, read_keys
+from federator.runtime.keys.site_key import read_private
 from federator.runtime.link.admission import ConnectionRefused
 from federator.runtime.link.fleet import Fleet, Unreadable, connect
 from federator.runtime.link.followed import Followed
@@ -24,6 +25,7 @@ from federator.runtime.link.policy.ledger import Ledger
 from federator.runtime.link.policy.reading import read as read_policy
 from federator.runtime.link.policy.rules import Rules
 from federator.runtime.link.polling import NotificationCounter
+from federator.runtime.link.records.record import Record, Unrecorded
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
@@ -105,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         notifications=notifications,
         followed=_followed(noted),
         guard=PolicyGuard(rules, ledger, options.strategy == "own"),
+        record=_record(options),
     )
     pause = 1.0
     while True:
@@ -172,6 +175,31 @@ def _followed(file: Path | None) -> Followed:
         raise InputError(Problem(what, Where(str(file)), hint)) from None
 
 
+def _record(options: argparse.Namespace) -> Unrecorded:
+    """Return the site's record, if it has a folder for it.
+
+    Raises:
+        InputError: if it cannot be read or written, or there is no key to sign it with.
+    """
+    if options.records is None:
+        return Unrecorded()
+    place = options.record_key or options.key
+    if place is None:
+        raise InputError("a record is signed with the site's key: --key names it")
+    try:
+        return Record(
+            options.site,
+            read_private(place),
+            options.coordinator_key,
+            options.records,
+            place.with_suffix(".recorded"),
+        )
+    except OSError as error:
+        what = f"what leaves cannot be recorded: {error.strerror}"
+        hint = "the folder of the site's record must be writable"
+        raise InputError(Problem(what, Where(str(options.records)), hint)) from None
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="federator-link", description=__doc__)
     add = parser.add_argument
@@ -182,6 +210,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--store", type=Path, help="the server's store of weights, on one machine only")
     add("--key", type=Path, help="the site's private key (OpenSSH, EC P-384)")
     add("--followed", type=Path, help="where to note what was followed; without: beside the key")
+    add("--records", type=Path, help="the folder of the site's record; without: there is none")
+    add("--record-key", type=Path, help="with which the record is signed; without: the site's")
     add("--site", required=True, help="the site's name")
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")
     add("--coordinator-key", nargs="*", default=[],

@@ -32,6 +32,7 @@ MOST_TEXT = 2**16
 """The most characters that an instruction takes."""
 _MOST = 2**53
 _FOLDER = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # what a model or a run may be called
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 MOST_SETTINGS = 32
@@ -68,6 +69,7 @@ class Instruction:
         survey: whether a site that joins is asked to tell of its data (survey.py).
         run: the name of the run, under which a site keeps the tensors that stay there; the same
             where a run is resumed.
+        journal: the hash of the last line of the run's journal, which the site's receipt repeats.
     """
 
     kind: Literal["join", "train", "evaluate"]
@@ -84,6 +86,7 @@ class Instruction:
     counter: str = ""
     survey: bool = False
     run: str = ""
+    journal: str = ""
 
     def allowed(self, survey: bool) -> "Instruction":
         """Return what of the instruction a site follows: without a survey, if it tells none."""
@@ -119,6 +122,8 @@ class Instruction:
             raise InstructionError("not settings for train")
         if instruction.counter and not is_capability(instruction.counter):
             raise InstructionError("not the name of a counter")
+        if instruction.journal and not _HASH.fullmatch(instruction.journal):
+            raise InstructionError("not the hash of a journal")
         if not _is_name(instruction.model) or not (
             not instruction.run or _is_name(instruction.run)
         ):
@@ -184,7 +189,8 @@ def digest(files: str, arrays: str) -> str:
     return f"{sha256(files.encode(errors='surrogatepass'))} {arrays}"
 
 
-def _statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:
+def statement(text: str, run_id: int, node_id: int, weights_digest: str) -> bytes:
+    """Return what the coordinator signs of an instruction to one node."""
     lines = ["federator 2", str(run_id), str(node_id), weights_digest, text]
     return "\n".join(lines).encode(errors="surrogatepass")
 
@@ -193,7 +199,7 @@ def sign(
     key: Ed25519PrivateKey, text: str, run_id: int, node_id: int, weights_digest: str
 ) -> bytes:
     """Return the coordinator's signature of an instruction to one node."""
-    return key.sign(_statement(text, run_id, node_id, weights_digest))
+    return key.sign(statement(text, run_id, node_id, weights_digest))
 
 
 def verify(
@@ -210,10 +216,10 @@ def verify(
         UnsignedInstruction: if it is not the coordinator's, for this node, run and weights.
         InstructionError: if that key has ended.
     """
-    statement = _statement(text, run_id, node_id, weights_digest)
+    signed = statement(text, run_id, node_id, weights_digest)
     for key in keys:
         try:
-            key.key.verify(signature, statement)
+            key.key.verify(signature, signed)
         except InvalidSignature:
             continue
         if key.ended:

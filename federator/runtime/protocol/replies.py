@@ -14,12 +14,14 @@ import flwr
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from federator.runtime.protocol import survey
+from federator.runtime.files import sha256
+from federator.runtime.protocol import receipts, survey
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.evaluation.tables import Form
 from federator.runtime.protocol.evaluation.tasks import Task
-from federator.runtime.protocol.messages import to_record
+from federator.runtime.protocol.messages import packed_in, to_record
 from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.protocol.receipts import SignedReceipt
 from federator.runtime.untrusted import MALFORMED, printable, read_json
 from federator.runtime.weights.format import Weights, WeightsError
 from federator.runtime.weights.parts import ManifestError, Parts, read_parts, write_parts
@@ -35,17 +37,49 @@ NO_MESSAGE = "what it sent is no message"
 
 
 def site_record(
-    site: str, files: bool = False, parts: Parts = (), forged: int = 0, fetched: int = 0
+    site: str,
+    files: bool = False,
+    parts: Parts = (),
+    forged: int = 0,
+    fetched: int = 0,
+    receipt: SignedReceipt | None = None,
 ) -> ConfigRecord:
     """Return what a site says of itself, and of the files that it has fetched and sent.
 
     That is its name, which Flower it speaks, whether weights may travel as files beside messages,
     how many instructions it refused that the coordinator had not signed, and how many bytes of a
-    model that travelled so it fetched; and of such an update, the table of its parts.
+    model that travelled so it fetched; of such an update, the table of its parts; and a receipt.
     """
     said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
     said |= {"files": files, "forged": forged, "fetched": fetched}
-    return ConfigRecord({**said, "parts": write_parts(parts)} if parts else {**said})
+    if parts:
+        said["parts"] = write_parts(parts)
+    if receipt is not None:
+        said |= {"receipt": receipt.receipt.write(), "signature": receipt.signature}
+    return ConfigRecord({**said})
+
+
+def receipt_in(reply: Message) -> SignedReceipt | None:
+    """Return the receipt of a reply, of an outcome or a failure; None if it has none."""
+    if reply.has_error():
+        found = _failed(reply.error)
+        return receipts.read(*found[2:4]) if len(found) == 4 else None
+    record: Mapping[str, object] = reply.content.config_records.get("site", {})
+    return receipts.read(record.get("receipt"), record.get("signature"))
+
+
+def update_digest_in(content: RecordDict, by_files: bool) -> str:
+    """Return the SHA-256 (hex) of the update in a reply's content, whose form has been checked."""
+    if by_files:
+        return update_digest(parts_in(content) or ())
+    return sha256(packed_in(content.array_records["arrays"]))
+
+
+def update_digest(parts: Parts, weights: Weights | None = None) -> str:
+    """Return the SHA-256 (hex) of an update: of its list of parts, as JSON, else of its bytes."""
+    if parts:
+        return sha256(write_parts(parts).encode())
+    return "" if weights is None else sha256(packed_in(to_record(weights)))
 
 
 def takes_files(content: RecordDict) -> bool:
@@ -185,9 +219,14 @@ def _rows(flat: object, form: Form) -> list[list[object]]:
     return [flat[start : start + columns] for start in range(0, len(flat), columns or 1)]
 
 
-def failure_reply(failure: Failure, message: Message, site: str) -> Message:
+def failure_reply(
+    failure: Failure, message: Message, site: str, receipt: SignedReceipt | None = None
+) -> Message:
     """Return the reply in which a site tells a failure."""
-    return Message(Error(_FAILED, json.dumps([site, failure.write()])), reply_to=message)
+    said = [site, failure.write()]
+    if receipt is not None:
+        said += [receipt.receipt.write(), receipt.signature]
+    return Message(Error(_FAILED, json.dumps(said)), reply_to=message)
 
 
 def read_failure(error: Error) -> tuple[str, Failure]:
@@ -199,14 +238,24 @@ def read_failure(error: Error) -> tuple[str, Failure]:
     text = error.reason or ""
     if error.code in _LOST:
         return "", Failure("rejected", NO_MESSAGE) if NO_MESSAGE in text else Failure("lost")
+    try:
+        found = _failed(error)
+        site, told = found[:2] if len(found) > 1 else ("", found[0])
+        return _name(site), filter_failure(asdict(Failure.read(str(told))), by_link=True)
+    except MALFORMED:
+        return "", Failure("unknown")
+
+
+def _failed(error: Error) -> list[object]:
+    """Return what an error's reason lists; nothing if it does not list anything."""
+    text = error.reason or ""
     if error.code != _FAILED:  # a stock SuperNode has <class 'RuntimeError'>:<'[…]'>
         text = text[text.find("[") : text.rfind("]") + 1]
     try:
         found = read_json(text, _MOST_TEXT)
-        site, told = found if isinstance(found, list) else ("", found)
-        return _name(site), filter_failure(asdict(Failure.read(str(told))), by_link=True)
     except MALFORMED:
-        return "", Failure("unknown")
+        return []
+    return found if isinstance(found, list) else [found]
 
 
 def outcome_reply(

@@ -14,8 +14,9 @@ from flwr.serverapp import Grid
 from federator.errors import RunError
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.instructions import MOST_TEXT
+from federator.runtime.protocol.instructions import MOST_TEXT, Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.protocol.receipts import SignedReceipt
 from federator.runtime.protocol.signing.requests import Signer, SigningRequest
 from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
@@ -43,6 +44,9 @@ class Answer:
         bytes_known: of weights that did not travel, since the other side had them.
         files: whether weights may travel as files.
         forged: how many instructions it refused that the coordinator had not signed.
+        receipt: what the site signed of it.
+        instruction: what the site was told.
+        update: SHA-256 of the update as it came (``replies.update_digest``).
     """
 
     site: str
@@ -55,6 +59,9 @@ class Answer:
     bytes_known: int = 0
     files: bool = False
     forged: int = 0
+    receipt: SignedReceipt | None = None
+    instruction: Instruction | None = None
+    update: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,8 @@ class Exchange:
         """Return what a reply says; whatever it holds, it costs at most that site's part."""
         seconds = time.monotonic() - item.at
         try:
-            return self._answer(reply, item, seconds)
+            answer, receipt = self._answer(reply, item, seconds), replies.receipt_in(reply)
+            return replace(answer, receipt=receipt, instruction=item.order.instruction)
         except Exception as error:
             log.error("a reply cannot be read: %s", type(error).__name__)
             return Answer("", seconds, failure=Failure("rejected", "it is not of the form of one"))
@@ -214,7 +222,11 @@ class Exchange:
         except Failure as failure:
             return Answer(site, seconds, failure=failure, bytes_down=down)
         known = whole - down + size - up
-        return Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
+        answer = Answer(site, seconds, outcome, update, None, down, up, known, files, forged)
+        if update is None:
+            return answer
+        by_files = item.packed.manifest is not None
+        return replace(answer, update=replies.update_digest_in(content, by_files))
 
     def _update(self, content: RecordDict, item: Pending) -> tuple[WeightFile, int, int]:
         """Return the update of a reply, the bytes of it as it travels, and those that had to.

@@ -64,6 +64,10 @@ class Start(_Event):
     encoding: str = "float32"  # of weights on their way
     model_bytes: int | None = None
     warnings: list[str] = []  # of keys and certificates that end soon
+    by: str = ""  # who ordered it
+    coordinator: str = ""  # public keys: this in base64, of each site the line that it sent
+    keys: dict[str, str] = {}
+    rehearsal: bool = False  # on one machine, with keys that were made for it
     sites_withheld: bool = False  # there are figures of all sites together only
 
 
@@ -83,6 +87,14 @@ class Surveyed(_Event):
     event: Literal["survey"] = "survey"
     sites: dict[str, Survey | None]
     findings: list[Finding]
+
+
+class SiteReceipt(_Event):
+    """What a site signed of an answer (protocol/receipts.py)."""
+
+    event: Literal["receipt"] = "receipt"
+    receipt: dict[str, Any]
+    signature: str
 
 
 class Contribution(_Line):
@@ -180,7 +192,16 @@ class Waiting(_Event):
 
 
 Event = Annotated[
-    Start | SiteState | Surveyed | Round | Evaluation | Chosen | Waiting | Removed | End,
+    Start
+    | SiteState
+    | SiteReceipt
+    | Surveyed
+    | Round
+    | Evaluation
+    | Chosen
+    | Waiting
+    | Removed
+    | End,
     Field(discriminator="event"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -210,15 +231,12 @@ def events(run: Path, kind: type[E]) -> list[E]:
         OSError: if there is no journal.
         ValidationError: if a complete line is not an event.
     """
-    found = map(EVENT.validate_json, _complete_lines(run))
-    return [event for event in found if isinstance(event, kind)]
+    return [e for e in map(EVENT.validate_json, _complete_lines(run)) if isinstance(e, kind)]
 
 
 def has_ended(run: Path) -> bool:
     """Return whether the last complete event of the run in a folder is its end."""
-    if not (run / FILE).exists():
-        return False
-    last = _complete_lines(run)[-1:]
+    last = _complete_lines(run)[-1:] if (run / FILE).exists() else []
     try:
         return bool(last) and isinstance(EVENT.validate_json(last[0]), End)
     except ValidationError:

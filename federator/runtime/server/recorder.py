@@ -1,7 +1,8 @@
 """What happened in a run, written into its journal as it happens (docs/results.md)."""
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from federator.runtime.server.journal import (
     Contribution,
     Evaluation,
     Round,
+    SiteReceipt,
     SiteState,
     append,
     now,
@@ -65,6 +67,12 @@ class Recorder:
             append(self._run, SiteState(time=now(), site=site, state=state, reason=reason, **known))
         self._written[site] = (state, reason)
         self.warn({site: answer})
+
+    def write_receipts(self, answers: Iterable[Answer]) -> None:
+        """Write the sites' receipts of their answers."""
+        for signed in (answer.receipt for answer in answers if answer.receipt is not None):
+            said, signature = json.loads(signed.receipt.write()), signed.signature
+            append(self._run, SiteReceipt(time=now(), receipt=said, signature=signature))
 
     def write_missing(self, site: str) -> None:
         """Write that a site of the federation did not come."""

@@ -27,6 +27,8 @@ from federator.runtime.server.aggregation import plain
 from federator.runtime.server.aggregation.privacy import refuse_private
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.journal import End, Line, Start, Waiting, append, now
+from federator.runtime.server.proof.manifest import end as end_run
+from federator.runtime.server.proof.receipts import ReceiptCheck
 from federator.runtime.server.rounds import Rounds
 from federator.runtime.server.session import Plan, Session
 from federator.runtime.server.settings import ServerSettings
@@ -39,6 +41,8 @@ from federator.runtime.weights.format import Weights
 from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 
 log = logging.getLogger("federator")
+
+_LAST_WORDS = 5.0  # seconds to wait for the manifest's signature, before the run's last line
 
 FirstModel = Callable[[int, LocalTensors], tuple[Weights, Buffers]]
 """Builds the author's ``Model()`` from a seed; returns its shared weights and which are buffers."""
@@ -61,10 +65,10 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
         name = grid.run.fab_id.rpartition("/")[2]
         settings = ServerSettings.read(name, context.run_id)
         folder = RunFolder(Path(settings.run))
-        started = time.monotonic()
+        started, about = time.monotonic(), {"run": folder.path.name}
         end: Line = {"state": "failed", "reason": "the server broke down"}
         try:
-            end |= _run(grid, context, settings, folder, module, first_model)
+            end |= _run(grid, context, settings, folder, module, first_model, about)
         except RunError as error:
             end |= {"reason": str(error)}
             raise
@@ -78,7 +82,7 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
         finally:
             seconds = round(time.monotonic() - started, 3)
             ended = End(time=now(), **end, seconds=seconds, flower_run=context.run_id)
-            append(folder.path, ended)
+            _end(folder.path, ended, about, _signer(settings, _LAST_WORDS))
             shutil.rmtree(folder.path / STORE, ignore_errors=True)
 
     return app
@@ -91,7 +95,9 @@ def _run(
     folder: RunFolder,
     module: str,
     first_model: FirstModel,
+    about: Line,
 ) -> Line:
+    """Run the rounds; return how they ended, and add to ``about`` what the manifest says."""
     plan = Plan.of(context.run_config)
     choose(context.run_config)
     if settings.strategy == "own":
@@ -130,15 +136,22 @@ def _run(
         "encoding": settings.encoding,
         "model_bytes": start.weights.size,
     }
+    about |= {**described, "app_hash": grid.run.fab_hash}
+    receipts = ReceiptCheck(Path(settings.site_keys) if settings.site_keys else None)
+    signer = _signer(settings)
     last = start.round + plan.rounds
     names = sorted(settings.sites)
     first = start.round + 1
     told = {"warnings": list(settings.warnings)} if settings.warnings else {}
     append(
         folder.path,
-        Start(time=now(), first_round=first, last_round=last, sites=names, **described, **told),
-    )
-    signer = SignerClient(Path(settings.signer)) if settings.signer else None
+        Start(
+            time=now(), first_round=first, last_round=last, sites=names, by=settings.by,
+            coordinator="" if signer is None else signer.public_key(),
+            keys=receipts.public(settings.sites),
+            rehearsal=settings.local_only, **described, **told,
+        ),
+    )  # fmt: skip
     sites = Sites(
         grid,
         Exchange(grid, context.run_id, signer, store, plan.policy),
@@ -147,14 +160,28 @@ def _run(
         tell=lambda sites, until: append(
             folder.path, Waiting(time=now(), sites=list(sites), until=until)
         ),
+        receipts=receipts,
     )
     session = Session(sites, settings, plan, strategy, folder, buffers)
     if settings.survey == "only":
         session.join()
         return {"state": "finished", "reason": None}
     chosen = Rounds(session).run(start)
-    folder.finish(chosen, {**described, "app_hash": grid.run.fab_hash, "rounds": last})
+    folder.finish(chosen)
+    about |= {"rounds": last, "model_round": chosen.round}
     return {"state": "finished", "reason": None, "round": last, "model_round": chosen.round}
+
+
+def _signer(settings: ServerSettings, patience: float | None = None) -> SignerClient | None:
+    return SignerClient(Path(settings.signer), patience) if settings.signer else None
+
+
+def _end(run: Path, event: End, about: Line, signer: SignerClient | None) -> None:
+    """Write the end of a run, with a manifest; if nobody signs that, the journal still ends."""
+    try:
+        end_run(run, event, about, None if signer is None else signer.sign_manifest)
+    except RunError as error:
+        log.error("the manifest is not signed: %s", error)
 
 
 def _evaluated(settings: EvaluationSettings) -> Line:

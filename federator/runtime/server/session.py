@@ -9,12 +9,13 @@ from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 from federator.errors import RunError
 from federator.runtime.app_config import Setting
+from federator.runtime.chain.lines import head
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.exchange import Answer, updates_in
-from federator.runtime.server.journal import SiteState, events
+from federator.runtime.server.journal import FILE, SiteState, events
 from federator.runtime.server.packing import Order
 from federator.runtime.server.recorder import Recorder
 from federator.runtime.server.settings import ServerSettings
@@ -116,6 +117,7 @@ class Session:
 
     def _hear(self, answer: Answer) -> None:
         """Write down what a site says that joins, and keep what it tells of its data."""
+        self.record.write_receipts([answer])
         self.record.write_site(answer)
         self.surveys.take(answer)
 
@@ -149,6 +151,7 @@ class Session:
         """Give sites their orders; write down what they warn of, and return their answers."""
         deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
         answers = self.sites.ask(orders, deadline, self._hear)
+        self.record.write_receipts(answers.values())
         self.record.warn(answers)
         return answers
 
@@ -231,6 +234,7 @@ class Session:
             sites=max(1, len(self.sites.nodes or self.settings.sites)),
             survey=kind == "join" and self.settings.survey != "no",
             run=self.folder.path.name,
+            journal=head(self.folder.path / FILE),
         )
 
     def require_space_for(self, orders: Mapping[str, Order]) -> None:

@@ -29,6 +29,8 @@ class ServerSettings:
         survey: ``no``, ``yes``, ``required`` (no round while anything is found) or ``only`` (none).
         local_only: whether this is one machine, where a node may say which site it is.
         signer: the socket of the coordinator's signer; None where no link checks.
+        site_keys: folder of the sites' public keys, SITE.pub; None where sites give no receipts.
+        by: who ordered the run.
         initial_weights: safetensors file of the first model.
         encoding: how weights travel in rounds of training, one of those in encoding.py.
         strategy: ``plain``, or ``own`` if it is code of the author's.
@@ -52,6 +54,8 @@ class ServerSettings:
     survey: str = "no"
     local_only: bool = True
     signer: str | None = None
+    site_keys: str | None = None
+    by: str = ""
     initial_weights: str | None = None
     encoding: str = "float32"
     strategy: str = "plain"

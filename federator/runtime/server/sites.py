@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.exchange import Answer, Exchange, Pending
 from federator.runtime.server.packing import Order
+from federator.runtime.server.proof.receipts import ReceiptCheck
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.server.waiting import QUICK, SLOW, Pause, Tell, WaitingNotice
 
@@ -32,6 +33,7 @@ class Sites:
             under which its key was registered counts.
         by_files: whether a site's weights may travel as files, if it says that they can.
         tell: called with the sites that the server waits for, if that takes a while.
+        receipts: checks the receipt of each answer.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Sites:
         believe: bool,
         by_files: Callable[[str], bool],
         tell: Tell = lambda _sites, _until: None,
+        receipts: ReceiptCheck | None = None,
     ) -> None:
+        self._receipts = receipts or ReceiptCheck()
         self._grid, self._exchange, self._believe, self._tell = grid, exchange, believe, tell
         self.store = exchange.store
         self._may_take_files = by_files
@@ -158,7 +162,10 @@ class Sites:
             notice.look([names[item.node] for item in pending.values()])
             came = pause.wait(_receivers(pending), deadline)
             before, began = len(pending), time.monotonic()
-            answers |= {names[node]: answer for node, answer in self._exchange.poll(pending)}
+            answers |= {
+                names[node]: self._receipts.checked(names[node], answer)
+                for node, answer in self._exchange.poll(pending)
+            }
             if time.time() > deadline:
                 answers |= self._give_up(pending, names, "late")
             elif time.monotonic() > roll_call:
@@ -212,6 +219,7 @@ class Sites:
 
     def _admit(self, node: int, answer: Answer, registered: str) -> Answer:
         site = answer.site if self._believe else registered
+        answer = self._receipts.checked(site, answer)
         failure = answer.failure
         if failure is None and self._expected and site not in self._expected:
             failure = Failure("refused", "it is not a site of this federation")
@@ -223,7 +231,8 @@ class Sites:
                 self._sizes[site] = answer.outcome.examples
             if answer.files and self._may_take_files(site):
                 self._by_files.add(node)
-        return Answer(site, answer.seconds, answer.outcome, failure=failure)
+        heard = Answer(site, answer.seconds, answer.outcome, failure=failure)
+        return replace(heard, receipt=answer.receipt)
 
 
 def _receivers(pending: Mapping[str, Pending]) -> list[UpdateReceiver | None]:

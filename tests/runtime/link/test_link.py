@@ -55,7 +55,7 @@ def test_an_error_of_the_link_s_own_costs_one_answer(link, worker, monkeypatch):
     dismissed = []
     monkeypatch.setattr(worker, "disconnect", lambda: dismissed.append(True))
     with monkeypatch.context() as patch:
-        patch.setattr(Link, "_report", lambda *_: 1 / 0)
+        patch.setattr("federator.runtime.link.link.log_leaving", lambda *_: 1 / 0)
         assert refusal(link, order())[1].reason == "unknown"
     assert dismissed
     assert not link.answer(order(epochs=2), OURS, NODE).has_error()

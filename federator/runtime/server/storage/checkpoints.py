@@ -5,14 +5,13 @@ A checkpoint is ``round-NNN.safetensors``
 ``round-NNN.state.safetensors``. A file is complete or not there.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
-from federator.runtime.files import file_sha256, replaced, write
+from federator.runtime.files import replaced
 from federator.runtime.weights.block_file import Draft, WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers, write_buffers
 from federator.runtime.weights.format import Tensor, Weights, save
@@ -86,13 +85,10 @@ class RunFolder:
                   if not path.name.endswith(".state.safetensors")]  # fmt: skip
         return self.load(max(rounds)) if rounds else None
 
-    def finish(self, chosen: Checkpoint, manifest: dict[str, object]) -> None:
-        """Write the final model and the manifest with the hash of every file of weights."""
+    def finish(self, chosen: Checkpoint) -> None:
+        """Write the final model."""
         with replaced(self.path / _MODEL) as out:
             chosen.weights.write_to(out)
-        files = {path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))}
-        text = json.dumps({**manifest, "model_round": chosen.round, "files": files}, indent=2)
-        write(self.path / "manifest.json", text + "\n")
 
     def _weights(self, round_number: int) -> Path:
         return self.path / f"round-{round_number:03d}.safetensors"

@@ -1,0 +1,1 @@
+"""What a run left behind, checked offline with public keys."""

@@ -1,0 +1,1 @@
+"""What proves a run afterwards: the sites' receipts, and a manifest that the coordinator signs."""
