@@ -188,7 +188,10 @@ def test_a_file_without_a_fingerprint_is_named(tmp_path):
 
 COMMANDS = [
     *([name] for name in ("init", "update", "check", "convert", "run", "report", "dispatch")),
-    *([name] for name in ("build", "compose", "fingerprint", "bundle", "provision", "site")),
+    *(
+        [name]
+        for name in ("build", "base", "compose", "fingerprint", "bundle", "provision", "site")
+    ),
     *(["site", name] for name in ("add", "remove")),
     *([name] for name in ("rounds", "publish", "pipeline")),
     *(["pipeline", name] for name in ("plan", "login", "summary", "subjects", "deliver")),
@@ -219,7 +222,16 @@ def listed(title):
 
 def test_the_help_lists_commands_by_person():
     author = ["init", "update", "check", "convert", "run", "survey", "report", "dispatch"]
-    coordinator = ["build", "compose", "fingerprint", "bundle", "provision", "site", "key"]
+    coordinator = [
+        "build",
+        "base",
+        "compose",
+        "fingerprint",
+        "bundle",
+        "provision",
+        "site",
+        "key",
+    ]
     assert sorted(listed("For the author")) == sorted(author)
     assert listed("For the coordinator") == coordinator
     assert "pipeline" not in call("--help").stdout, "for workflows"

@@ -1,5 +1,6 @@
 """The coordinator's commands: images, compose files, certificates, and the admitted sites."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,25 @@ def build(
         warn(components.warnings + made.warnings)
         for name, image in made.by_name().items():
             typer.echo(f"{name}: {image}")
+
+
+@coordinator.command("base", cls=Command, rich_help_panel=COORDINATOR)
+def print_base(path: FederationPath) -> None:
+    """Print the newest digest of the image that all others start from, for the federation file."""
+    from federator.federation import schema
+    from federator.images.registry import Registry
+
+    with reporting_errors():
+        base = schema.read(path).build.base
+        name, _, _ = base.partition("@")
+        digest = Registry().digest(name)
+        if digest is None:
+            raise InputError(Problem(f"there is no image {name}", hint="see build: base"))
+        if base == f"{name}@{digest}":
+            typer.echo(f"{base} is the newest")
+            return
+        typer.echo(f"build: {{base: {json.dumps(f'{name}@{digest}')}}}")
+        typer.echo("write this into federation.yaml, then build: all images are new", err=True)
 
 
 @coordinator.command("compose", cls=Command, rich_help_panel=COORDINATOR)

@@ -44,11 +44,8 @@ def files(tmp_path_factory):
 
 KINDS = ("plain", "public authority", "local tensors", "a GPU")
 NOT_YET = {
-    "services.link.environment.FEDERATOR_STRATEGY",
-    "services.link.environment.FEDERATOR_POLICY",
     "services.link.environment.FEDERATOR_RECORDS",
     "services.link.volumes: records:/records",
-    "services.link.volumes: /run/federator/policy.yaml",
     "volumes.records",
 }
 
