@@ -8,8 +8,9 @@ from federator.results import plots
 from federator.results.comparison import compare
 from federator.results.findings import rounds
 from federator.results.history import Journal
+from federator.results.measured import figures as figures_of
 from federator.results.plots import Chart, Point, Series
-from federator.results.tasks.base import Shown
+from federator.results.tasks.base import Figure, Shown
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
 
@@ -111,7 +112,7 @@ def seconds(journal: Journal) -> Chart | None:
 def _line(
     journal: Journal,
     model: str,
-    value: Callable[[Result], float | None],
+    value: Callable[[Result], Figure],
     site: str | None = None,
 ) -> Series:
     """Follow a model over the rounds on one site's validation set, or on all of them."""
@@ -121,29 +122,34 @@ def _line(
         result = evaluation.sites.get(site) if site else evaluation.pooled()
         if result is not None:
             found, part = value(result), ""
-            if not site and len(evaluation.sites) < len(everywhere):
-                part = f", {len(evaluation.sites)} of {len(everywhere)} sites"
-            of = frozenset((name, one.examples) for name, one in evaluation.sites.items())
-            tip = f"round {evaluation.round}: {figures.number(found)} (n = {result.examples}{part})"
-            kind = None if site else of
-            points.append(Point(evaluation.round, found, tip, not part, kind))
+            there = {
+                name: one.examples
+                for name, one in evaluation.sites.items()
+                if name not in found.without
+            }
+            if not site and len(there) < len(everywhere):
+                part = f", {len(there)} of {len(everywhere)} sites"
+            examples = result.examples if site else sum(there.values())
+            tip = f"round {evaluation.round}: {figures.number(found.value)} (n = {examples}{part})"
+            kind = None if site else frozenset(there.items())
+            points.append(Point(evaluation.round, found.value, tip, not part, kind))
     number = journal.sites.index(site) if site else None
     dashed = model != FEDERATION
     return Series(figures.model(model) if dashed else site or "all sites", number, points, dashed)
 
 
-def _shown(journal: Journal) -> dict[str, Callable[[Result], float | None]]:
+def _shown(journal: Journal) -> dict[str, Callable[[Result], Figure]]:
     """What the learning curves show, by title: the loss, and the task's chief figures."""
 
-    def value(name: str) -> Callable[[Result], float | None]:
-        return lambda result: journal.view.figures(result.tables, result.limits)[name].value
+    def value(name: str) -> Callable[[Result], Figure]:
+        return lambda result: figures_of(journal.view, result)[name]
 
-    def metric(name: str) -> Callable[[Result], float | None]:
-        return lambda result: result.metrics.get(name)
+    def metric(name: str) -> Callable[[Result], Figure]:
+        return lambda result: Figure(result.metrics.get(name))
 
     chosen = {journal.view.columns[name].title: value(name) for name in journal.view.headline}
     if not chosen:
         named = {name: 0 for each in journal.curve(FEDERATION) for one in each.sites.values()
                  for name in one.metrics}  # fmt: skip
         chosen = {name: metric(name) for name in named}
-    return {"Loss": lambda result: result.loss, **chosen}
+    return {"Loss": lambda result: Figure(result.loss), **chosen}

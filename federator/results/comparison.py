@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from federator.common import figures
 from federator.results.history import COMMON, Journal
+from federator.results.measured import figures as figures_of
 from federator.results.tasks.base import Figure, View
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
@@ -37,7 +38,7 @@ def compare(journal: Journal, site: str | None = None, models: Sequence[str] = (
         result = test.sites.get(site) if site else test.pooled()
         if result is not None:
             missing = () if site else tuple(sorted(everywhere - set(test.sites)))
-            found, name = journal.view.figures(result.tables, result.limits), named(journal, model)
+            found, name = figures_of(journal.view, result), named(journal, model)
             rows.append(Row(model, name, result, found, missing))
     rivals = [row for row in rows if not row.missing]
     best = _best(journal.view, rivals)
@@ -75,19 +76,17 @@ def _best(view: View, rivals: Sequence[Row]) -> dict[str, frozenset[str]]:
 
 def _is_better(one: Figure, other: Figure, higher: bool) -> bool:
     """Tell whether a figure is better than another whatever the rounding of their counts hides."""
-    (least, most), (low, high) = (
-        (each.value if each.least is None else each.least,
-         each.value if each.most is None else each.most)
-        for each in (one, other)
-    )  # fmt: skip
-    assert least is not None and most is not None and low is not None and high is not None
-    return least >= high if higher else most <= low
+    first, second = (one.lowest, other.highest) if higher else (other.lowest, one.highest)
+    return first is not None and second is not None and first >= second
 
 
-def _tables(row: Row, table: str, binned: tuple[str, ...]) -> frozenset[tuple[str, int]]:
-    """Name the tables that a column follows from, each with its number of bins."""
+def _tables(
+    row: Row, table: str, binned: tuple[str, ...]
+) -> frozenset[tuple[str, int, tuple[str, ...]]]:
+    """Name the tables that a column follows from, each with its bins and the sites without it."""
+    absent = row.result.without
     return frozenset(
-        (name, len(found[0]))
+        (name, len(found[0]), tuple(absent.get(name, ())))
         for name, found in row.result.tables.items()
         if (name.startswith(table) if table else not name.startswith(binned))
     )

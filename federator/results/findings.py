@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from federator.common import figures
 from federator.results.history import Journal
+from federator.results.measured import figures as figures_of
 from federator.runtime.protocol.evaluation.release import few_of
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
@@ -88,11 +89,14 @@ def _final(journal: Journal) -> Iterator[str]:
     worse = _rose(first.loss, last.loss)
     for name in journal.view.headline[:1]:
         column = journal.view.columns[name]
-        before, after = (
-            journal.view.figures(one.tables, one.limits)[name].value for one in (first, last)
-        )
-        worse |= _rose(before, after) if column.better == "lower" else _rose(after, before)
-        changes.append(_change(figures.inside(column.title), before, after))
+        before, after = (figures_of(journal.view, one)[name] for one in (first, last))
+        if before.without != after.without:  # they are of other patients
+            continue
+        if column.better == "lower":
+            worse |= _rose(before.highest, after.lowest)
+        else:
+            worse |= _rose(after.highest, before.lowest)
+        changes.append(_change(figures.inside(column.title), before.value, after.value))
     if not worse:
         return
     withheld = journal.start.sites_withheld
@@ -165,7 +169,8 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
     for names, sites in by_names.items():
         yield Finding(
             f"{names} of the test set did not leave the site: a count is below its "
-            "min_cell_count. Figures that follow from it are missing.",
+            "min_cell_count. Its own figures that follow from it are missing; those of all sites "
+            "together are without it, and say so.",
             tuple(sites),
         )
     for names, sites in by_rows.items():

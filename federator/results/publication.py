@@ -22,6 +22,7 @@ from federator.results import history, report
 from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal
+from federator.results.measured import figures as figures_of
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import (
     EVENT,
@@ -180,7 +181,7 @@ def _curve(journal: Journal) -> str:
     lines = []
     for each in journal.curve(FEDERATION):
         if each.round + 1 >= journal.start.first_round and (pooled := each.pooled()):
-            found = journal.view.figures(pooled.tables, pooled.limits)
+            found = figures_of(journal.view, pooled)
             values = (pooled.loss, *(found[name].value for name in journal.view.headline))
             lines.append([str(each.round), *map(figures.number, values)])
     titles = [journal.view.columns[name].title for name in journal.view.headline]

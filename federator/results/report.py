@@ -16,7 +16,7 @@ import jinja2
 
 from federator.common import figures
 from federator.common.templates import shipped
-from federator.results import charts, plots, survey
+from federator.results import charts, measured, plots, survey
 from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal, read
@@ -71,6 +71,7 @@ def write(run: Path) -> Path:
         tests=charts.tests(journal),
         without=charts.without(journal),
         view=journal.view,
+        derive=measured,
         differences=[] if journal.start.sites_withheld else differences(journal),
         pooling=journal.tests[FEDERATION].pooling if FEDERATION in journal.tests else {},
         seconds=charts.seconds(journal),

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
-from federator.results import survey
+from federator.results import measured, survey
 from federator.results.tasks import views
 from federator.results.tasks.base import View
 from federator.runtime.protocol.instructions import FEDERATION
@@ -151,12 +151,14 @@ class RunProgress:
         evaluation = Evaluation.model_validate(event).fitting(view.settings.task)
         if (pooled := evaluation.pooled()) is None:
             return
-        found = view.figures(pooled.tables, pooled.limits)
+        found = measured.figures(view, pooled)
         numbers = [f"loss {figures.number(pooled.loss)}"]
         for name in view.headline:
             if (value := found[name].value) is not None:
                 title = figures.inside(view.columns[name].title)
-                numbers.append(f"{title} {figures.number(value)}")
+                outside = ", ".join(found[name].without)
+                without = f" (without {outside})" if outside else ""
+                numbers.append(f"{title} {figures.number(value)}{without}")
         if not view.headline:
             numbers += [f"{name} {figures.number(one)}" for name, one in pooled.metrics.items()]
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()

@@ -185,7 +185,7 @@ def test_sites_without_scores_are_named(tmp_path: Path) -> None:
         tmp_path, lambda test: test["sites"]["cedar"]["tables"].pop("scores.1"), event="test"
     )
     text = Page(report.write(tmp_path)).text
-    assert "Not drawn over all sites: no scores from cedar." in text
+    assert "“All sites” is without cedar: no scores from there." in text
     assert "alder, AUC" in text
 
 

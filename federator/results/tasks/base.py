@@ -26,6 +26,7 @@ class Figure:
         note: a remark.
         least: the least that it may be as counts are rounded; None where they are not.
         most: the most.
+        without: sites that are not in it, as they gave no table for it.
     """
 
     value: float | None
@@ -34,6 +35,17 @@ class Figure:
     note: str = ""
     least: float | None = None
     most: float | None = None
+    without: tuple[str, ...] = ()
+
+    @property
+    def lowest(self) -> float | None:
+        """The least that it may be, whether or not counts are rounded."""
+        return self.value if self.least is None else self.least
+
+    @property
+    def highest(self) -> float | None:
+        """The most that it may be, whether or not counts are rounded."""
+        return self.value if self.most is None else self.most
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class Evaluation(_Event):
 
     def pooled(self) -> Result | None:
         """Take the sites together, as if their sets were one; None where there are none."""
-        return pool(list(self.sites.values()), self.pooling) if self.sites else None
+        return pool(self.sites, self.pooling) if self.sites else None
 
 
 class Chosen(_Event):

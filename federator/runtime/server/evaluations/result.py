@@ -11,6 +11,8 @@ from federator.runtime.protocol.evaluation.rounding import Limits, add_limits, l
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task
 
+_SEVERAL = 2  # sites whose sum is of no single one
+
 
 class Result(BaseModel):
     """A model on one site's data, or on that of several sites taken together.
@@ -23,6 +25,7 @@ class Result(BaseModel):
         withheld: names of tables, and of rows of a matrix, that the site's minimum cell count keeps
             there.
         rounded: the minimum by which the site rounds confusion matrices; below 2, they are exact.
+        without: of several sites, those that did not give a table, by its name.
         rounded_sums: of several sites, what their rounded matrices may add up to.
     """
 
@@ -34,6 +37,7 @@ class Result(BaseModel):
     metrics: dict[str, float] = {}
     withheld: list[str] = []
     rounded: int = 0
+    without: dict[str, list[str]] = {}
     rounded_sums: dict[str, Limits] = {}
 
     @property
@@ -66,31 +70,48 @@ class Result(BaseModel):
         )
 
 
-def pool(parts: Sequence[Result], pooling: Mapping[str, Pooling]) -> Result:
+def pool(sites: Mapping[str, Result], pooling: Mapping[str, Pooling]) -> Result:
     """Take sites together, as if their sets were one.
 
-    A table is pooled only if every site with examples gave it: that of some of the sites would
-    stand beside a loss over all of them.
+    A table is pooled over the sites that gave it, if they are all or at least two (one alone would
+    show a single site); the result names the others.
 
     Args:
-        parts: of one model at one or more sites.
+        sites: a model's results at one or more sites, by name.
         pooling: how a metric becomes one of all sites, where it is not their mean.
     """
-    names = set.intersection(*(set(part.metrics) for part in parts))
+    parts = list(sites.values())
+    metrics = set.intersection(*(set(part.metrics) for part in parts))
     pooled = {
         name: _metric(pooling.get(name, "mean"), [(p.metrics[name], p.examples) for p in parts])
-        for name in sorted(names)
+        for name in sorted(metrics)
     }
-    filled = [part for part in parts if part.examples] or list(parts)
-    shared = [name for name in filled[0].tables if all(name in part.tables for part in filled)]
-    rounded = [name for name in shared if any(name in part.limits for part in filled)]
+    filled = {site: part for site, part in sites.items() if part.examples} or dict(sites)
+    names = dict.fromkeys(name for part in filled.values() for name in part.tables)
+    given = {name: [part for part in filled.values() if name in part.tables] for name in names}
+    shared = {
+        name: having
+        for name, having in given.items()
+        if len(having) == len(filled) or len(having) >= _SEVERAL
+    }
     return Result(
-        tables={name: tables.add(part.tables[name] for part in filled) for name in shared},
+        tables={
+            name: tables.add(p.tables[name] for p in having) for name, having in shared.items()
+        },
         loss=_mean([(part.loss, part.examples) for part in parts]),
         examples=sum(part.examples for part in parts),
         metrics={name: value for name, value in pooled.items() if value is not None},
         withheld=sorted({name for part in parts for name in part.withheld}),
-        rounded_sums={name: _sum_of_limits(filled, name) for name in rounded},
+        without={
+            name: sorted(site for site, part in filled.items() if name not in part.tables)
+            for name, having in shared.items()
+            if len(having) < len(filled)
+        },
+        rounded_sums={
+            name: _sum_of_limits(having, name)
+            for name, having in shared.items()
+            if any(name in part.limits for part in having)
+        },
     )
 
 
