@@ -107,8 +107,8 @@ def _images(federation: Federation, compose: Path) -> dict[str, Reference]:
     except (YAMLError, LookupError, TypeError, AttributeError):
         raise InputError(Problem("is no compose file", Where(compose.name))) from None
     if not all(image.digest for image in images.values()):
-        problem = Problem("names an image without its digest", Where(compose.name))
-        raise InputError(problem)
+        hint = "with --build-at-site a site reaches a registry: run `federator compose` without it"
+        raise InputError(Problem("names an image without its digest", Where(compose.name), hint))
     return images
 
 

@@ -10,6 +10,7 @@ from federator.errors import InputError
     [
         (None, r"No such file or directory\n    run `federator compose \S+` first"),
         ("services: {link: {image: 'docker.io/acme/link:1'}}", "without its digest"),
+        ("services: {worker: {image: tumours-north-worker}}", "run `federator compose` without"),
         ("services: {link: {}}", "is no compose file"),
         ("services: [", "is no compose file"),
         ("", "is no compose file"),
