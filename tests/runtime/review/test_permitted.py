@@ -43,11 +43,6 @@ def files(tmp_path_factory):
 
 
 KINDS = ("plain", "public authority", "local tensors", "a GPU")
-NOT_YET = {
-    "services.link.environment.FEDERATOR_RECORDS",
-    "services.link.volumes: records:/records",
-    "volumes.records",
-}
 
 
 def problems(text):
@@ -90,7 +85,7 @@ def test_all_that_is_permitted_is_written(files):
     written = set()
     for text in files.values():
         written |= set(present(SiteFile.parse("a.yaml", text.encode()).tree))
-    assert set(optional(FILE)) - written <= NOT_YET
+    assert set(optional(FILE)) - written == set()
 
 
 def places(tree, path=()):
