@@ -17,6 +17,7 @@ BROKEN = {
     "runtime": ("runtime/weights/format.py", "import federator.runtime.protocol.outcomes"),
     "wings": ("runtime/link/admission.py", "import federator.runtime.server.settings"),
     "signer": ("runtime/signer/rules.py", "import flwr.app"),
+    "strategy": ("runtime/worker/state.py", "import federator.runtime.strategy.grid"),
     "tools": ("runtime/options.py", "import federator.common.git"),
     "link": ("runtime/protocol/outcomes.py", "import torch"),
     "sites": ("runtime/worker/state.py", "import ruamel.yaml"),

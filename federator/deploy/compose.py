@@ -151,7 +151,10 @@ class _Files:
         """Return the example of the server's ``.env``, or of a site's."""
         name = "deploy/site.env" if site else "deploy/server.env"
         layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
-        return self.templates.fill(name, site=site, port=self.port, layout=layout, **self.limits)
+        own = self.federation.strategy == "own"
+        return self.templates.fill(
+            name, site=site, port=self.port, layout=layout, own=own, **self.limits
+        )
 
     def server(self) -> str:
         """Return ``server.yaml``."""
@@ -171,6 +174,12 @@ class _Files:
         parts["superlink"]["mem_limit"] = f"${{SUPERLINK_MEMORY:-{self.limits['superlink']}}}"
         parts["server"]["mem_limit"] = f"${{SERVER_MEMORY:-{self.limits['server']}}}"
         parts["init"]["mem_limit"] = self.limits["worker"]
+        if federation.strategy == "own":
+            parts["strategy"]["image"] = str(images.server)
+            parts["strategy"]["mem_limit"] = f"${{STRATEGY_MEMORY:-{self.limits['strategy']}}}"
+        else:
+            del parts["strategy"], file["volumes"]["strategy"]
+            parts["server"]["volumes"].remove("strategy:/strategy")
         text = json.dumps(settings.server(federation), indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
         known = as_setting(self._public(PUBLISHED))

@@ -18,6 +18,7 @@ _COMMANDS = {
     "superlink": ("control.superlink", "Flower's SuperLink, with the database that it had before"),
     "signer": ("signer.process", "sign what the coordinator's orders allow"),
     "order": ("signer.command", "order rounds, which the server may then run"),
+    "strategy": ("strategy.process", "the author's strategy, apart from the server"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
 _OF_THE_AUTHOR = ("doctor", "initial")

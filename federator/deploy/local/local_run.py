@@ -18,6 +18,7 @@ from pathlib import Path
 from federator.app.convert import Components
 from federator.deploy.local import (
     first_model,
+    own_strategy,
     signer,
     site_data,
     site_records,
@@ -175,8 +176,11 @@ class LocalRun:
                     self._personal / site.name,
                     self._links[site.name].values(),
                 ),
-                workers.environment(os.environ, scratch, threads, site),
+                workers.environment(os.environ, scratch, threads, cuda=site.accelerator == "cuda"),
             )
+        if self._owns_strategy:
+            folders = [self.federation.root.resolve(), self.folder.resolve()]
+            own_strategy.start(self.components.app, scratch, folders, processes)
         control, follower = Control(superlink, None), Follower(self.folder)
         parts = ServerParts(processes)
         follower.run_id = control.start(self.components.app, {"rounds": self.rounds})
@@ -216,6 +220,7 @@ class LocalRun:
             site_keys=str(scratch / site_records.PUBLIC),
             by=site_records.user(),
             store=str(self._store),
+            strategy_socket=str(own_strategy.socket(scratch)) if self._owns_strategy else None,
             initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
         )
@@ -237,7 +242,7 @@ class LocalRun:
         """Restart links and workers that have ended.
 
         Raises:
-            RunError: if the SuperLink or the signer ended.
+            RunError: if the SuperLink, the signer or the strategy's process ended.
         """
         for site, half in product(self.federation.sites, ("link", "worker")):
             if (status := processes.ended(f"{site.name}.{half}")) is not None:
@@ -248,6 +253,12 @@ class LocalRun:
         for part, name in (("superlink", "the SuperLink"), (signer.NAME, "the signer")):
             if processes.ended(part) is not None:
                 raise RunError(f"{name} ended:\n{processes.tail(part)}")
+        if self._owns_strategy:
+            own_strategy.check(processes)
+
+    @property
+    def _owns_strategy(self) -> bool:
+        return self.federation.strategy == "own"
 
     @property
     def _personal(self) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 from federator.federation.parts import Site
 from federator.runtime.worker.sandbox import isolation
 
-# The variables of the author's shell that a worker gets. Logins, caches and module paths are left
-# out: a container has none of them either.
+# The variables of the author's shell that a worker gets, and a strategy. Logins, caches and module
+# paths are left out: a container has none of them either.
 _ALLOWED = (
     *("PATH", "LD_LIBRARY_PATH", "TZ", "LANG", "LANGUAGE", "LC_*"),
     *("OMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "KMP_*", "GOMP_*"),
@@ -20,22 +20,22 @@ _READ_ONLY_AT_MOST = 64  # folders; each takes a mount
 
 
 def environment(
-    shell: Mapping[str, str], scratch: Path, threads: int, site: Site
+    shell: Mapping[str, str], scratch: Path, threads: int, cuda: bool
 ) -> dict[str, str]:
-    """Return the environment of a site's worker.
+    """Return the environment of a process that runs the author's code.
 
     Args:
         shell: the environment of this process.
         scratch: where temporary files go.
         threads: the number of threads that numerical libraries start.
-        site: the worker's site.
+        cuda: whether it may use the GPU.
     """
     allowed = {
         name: value
         for name, value in shell.items()
         if any(fnmatch(name, pattern) for pattern in _ALLOWED)
     }
-    hidden = {} if site.accelerator == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
+    hidden = {} if cuda else {"CUDA_VISIBLE_DEVICES": ""}
     own = {"TMPDIR": str(scratch), "USER": "federator", "PYTHONUNBUFFERED": "1"}
     if site_packages.ENABLE_USER_SITE:  # packages there, not modules of the author's
         own["PYTHONUSERBASE"] = site_packages.getuserbase()

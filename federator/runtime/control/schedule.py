@@ -113,6 +113,7 @@ class ScheduledRounds:
             site_keys=str(paths.sites),
             by=self.order.by,
             warnings=expiry.told_at_server(paths.coordinator_key, paths.gateway),
+            strategy_socket=str(paths.strategy_socket) if settings.strategy == "own" else None,
             initial_weights=str(first) if first.exists() else None,
             source_map=str(source_map) if source_map.exists() else None,
         ).write(paths.run_settings)

@@ -26,6 +26,7 @@ class ServerPaths:
         sites: folder of the public keys of admitted sites.
         gateway: ``host:port`` of the gateway, to see what it shows the sites; empty for none.
         coordinator_key: the coordinator's public keys, as the sites' files name them.
+        strategy_socket: where the author's strategy connects, if it has a process of its own.
     """
 
     superlink: str
@@ -38,6 +39,7 @@ class ServerPaths:
     sites: Path
     gateway: str = ""
     coordinator_key: str = ""
+    strategy_socket: Path = Path("/strategy/socket")
 
     @property
     def settings(self) -> ServerSettings:
@@ -97,6 +99,8 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
     add("--sites", type=Path, default=Path("/run/federator/sites"), help="the sites' public keys")
     add("--gateway", default="gateway:8443", help="host:port of the gateway")
     add("--coordinator-key", default="", help="the coordinator's public keys")
+    add("--strategy-socket", type=Path, default=Path("/strategy/socket"),
+        help="where the author's strategy connects")  # fmt: skip
 
 
 def server_paths(options: argparse.Namespace | None = None) -> ServerPaths:

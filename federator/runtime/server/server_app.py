@@ -1,30 +1,28 @@
 """The ServerApp: what Flower starts on the server to run the rounds (rounds.py)."""
 
 import gc
-import importlib
 import logging
 import platform
 import shutil
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import flwr
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import Strategy
 
 import federator
 from federator.errors import RunError
-from federator.runtime import source_map as sourcemap
-from federator.runtime.app_config import choose
+from federator.runtime.app_config import Setting, choose
 from federator.runtime.flower import prepare_grid
 from federator.runtime.options import begin_log
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.replies import NO_MESSAGE
 from federator.runtime.protocol.signing.connection import SignerClient
 from federator.runtime.server.aggregation import plain
-from federator.runtime.server.aggregation.privacy import refuse_private
+from federator.runtime.server.aggregation.own_strategy import OwnStrategy, name_of
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.journal import End, Line, Start, Waiting, append, now
 from federator.runtime.server.proof.manifest import end as end_run
@@ -77,7 +75,7 @@ def server_app(module: str, first_model: FirstModel) -> ServerApp:
             raise
         except Exception as error:
             log.exception("the server broke down")
-            end |= {"reason": _told(error, settings)}
+            end |= {"reason": f"the server broke down: {type(error).__name__}: {error}"}
             raise
         finally:
             seconds = round(time.monotonic() - started, 3)
@@ -100,11 +98,7 @@ def _run(
     """Run the rounds; return how they ended, and add to ``about`` what the manifest says."""
     plan = Plan.of(context.run_config)
     choose(context.run_config)
-    if settings.strategy == "own":
-        strategy = importlib.import_module(module).strategy
-        refuse_private(strategy)
-    else:
-        strategy = plain.make(plain.find(module), settings.source_map)
+    strategy = _strategy(settings, plain.find(module), context.run_config)
     shared = settings.store
     store = Store(Path(shared) if shared else folder.path / STORE)
     start = folder.last()
@@ -125,7 +119,7 @@ def _run(
     described: Line = {
         "run": folder.path.name,
         "federation": settings.federation,
-        "strategy": type(strategy).__name__,
+        "strategy": name_of(strategy),
         **_evaluated(plan.settings),
         "seed": plan.seed,
         "local_epochs": plan.epochs,
@@ -196,16 +190,19 @@ def _evaluated(settings: EvaluationSettings) -> Line:
     }
 
 
-def _told(error: Exception, settings: ServerSettings) -> str:
-    """Return in words what broke down, with the notebook's cell: no site's data are here."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).name == "aggregation.py"]
-    who = "the notebook's strategy" if own else "the server"
-    text = f"{who} broke down: {type(error).__name__}: {error}"
-    if not own or settings.source_map is None:
-        return text
-    source_map = sourcemap.read(Path(settings.source_map))
-    return sourcemap.placed(text, source_map, own[-1].filename, own[-1].lineno or 0)
+def _strategy(
+    settings: ServerSettings, module: Path, config: Mapping[str, Setting]
+) -> Strategy | OwnStrategy:
+    """Return the strategy: made here of a plain text, or as its own process tells of it.
+
+    Raises:
+        RunError: if it cannot be made.
+    """
+    if settings.strategy != "own":
+        return plain.make(module, settings.source_map)
+    if settings.strategy_socket is None:
+        raise RunError("a strategy of the notebook's own runs by `federator run`, or at a server")
+    return OwnStrategy(Path(settings.strategy_socket), config, module, settings.source_map)
 
 
 def _first_model(

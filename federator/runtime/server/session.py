@@ -14,6 +14,7 @@ from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.server.aggregation.blockwise import moments
+from federator.runtime.server.aggregation.own_strategy import OwnStrategy, name_of
 from federator.runtime.server.exchange import Answer, updates_in
 from federator.runtime.server.journal import FILE, SiteState, events
 from federator.runtime.server.packing import Order
@@ -68,7 +69,7 @@ class Session:
         sites: the federation's, as they are connected.
         settings: the server's own.
         plan: the run's.
-        strategy: the author's.
+        strategy: one of Flower's, or the author's, which runs in another process.
         folder: where results go.
         buffers: names of the model's tensors that are no parameters.
     """
@@ -78,7 +79,7 @@ class Session:
         sites: Sites,
         settings: ServerSettings,
         plan: Plan,
-        strategy: Strategy,
+        strategy: Strategy | OwnStrategy,
         folder: RunFolder,
         buffers: Buffers,
     ) -> None:
@@ -86,6 +87,11 @@ class Session:
         self.strategy, self.folder, self.buffers = strategy, folder, buffers
         self.surveys = Surveys(folder.path, plan.settings)
         self.record = Recorder(folder.path, settings.source_map, plan.settings.metrics)
+
+    @property
+    def strategy_name(self) -> str:
+        """The name of the strategy's class."""
+        return name_of(self.strategy)
 
     # -- joining ----------------------------------------------------------------------------
 
@@ -218,7 +224,8 @@ class Session:
         encoding: str = EXACT,
     ) -> Instruction:
         """Return an instruction of this run; what trains travels in the run's encoding anyway."""
-        if kind == "train" and isinstance(self.strategy, QFedAvg):
+        weighs = isinstance(self.strategy, OwnStrategy) and self.strategy.needs_train_loss
+        if kind == "train" and (weighs or isinstance(self.strategy, QFedAvg)):
             sets = (*sets, "train")  # it weighs the sites by this loss
         proximal = model == FEDERATION  # a baseline has no common model to stay close to
         return Instruction(

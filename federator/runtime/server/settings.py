@@ -34,6 +34,7 @@ class ServerSettings:
         initial_weights: safetensors file of the first model.
         encoding: how weights travel in rounds of training, one of those in encoding.py.
         strategy: ``plain``, or ``own`` if it is code of the author's.
+        strategy_socket: where the process of that connects.
         messages: sites whose weights go in messages, though they could travel as files.
         store: the folder in which weights wait and arrive as files; None if no link reaches it.
         source_map: where the converter wrote which cell each generated line came from.
@@ -59,6 +60,7 @@ class ServerSettings:
     initial_weights: str | None = None
     encoding: str = "float32"
     strategy: str = "plain"
+    strategy_socket: str | None = None
     messages: Sequence[str] = ()
     store: str | None = None
     source_map: str | None = None

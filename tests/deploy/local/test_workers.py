@@ -24,7 +24,7 @@ def test_no_login_no_cache_and_no_path_to_modules_reach_a_worker():
         "PYTHONPATH": "/home/ada/modules",
         "FEDERATOR_DATA": "/elsewhere",
     }
-    got = workers.environment(shell, Path("/tmp/x"), 2, NORTH)
+    got = workers.environment(shell, Path("/tmp/x"), 2, cuda=False)
     assert got == {
         "PATH": "/usr/bin",
         "LC_ALL": "de_DE.UTF-8",
@@ -35,8 +35,7 @@ def test_no_login_no_cache_and_no_path_to_modules_reach_a_worker():
         "USER": "federator",
         "PYTHONUNBUFFERED": "1",
     }
-    east = Site(name="east", data="/srv/east", accelerator="cuda")
-    assert workers.environment(shell, Path("/tmp/x"), 2, east)["CUDA_VISIBLE_DEVICES"] == "1"
+    assert workers.environment(shell, Path("/tmp/x"), 2, cuda=True)["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 def test_modules_of_the_folder_that_it_is_started_in_are_not_found(tmp_path):

@@ -45,7 +45,7 @@ _PLAIN = (
 _ORDINARY = strategies.FedAvg().train_metrics_aggr_fn
 
 
-def is_plain(strategy: strategies.Strategy) -> bool:
+def is_plain(strategy: object) -> bool:
     """Return whether a strategy is one of these plain classes, with ordinary arguments."""
     return (
         isinstance(strategy, strategies.FedAvg)
@@ -56,7 +56,7 @@ def is_plain(strategy: strategies.Strategy) -> bool:
     )
 
 
-def moments(strategy: strategies.Strategy) -> tuple[str, ...]:
+def moments(strategy: object) -> tuple[str, ...]:
     """Return the names of what a plain strategy keeps of every tensor from round to round."""
     if isinstance(strategy, strategies.FedAvgM):
         return ("m",) if strategy.server_momentum > 0.0 else ()

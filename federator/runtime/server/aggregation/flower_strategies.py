@@ -1,28 +1,26 @@
 """Strategies that do not aggregate block by block: run by Flower's own ``Strategy.start``.
 
-They get the model's parameters; its buffers are averaged beside them (split_model.py). They hold
-every update in memory at once, take two messages a round, and keep their server state to
-themselves: a resumed run begins with a new state. The log says so.
+Flower's run here, the author's in a process of their own (own_strategy.py). They get the model's
+parameters; its buffers are averaged beside them (split_model.py). They hold every update in memory
+at once, take two messages a round, and keep their server state to themselves: a resumed run begins
+with a new state. The log says so.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from typing import Literal
-
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.proto.node_pb2 import NodeInfo
-from flwr.serverapp import Grid
-from flwr.supercore.run import Run
+from collections.abc import Iterable, Mapping, Sequence
 
 from federator.errors import RunError
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.protocol.train_settings import with_settings
+from federator.runtime.server.aggregation.own_strategy import OwnStrategy
 from federator.runtime.server.aggregation.split_model import SplitModel
 from federator.runtime.server.exchange import Answer, updates_in
 from federator.runtime.server.packing import Order
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
+from federator.runtime.strategy import grid
+from federator.runtime.strategy.grid import Kind, Reply, Request
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import Weights, WeightsError
 
@@ -33,47 +31,58 @@ def run_strategy(session: Session, start: Checkpoint) -> Checkpoint:
     """Run the planned rounds with any strategy; checkpoint each.
 
     Raises:
-        RunError: if too few sites deliver, or the strategy makes something else than the model.
+        RunError: if too few sites deliver, the author's code breaks down, or the strategy makes
+            something else than the model.
     """
     log.warning(
         "%s runs by Flower's own Strategy.start: every update (%d bytes each) is held in memory, "
         "and its server state is not kept in checkpoints",
-        type(session.strategy).__name__,
+        session.strategy_name,
         start.weights.numbers,
     )
-    grid = StrategyGrid(session, start)
-    session.strategy.start(
-        grid,
-        grid.model.parameters(start.weights),
-        session.plan.rounds,
-        timeout=session.settings.round_deadline,
-        evaluate_fn=grid.keep,
-    )
-    return session.folder.load(start.round + session.plan.rounds)
+    sites = SessionSites(session, start)
+    rounds, timeout = session.plan.rounds, session.settings.round_deadline
+    if isinstance(session.strategy, OwnStrategy):
+        session.strategy.run(sites, sites.model, start.weights, rounds, timeout)
+    else:
+        parameters = sites.model.parameters_of(start.weights)
+        grid.run(session.strategy, sites, parameters, rounds, timeout)
+    if sites.kept != rounds:
+        raise RunError(f"{session.strategy_name} ended after {sites.kept} of {rounds} rounds")
+    return session.folder.load(start.round + rounds)
 
 
-class StrategyGrid(Grid):
-    """The grid that a strategy sees: the sites that joined, with this server's deadlines."""
+class SessionSites:
+    """The sites that joined a session, as a strategy reaches them, with this server's deadlines.
+
+    Attributes:
+        model: the global model, of which the strategy makes the parameters.
+        kept: the last round of which the model was kept, counted from 0; -1 before.
+    """
 
     def __init__(self, session: Session, start: Checkpoint) -> None:
         self._session, self._start = session, start
         self._round = start.round + 1  # the one that is going on
+        self.kept = -1
         self._validated, self._told = set[int](), set[str]()
         self.model = SplitModel(start.weights, session.buffers)
 
-    def keep(self, number: int, arrays: ArrayRecord) -> None:
+    def keep(self, number: int, parameters: Weights) -> None:
         """Keep the model of a round, and have all sites validate it if they have not.
 
         Args:
             number: the round's, counted from 0, the model that this start began with.
-            arrays: the model's parameters.
+            parameters: the model's.
 
         Raises:
-            RunError: if they are not the model's.
+            RunError: if they are not the model's, or it is another round's turn.
         """
+        if number != self.kept + 1 or number > self._session.plan.rounds:
+            raise RunError(f"{self._session.strategy_name} ends round {number} out of turn")
+        self.kept = number
         checkpoint, last = self._start, number == self._session.plan.rounds
         if number > 0:
-            weights = self._whole(arrays)
+            weights = self._whole(parameters)
             checkpoint = self._session.folder.save(self._start.round + number, weights)
             if self._session.plan.personal:
                 self._session.test(PERSONAL, checkpoint, ("val",))
@@ -81,26 +90,7 @@ class StrategyGrid(Grid):
             self._session.test(FEDERATION, checkpoint, ("val",))
         self._round = checkpoint.round + 1
 
-    def set_run(self, run: Run) -> None:
-        """Do nothing: the run is the server's."""
-
-    @property
-    def run(self) -> Run:
-        """Not for strategies."""
-        raise NotImplementedError
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Return a message; Flower's own name for its constructor."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def get_node_ids(self) -> list[int]:
+    def nodes(self) -> list[int]:
         """Return the nodes of the sites that joined, with those that have come meanwhile.
 
         Raises:
@@ -117,45 +107,22 @@ class StrategyGrid(Grid):
             raise RunError(f"the strategy needs {wanted} sites, {len(nodes)} are connected")
         return nodes
 
-    def get_nodes(self) -> Iterable[NodeInfo]:
-        """Return the nodes of the sites that joined."""
-        return [NodeInfo(node_id=node) for node in self.get_node_ids()]
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Not for strategies: they send and receive in one."""
-        raise NotImplementedError
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Not for strategies: they send and receive in one."""
-        raise NotImplementedError
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> list[Message]:
-        """Turn a strategy's messages into orders, and answers into the replies it expects.
+    def ask(self, kind: Kind, requests: Sequence[Request]) -> list[Reply]:
+        """Turn a strategy's requests into orders, and answers into what it is told.
 
         Raises:
-            RunError: if fewer sites than the quorum deliver an update.
+            RunError: if fewer sites than the quorum deliver an update, or there is no such site.
         """
-        del timeout  # the server's own deadline holds
         sites = {node: site for site, node in self._session.sites.nodes.items()}
-        by_site = {sites[message.metadata.dst_node_id]: message for message in messages}
-        if not by_site:
-            return []
-        evaluate = next(iter(by_site.values())).metadata.message_type == "evaluate"
-        answers = self._validate(by_site) if evaluate else self._train(by_site)
-        contents = {
-            site: self._evaluated(answer) if evaluate else self._trained(answer)
-            for site, answer in answers.items()
-            if site in by_site
-        }
-        return [
-            Message(content, reply_to=by_site[site])
-            for site, content in contents.items()
-            if content is not None
-        ]
+        if unknown := {request.node for request in requests} - sites.keys():
+            raise RunError(f"{self._session.strategy_name} asks node {min(unknown)}: no such site")
+        by_site = {sites[request.node]: request for request in requests}
+        answers = self._validate(by_site) if kind == "evaluate" else self._train(by_site)
+        tell = self._evaluated if kind == "evaluate" else self._trained
+        told = (tell(by_site[site].node, each) for site, each in answers.items() if site in by_site)
+        return [reply for reply in told if reply is not None]
 
-    def _train(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
+    def _train(self, by_site: Mapping[str, Request]) -> dict[str, Answer]:
         """Have sites train, and average their buffers."""
         started = time.monotonic()
         answers = self._session.deliver(self._round, self._orders("train", by_site))
@@ -165,7 +132,7 @@ class StrategyGrid(Grid):
         self.model.average(*updates_in(answers))
         return answers
 
-    def _validate(self, by_site: Mapping[str, Message]) -> dict[str, Answer]:
+    def _validate(self, by_site: Mapping[str, Request]) -> dict[str, Answer]:
         """Have sites validate a model: where it is one for all, those that were not asked, too."""
         orders = self._orders("evaluate", by_site)
         if len({id(order.weights) for order in orders.values()}) == 1:
@@ -175,27 +142,24 @@ class StrategyGrid(Grid):
         self._validated.add(self._round)
         return answers
 
-    def _orders(
-        self, kind: Literal["train", "evaluate"], by_site: Mapping[str, Message]
-    ) -> dict[str, Order]:
-        """Return the orders that say what a strategy's messages do."""
+    def _orders(self, kind: Kind, by_site: Mapping[str, Request]) -> dict[str, Order]:
+        """Return the orders that say what a strategy's requests do."""
         deadline = time.time() + self._session.settings.round_deadline
         sets = ("val",) if kind == "evaluate" else ()
         # Tested as it is then trained, so that it travels once.
         encoding, orders = self._session.settings.encoding, dict[str, Order]()
         kept: dict[int, WeightFile] = {}
-        for site, message in by_site.items():
-            arrays = next(iter(message.content.array_records.values()))
-            if id(arrays) not in kept:
-                kept[id(arrays)] = self._session.sites.store.keep(self._whole(arrays))
+        for site, request in by_site.items():
+            model = id(request.parameters)
+            if model not in kept:
+                kept[model] = self._session.sites.store.keep(self._whole(request.parameters))
             instruction = self._session.instruction(
                 kind, self._round, deadline, FEDERATION, sets, encoding
             )
             if kind == "train":
-                config = next(iter(message.content.config_records.values()), ConfigRecord())
-                instruction, left = with_settings(instruction, config)
+                instruction, left = with_settings(instruction, request.config)
                 self._tell(left)
-            orders[site] = Order(instruction, kept[id(arrays)])
+            orders[site] = Order(instruction, kept[model])
         return orders
 
     def _tell(self, left: Iterable[str]) -> None:
@@ -204,30 +168,30 @@ class StrategyGrid(Grid):
             log.warning("%s: not handed to train: it is no plain number, string or bool", name)
             self._told.add(name)
 
-    def _whole(self, arrays: ArrayRecord) -> Weights:
+    def _whole(self, parameters: Weights) -> Weights:
         try:
-            return self.model.whole(arrays)
+            return self.model.whole(parameters)
         except WeightsError as error:
-            who = type(self._session.strategy).__name__
+            who = self._session.strategy_name
             raise RunError(f"{who} made something else than the model: {error}") from None
 
-    def _trained(self, answer: Answer) -> RecordDict | None:
+    def _trained(self, node: int, answer: Answer) -> Reply | None:
         """Return what a strategy is told of an update; nothing where there is none."""
         if answer.outcome is None or answer.weights is None:
             return None
-        numbers = MetricRecord({"num-examples": answer.outcome.examples["trainset"]})
+        numbers: dict[str, float] = {"num-examples": answer.outcome.examples["trainset"]}
         if (evaluation := answer.outcome.evaluations.get("train")) is not None:
             numbers["train_loss"] = evaluation.loss
-        return RecordDict({"arrays": self.model.parameters(answer.weights), "metrics": numbers})
+        return Reply(node, numbers, self.model.parameters_of(answer.weights))
 
-    def _evaluated(self, answer: Answer) -> RecordDict | None:
+    def _evaluated(self, node: int, answer: Answer) -> Reply | None:
         """Return what a strategy is told of a validation; nothing where there is none."""
         evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
         if evaluation is None:
             return None
-        numbers = MetricRecord({"num-examples": evaluation.examples, "loss": evaluation.loss})
+        numbers: dict[str, float] = {"num-examples": evaluation.examples, "loss": evaluation.loss}
         if self._session.plan.settings.task.name == "classification":
             counts = evaluation.tables.get("confusion", [])
             right = sum(row[k] for k, row in enumerate(counts))
             numbers["accuracy"] = right / (sum(map(sum, counts)) or 1)
-        return RecordDict({"metrics": numbers})
+        return Reply(node, numbers, None)

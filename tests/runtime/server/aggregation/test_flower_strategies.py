@@ -4,43 +4,16 @@ import numpy as np
 import pytest
 from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events
+from fixtures.strategy_sites import BUFFERS, EXAMPLES, MODEL, site
 from flwr.app import ArrayRecord
 from flwr.serverapp import strategy as flower
 
 from federator.errors import RunError
-from federator.runtime.protocol.outcomes import Evaluation, Outcome
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
 
-MODEL = {
-    "weight": np.zeros(3, np.float32),
-    "mean": np.zeros(3, np.float32),
-    "half": np.ones(2, np.float16),
-    "seen": np.array(0),
-}
-BUFFERS = ("mean", "seen")
-EXAMPLES = {"north": 30, "south": 10, "west": 20}
-
 pytestmark = pytest.mark.usefixtures("in_a_run")
-
-
-def site(name):
-    """Return what a site does: one step whose size its number of examples says."""
-    step = EXAMPLES[name]
-    sizes = {"trainset": step, "valset": 4, "testset": 4}
-
-    def follow(instruction, weights):
-        if weights is None:
-            return Outcome(sizes), None
-        given = Evaluation({"confusion": [[2, 0], [0, 2]]}, float(weights["weight"][0]), 4)
-        told = Outcome(sizes, dict.fromkeys(instruction.sets, given))
-        if instruction.kind == "evaluate":
-            return told, None
-        trained = {key: (array + step).astype(array.dtype) for key, array in weights.items()}
-        return told, trained
-
-    return follow
 
 
 class Watchful(flower.FedAvg):

@@ -4,7 +4,7 @@ import pytest
 from flwr.serverapp import strategy as fs
 
 from federator.errors import RunError
-from federator.runtime.server.aggregation.privacy import refuse_private
+from federator.runtime.strategy.privacy import refuse_private
 
 
 def noisy(inner):
