@@ -34,13 +34,14 @@ def files(tmp_path_factory):
     path = made.folder / "federation.yaml"
     text = path.read_text().replace("[{name: north}, {name: south}]", "\n  - name: north\n" + CUDA)
     text += 'metrics: [dice]\nlimits: {worker: 9g}\nlocal: ["*.bn*", "head.*"]\n'
+    text += "strategy: own\n"
     path.write_text(text)
     return write(schema.read(path))
 
 
 SERVICES = [
     *(("north.yaml", name) for name in ("link", "worker", "review")),
-    *(("server.yaml", name) for name in ("gateway", "superlink", "server", "init")),
+    *(("server.yaml", name) for name in ("gateway", "superlink", "server", "init", "strategy")),
 ]
 
 
@@ -51,7 +52,7 @@ def test_every_container_is_confined(files, file, name):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
-    assert service["user"].endswith(("10001:10001", "10001:10001}"))
+    assert service["user"].endswith(("10001:10001", "10001:10001}", "10002:10001"))
     assert not {"privileged", "cap_add", "devices", "pid", "ipc"} & service.keys()
     assert "docker.sock" not in files[file]
     if name != "review":
@@ -98,6 +99,31 @@ def test_only_gateway_and_server_see_weights_on_their_way(files):
         "gateway",
         "server",
     ]
+
+
+def test_the_author_s_strategy_has_no_network_and_nothing_to_write_to(files):
+    strategy = parsed(files["server.yaml"])["services"]["strategy"]
+    assert strategy["network_mode"] == "none" and "networks" not in strategy
+    assert strategy["volumes"] == ["strategy:/strategy:ro"]
+    assert strategy["environment"].keys() == {"FEDERATOR_APP", "FEDERATOR_SOCKET"}
+    assert strategy["mem_limit"] == "${STRATEGY_MEMORY:-4g}"
+    assert "STRATEGY_MEMORY" in files["server.env.example"]
+
+
+def test_without_one_there_is_no_container_for_it(tmp_path):
+    made = write(lay_out(tmp_path))
+    server = parsed(made["server.yaml"])
+    assert "strategy" not in server["services"].keys() | server["volumes"].keys()
+    assert not any("strategy" in one for one in server["services"]["server"]["volumes"])
+    assert "STRATEGY_MEMORY" not in made["server.env.example"]
+
+
+def test_each_site_is_told_whose_strategy_it_is(files, tmp_path):
+    plain = write(lay_out(tmp_path))
+    for made, whose in ((files, "own"), (plain, "plain")):
+        for name in ("north.yaml", "south.yaml"):
+            link = parsed(made[name])["services"]["link"]
+            assert link["environment"]["FEDERATOR_STRATEGY"] == whose
 
 
 def test_only_the_gateway_faces_the_network(files):

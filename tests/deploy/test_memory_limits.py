@@ -34,6 +34,7 @@ def test_small_models(tmp_path):
         "worker": "4352m",
         "scratch": "1280m",
         "server": "1280m",
+        "strategy": "1280m",
         "superlink": "1280m",
     }
 

@@ -101,8 +101,9 @@ class ScheduledRounds:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         first, terms = paths.runs / "initial.safetensors", self.order.terms
         source_map = paths.app.parent / "source-map.json"
+        settings = paths.settings
         replace(
-            paths.settings,
+            settings,
             run=str(folder),
             baselines=terms.baselines,
             survey=terms.survey,

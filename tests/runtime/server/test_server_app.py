@@ -21,13 +21,6 @@ from flwr.serverapp.strategy import FedAvg
 strategy = FedAvg(fraction=0.5)"""
 
 
-PRIVATE = """\
-from flwr.serverapp import strategy as fs
-
-KIND = "DifferentialPrivacyServerSide" + "FixedClipping"
-strategy = getattr(fs, KIND)(fs.FedAvg(), 0.1, 1.0, 3)"""
-
-
 @pytest.fixture
 def ended(tmp_path, monkeypatch):
     """Run a server with a notebook's strategy as far as it comes; return how it ended."""
@@ -37,7 +30,7 @@ def ended(tmp_path, monkeypatch):
         federation = lay_out(tmp_path, {"north": tmp_path}, says, strategy=strategy)
         app = convert(federation, tmp_path / "build").app
         source_map = str(app.parent / "source-map.json")
-        settings |= {"strategy": kind, "source_map": source_map}
+        settings = {"strategy": kind, "source_map": source_map, **settings}
         told = ServerSettings("tumours", str(tmp_path), **settings)
         told.write(tmp_path / "server.json")
         monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "server.json"))
@@ -59,9 +52,28 @@ def test_a_strategy_that_cannot_be_made_is_told_with_its_cell(ended):
     assert "'fraction' (tumour.ipynb: cell 9, line 3)" in reason
 
 
-def test_a_strategy_of_differential_privacy_is_refused_before_anything_starts(ended, tmp_path):
-    reason = ended(PRIVATE, RunError, "own")
-    assert "DifferentialPrivacyServerSideFixedClipping is refused: its noise is sized" in reason
+OWN = """\
+from flwr.serverapp.strategy import FedAvg
+
+class Mine(FedAvg):
+    print("this runs")
+
+strategy = Mine()"""
+
+
+def test_a_strategy_with_code_is_refused_by_a_server_that_expects_a_plain_one(ended, capfd):
+    """Such as by a coordinator's own copy of the app."""
+    reason = ended(OWN, RunError, "own", strategy="plain")
+    assert "code to run at the server: it defines `Mine` (tumour.ipynb: cell 9, line 3)" in reason
+    assert "`strategy: own`" in reason
+    assert "this runs" not in capfd.readouterr().out
+    assert "aggregation" not in sys.modules
+
+
+def test_without_a_process_of_its_own_no_such_strategy_runs(ended, tmp_path):
+    """As with `flwr run`."""
+    reason = ended(OWN, RunError, "own")
+    assert reason == "a strategy of the notebook's own runs by `federator run`, or at a server"
     assert events(tmp_path, "start") == []
 
 
