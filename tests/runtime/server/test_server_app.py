@@ -25,9 +25,9 @@ strategy = FedAvg(fraction=0.5)"""
 def ended(tmp_path, monkeypatch):
     """Run a server with a notebook's strategy as far as it comes; return how it ended."""
 
-    def run(strategy, expected, kind="plain", **settings):
+    def run(text, expected, kind="plain", **settings):
         says = f"strategy: {kind}\n"
-        federation = lay_out(tmp_path, {"north": tmp_path}, says, strategy=strategy)
+        federation = lay_out(tmp_path, {"north": tmp_path}, says, strategy=text)
         app = convert(federation, tmp_path / "build").app
         source_map = str(app.parent / "source-map.json")
         settings = {"strategy": kind, "source_map": source_map, **settings}
