@@ -19,6 +19,8 @@ from federator.runtime.server.journal import FILE
 from federator.runtime.server.proof.manifest import NAME, Manifest
 from federator.runtime.server.proof.receipts import RECORDS
 
+_NO_MANIFEST = "is not there: the run goes on, was cut short, or its end was taken away"
+
 
 @dataclass
 class Verified:
@@ -44,6 +46,8 @@ class Verified:
     def conclusion(self) -> str:
         """Whether the run is as it was, and by whose keys, in a few lines."""
         state = "NOT as it was written" if self.findings else "as it was written"
+        if [(one.file, one.what) for one in self.findings] == [(NAME, _NO_MANIFEST)]:
+            state = "as it was written so far, without a signed end"
         keys = "".join(f"\n  {key}" for key in self.keys)
         whose = (
             "by the keys in the federation's folder"
@@ -127,8 +131,7 @@ def _manifest(run: Path, journal: Lines, coordinators: list[str], found: Verifie
     try:
         manifest = Manifest.read((run / NAME).read_bytes())
     except OSError:
-        what = "is not there: the run goes on, was cut short, or its end was taken away"
-        found.findings.append(Finding(NAME, 0, what))
+        found.findings.append(Finding(NAME, 0, _NO_MANIFEST))
         return
     if manifest is None:
         found.findings.append(Finding(NAME, 0, "was changed: it is no manifest any more"))

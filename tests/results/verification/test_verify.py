@@ -185,6 +185,14 @@ def test_a_resumed_run_is_one_chain_whose_manifest_is_the_last(tmp_path):
     assert found(made.path) == []
 
 
+def test_a_run_that_goes_on_has_no_signed_end(tmp_path):
+    made = ProvenRun(tmp_path)
+    made.rounds(1, 1)
+    whole = verify(made.path)
+    assert [one.file for one in whole.findings] == [NAME]
+    assert "is as it was written so far, without a signed end" in whole.conclusion
+
+
 def test_an_answer_that_the_server_lost_is_a_note(tmp_path, monkeypatch):
     made = ProvenRun(tmp_path)
     with monkeypatch.context() as patch:
