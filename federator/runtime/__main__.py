@@ -21,7 +21,7 @@ _COMMANDS = {
     "strategy": ("strategy.process", "the author's strategy, apart from the server"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
-_OF_THE_AUTHOR = ("doctor", "initial")
+_OF_THE_AUTHOR = ("doctor", "initial", "strategy")
 """The commands besides worker in which the author's code runs."""
 
 

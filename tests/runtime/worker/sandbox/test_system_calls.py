@@ -163,3 +163,27 @@ def test_without_the_filter_this_machine_answers_otherwise():
     command = [sys.executable, "-c", CALLS, json.dumps(REFUSED)]
     answers = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert sum(answer != [-1, 1] for answer in answers.values()) > 10
+
+
+STARTED = """
+import runpy, sys
+from pathlib import Path
+sys.argv = ["federator.runtime", sys.argv[1], "--help"]
+try:
+    runpy.run_module("federator.runtime", run_name="__main__", alter_sys=True)
+except SystemExit:
+    pass
+(line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if "_filters" in one]
+print(line.split()[1])
+"""
+
+
+def filters(command):
+    """How many filters a command of the containers has when it has started."""
+    done = subprocess.run([sys.executable, "-c", STARTED, command], capture_output=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.parametrize("command", ["doctor", "initial", "strategy"])
+def test_each_other_command_that_runs_the_authors_code_is_restricted_too(command):
+    assert filters(command) == filters("keygen") + 1
