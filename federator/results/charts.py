@@ -83,13 +83,12 @@ def tests(journal: Journal) -> list[Chart]:
 
 
 def without(journal: Journal) -> list[str]:
-    """Return the sites that gave no tables to draw the charts of the tests from."""
+    """Return the sites that are not in the charts of all sites, as they gave no tables for them."""
     test = journal.tests.get(FEDERATION)
-    return [
-        site
-        for site, result in (test.sites if test else {}).items()
-        if not any(name.startswith(journal.view.chart_table) for name in result.tables)
-    ]
+    pooled = test.pooled() if test else None
+    named = pooled.without.items() if pooled else ()
+    table = journal.view.chart_table
+    return sorted({site for name, sites in named if name.startswith(table) for site in sites})
 
 
 def seconds(journal: Journal) -> Chart | None:

@@ -30,6 +30,7 @@ class RegressionView(View):
     }
     headline: ClassVar[tuple[str, ...]] = ("mae", "r2")
     part: ClassVar[str] = "Target"
+    chart_table = "calibration"
     chart_title: ClassVar[str] = "Calibration and agreement"
     chart_lead: ClassVar[str] = (
         "From predictions that each site counted in bins: no patient’s value has left a site. "

@@ -32,6 +32,7 @@ class SurvivalView(View):
         "log_rank": Column("Log-rank χ²", short="Log-rank", table="risks"),
     }
     headline: ClassVar[tuple[str, ...]] = ("concordance",)
+    chart_table = "risks"
     chart_title: ClassVar[str] = "Kaplan-Meier"
     chart_lead: ClassVar[str] = (
         "Survival of the patients at low risk (below 0) and at high risk (from 0), from counts of "
