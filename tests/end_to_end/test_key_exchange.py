@@ -63,21 +63,6 @@ def test_no_site_misses_a_round_while_a_key_is_exchanged(deployment):
     assert states == {"joined"}, "no instruction was refused"
 
 
-def test_a_site_without_the_new_file_takes_no_part_after_a_leak_and_then_does(deployment):
-    SigningKeys.of(deployment.federation).replace()
-    deployment.start_signer_again()
-    for name in SITES[:2]:
-        deployment.take_over(name)
-    command = deployment.begin_rounds("--rounds", "1", "--epochs", "1")
-    deployment.wait_for("west.link", "refused: the coordinator has not signed this instruction")
-    deployment.take_over("west")
-    said = command.communicate()[0]
-    assert command.returncode == 0, said
-    assert all(part["ok"] for part in deployment.events("round")[-1]["sites"].values())
-    refused = [e for e in deployment.events("site") if e["state"] == "refused"]
-    assert {event["site"] for event in refused} == {"west"}
-
-
 def test_who_is_warned_before_a_key_ends(deployment):
     """The key is dated: it ends in 20 days."""
     (known,) = published(deployment.federation)
