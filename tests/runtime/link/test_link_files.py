@@ -184,7 +184,7 @@ def test_nothing_rides_along_that_is_written_after_the_link_has_looked(site, mon
     def report(*_):
         site.memories[-1][0].buffer[:20] = b"Jane Doe, MRN 4711 ."
 
-    monkeypatch.setattr(Link, "_report", report)
+    monkeypatch.setattr("federator.runtime.link.link.log_leaving", report)
     reply = site.answer(site.order(site.manifest()))
     assert equal(site.receiver.close(replies.parts_in(reply.content)).load(), TRAINED)
     reply = site.answer(site.order(weights=MODEL))
