@@ -18,7 +18,6 @@ from pathlib import Path
 from federator.app.convert import Components
 from federator.deploy.local import (
     first_model,
-    own_strategy,
     signer,
     site_data,
     site_records,
@@ -178,9 +177,7 @@ class LocalRun:
                 ),
                 workers.environment(os.environ, scratch, threads, cuda=site.accelerator == "cuda"),
             )
-        if self._owns_strategy:
-            folders = [self.federation.root.resolve(), self.folder.resolve()]
-            own_strategy.start(self.components.app, scratch, folders, processes)
+        workers.start_strategy(self.federation, self.components.app, scratch, processes)
         control, follower = Control(superlink, None), Follower(self.folder)
         parts = ServerParts(processes)
         follower.run_id = control.start(self.components.app, {"rounds": self.rounds})
@@ -220,7 +217,7 @@ class LocalRun:
             site_keys=str(scratch / site_records.PUBLIC),
             by=site_records.user(),
             store=str(self._store),
-            strategy_socket=str(own_strategy.socket(scratch)) if self._owns_strategy else None,
+            strategy_socket=workers.strategy_socket(self.federation, scratch),
             initial_weights=str(first) if first else None,
             source_map=str(self.components.app.parent / "source-map.json"),
         )
@@ -253,12 +250,7 @@ class LocalRun:
         for part, name in (("superlink", "the SuperLink"), (signer.NAME, "the signer")):
             if processes.ended(part) is not None:
                 raise RunError(f"{name} ended:\n{processes.tail(part)}")
-        if self._owns_strategy:
-            own_strategy.check(processes)
-
-    @property
-    def _owns_strategy(self) -> bool:
-        return self.federation.strategy == "own"
+        workers.require_strategy(self.federation, processes)
 
     @property
     def _personal(self) -> Path:

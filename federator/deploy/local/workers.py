@@ -1,12 +1,16 @@
-"""The command and environment of a site's worker in a local run, confined as in a container."""
+"""The processes of a local run that run the author's code, confined as in containers."""
 
+import os
 import site as site_packages
 import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
+from federator.deploy.local.processes import Processes
+from federator.errors import RunError
 from federator.federation.parts import Site
+from federator.federation.schema import Federation
 from federator.runtime.worker.sandbox import isolation
 
 # The variables of the author's shell that a worker gets, and a strategy. Logins, caches and module
@@ -16,6 +20,8 @@ _ALLOWED = (
     *("OMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "KMP_*", "GOMP_*"),
     *("CUDA_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*"),
 )
+_STRATEGY = "strategy"  # the name of its process, log and socket
+_AFTER_A_RUN = 75  # with which a strategy's process ends
 _READ_ONLY_AT_MOST = 64  # folders; each takes a mount
 
 
@@ -66,3 +72,41 @@ def command(
     targets = [path for path in dict.fromkeys(outside) if path.exists()]
     folders = [Path(data), app, *targets[:_READ_ONLY_AT_MOST]]
     return isolation.command(folders, unprepared)
+
+
+def strategy_socket(federation: Federation, scratch: Path) -> str | None:
+    """Return where the server waits for the author's own strategy; None if there is none."""
+    return str(scratch / _STRATEGY) if federation.strategy == "own" else None
+
+
+def start_strategy(federation: Federation, app: Path, scratch: Path, processes: Processes) -> None:
+    """Start the process of the author's own strategy, if there is one, without a network.
+
+    Args:
+        federation: the federation, to whose repository the process cannot write.
+        app: the folder of the Flower App.
+        scratch: the folder of the run's sockets.
+        processes: those of the run.
+    """
+    if (socket := strategy_socket(federation, scratch)) is None:
+        return
+    unprepared = [
+        *(sys.executable, "-P", "-m", "federator.runtime.strategy.process"),
+        *("--app", str(app), "--socket", socket),
+    ]
+    confined = isolation.command([federation.root.resolve(), app, scratch], unprepared)
+    env = environment(os.environ, Path("/tmp"), os.cpu_count() or 1, cuda=False)
+    processes.start(_STRATEGY, confined, env)
+
+
+def require_strategy(federation: Federation, processes: Processes) -> None:
+    """See that the strategy's process, if there is one, has not ended otherwise than after a run.
+
+    Raises:
+        RunError: if it has, with the last lines of its log.
+    """
+    if federation.strategy != "own":
+        return
+    if (status := processes.ended(_STRATEGY)) not in (None, _AFTER_A_RUN):
+        said = processes.tail(_STRATEGY)
+        raise RunError(f"the strategy's process ended with status {status}:\n{said}")
