@@ -195,7 +195,7 @@ def test_what_leaves_is_in_the_links_log(deployed):
 
 
 def test_the_record_of_what_left_a_site_is_whole_and_is_that_of_the_journal(deployed, tmp_path):
-    told = [one for one in commands("site-operator.md")["7"] if " record " in one]
+    told = [one for one in commands("site-operator.md")["8"] if " record " in one]
     check, as_csv, as_markdown = told
     records = []
     for site, desk in deployed.sites.items():
