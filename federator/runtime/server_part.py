@@ -20,7 +20,8 @@ _STATEMENTS = ast.dump(
     ast.parse("from federator.runtime.app import server_app\napp = server_app('aggregation')")
 )
 _COMPONENT = "server_app:app"
-_GENERATED = frozenset({"task", "aggregation", "client_app", "server_app"})
+# What the converter writes, and what Python writes beside modules that it has imported.
+_GENERATED = frozenset({"task", "aggregation", "client_app", "server_app", "__pycache__"})
 _INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platlib", "purelib"))
 
 
