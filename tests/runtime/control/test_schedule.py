@@ -51,6 +51,7 @@ def test_rounds_are_stopped_from_elsewhere_even_as_they_start(deployment, monkey
 
 
 def test_rounds_that_nobody_ordered_are_not_begun(deployment):
+    deployment.give_order("--stop")  # that of an earlier test
     assert deployment.give_order("--stop") == "no order is open\n"
     with pytest.raises(RunError, match="no rounds are ordered") as told:
         schedule.ordered(deployment.paths)

@@ -34,7 +34,7 @@ def test_a_way_without_obstacles(tmp_path, ca, key, monkeypatch, capsys):
         monkeypatch.setenv("FEDERATOR_KEY", str(key))
         assert __main__.main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert said.count("pass  ") == 7
+    assert said.count("pass  ") == 8
     assert "shows a trusted certificate (TLSv1.3)" in said
     assert "valid for 29 more days" in said
     assert "the server lets this site's key in" in said
