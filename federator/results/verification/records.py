@@ -41,7 +41,7 @@ def check(
         elif same.receipt != receipt:
             what = f"is another receipt than the record of {site} has for answer {receipt.number}"
             yield Finding(FILE, line, what)
-    if journal.broken or journal.is_cut:
+    if journal.fault is not None:
         return
     for number, answer in answers.items():
         if not _is_explained(answer, site, journal.good):

@@ -79,7 +79,8 @@ def verify(
     named = [PublicKeys.of(line.fields) for line in starts]
     latest = named[-1] if named else PublicKeys()
     found = Verified(run.name, keys=latest.described(), trusted=trusted is not None)
-    _chain(journal, found)
+    if journal.fault is not None:
+        found.findings.append(Finding(FILE, *journal.fault))
     if not starts:
         found.findings.append(Finding(FILE, 1, "is not the start of a run"))
     if trusted is not None:
@@ -115,15 +116,6 @@ def handed_over(texts: Sequence[str]) -> dict[str, Path]:
             raise InputError(Problem(f"{text!r} is not SITE=FILE", hint=hint))
         found[site] = Path(file)
     return found
-
-
-def _chain(journal: Lines, found: Verified) -> None:
-    """Add what is wrong with the journal's lines by themselves."""
-    if journal.broken:
-        what = "does not fit to the lines before: it was changed, or one before it is not there"
-        found.findings.append(Finding(FILE, journal.broken, what))
-    elif journal.is_cut:
-        found.findings.append(Finding(FILE, len(journal.good) + 1, "is cut off: it has no end"))
 
 
 def _manifest(run: Path, journal: Lines, coordinators: list[str], found: Verified) -> None:
@@ -164,7 +156,7 @@ def _sealed(manifest: Manifest, journal: Lines, found: Verified) -> None:
     count, chain = (manifest.fields["journal"][name] for name in ("lines", "chain"))
     there = len(journal.good)
     if there < count:
-        if not journal.broken and not journal.is_cut:
+        if journal.fault is None:
             what = f"is not there: the manifest is of {count} lines"
             found.findings.append(Finding(FILE, there + 1, what))
         return

@@ -66,6 +66,14 @@ class Lines:
         """The hash of the last line that fits."""
         return self.good[-1].chain if self.good else BEGINNING
 
+    @property
+    def fault(self) -> tuple[int, str] | None:
+        """The first line that is wrong, by its number, and why; None if all fit."""
+        if self.broken:
+            what = "does not fit to the lines before: it was changed, or one before it is not there"
+            return self.broken, what
+        return (len(self.good) + 1, "is cut off: it has no end") if self.is_cut else None
+
 
 class Appending:
     """A file that nobody else appends to meanwhile.

@@ -161,11 +161,8 @@ def read(
             reading.faults.append(Fault(line.number, wrong))
     check.end()
     after = len(found.good) + 1
-    if found.broken:
-        what = "does not fit to the lines before: it was changed, or one before it is not there"
-        reading.faults.append(Fault(found.broken, what))
-    elif found.is_cut:
-        reading.faults.append(Fault(after, "is cut off: it has no end"))
+    if found.fault is not None:
+        reading.faults.append(Fault(*found.fault))
     if noted:
         number, _, chain = noted.strip().partition(" ")
         count = int(number) if number.isdecimal() else 0
