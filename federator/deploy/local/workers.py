@@ -21,7 +21,6 @@ _ALLOWED = (
     *("CUDA_*", "NVIDIA_*", "NCCL_*", "HIP_*", "ROCR_*"),
 )
 _STRATEGY = "strategy"  # the name of its process, log and socket
-_AFTER_A_RUN = 75  # with which a strategy's process ends
 _READ_ONLY_AT_MOST = 64  # folders; each takes a mount
 
 
@@ -107,6 +106,6 @@ def require_strategy(federation: Federation, processes: Processes) -> None:
     """
     if federation.strategy != "own":
         return
-    if (status := processes.ended(_STRATEGY)) not in (None, _AFTER_A_RUN):
+    if (status := processes.ended(_STRATEGY)) not in (None, os.EX_TEMPFAIL):
         said = processes.tail(_STRATEGY)
         raise RunError(f"the strategy's process ended with status {status}:\n{said}")

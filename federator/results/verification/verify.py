@@ -11,7 +11,6 @@ from federator.results.verification.public_keys import PublicKeys, ed25519
 from federator.results.verification.receipts import Receipts
 from federator.runtime.chain import lines
 from federator.runtime.chain.lines import Lines
-from federator.runtime.chain.signatures import ED25519, as_bytes
 from federator.runtime.files import file_sha256
 from federator.runtime.link.records.entries import FILE as RECORD
 from federator.runtime.protocol.signing.requests import is_manifest_signed
@@ -129,9 +128,8 @@ def _manifest(run: Path, journal: Lines, coordinators: list[str], found: Verifie
         found.findings.append(Finding(NAME, 0, "was changed: it is no manifest any more"))
         return
     name = str(manifest.fields.get("run"))
-    signature = as_bytes(manifest.signature, ED25519)
-    if signature is None or not any(
-        is_manifest_signed(key, signature, name, manifest.digest)
+    if not any(
+        is_manifest_signed(key, manifest.signature, name, manifest.digest)
         for key in ed25519(list(dict.fromkeys(coordinators)))
     ):
         found.findings.append(Finding(NAME, 0, "is not signed with the coordinator's key"))

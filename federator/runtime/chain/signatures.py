@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.hashes import SHA384
 
 _SIZE = 48  # bytes of a number of P-384
-ED25519 = 64
-"""How many bytes a coordinator's signature has."""
+_ED25519 = 64  # bytes of a coordinator's signature
 _METHOD = ec.ECDSA(SHA384())
 
 
@@ -30,7 +29,7 @@ def by_site(key: ec.EllipticCurvePrivateKey, statement: bytes) -> str:
 
 def is_sites(key: ec.EllipticCurvePublicKey, statement: bytes, text: str) -> bool:
     """Return whether a text is a site's signature of a statement."""
-    if (found := as_bytes(text, 2 * _SIZE)) is None:
+    if (found := _as_bytes(text, 2 * _SIZE)) is None:
         return False
     r, s = (int.from_bytes(half, "big") for half in (found[:_SIZE], found[_SIZE:]))
     try:
@@ -42,7 +41,7 @@ def is_sites(key: ec.EllipticCurvePublicKey, statement: bytes, text: str) -> boo
 
 def is_coordinators(key: Ed25519PublicKey, statement: bytes, text: str) -> bool:
     """Return whether a text is a coordinator's signature of a statement."""
-    if (found := as_bytes(text, ED25519)) is None:
+    if (found := _as_bytes(text, _ED25519)) is None:
         return False
     try:
         key.verify(found, statement)
@@ -56,7 +55,7 @@ def as_text(signature: bytes) -> str:
     return base64.b64encode(signature).decode()
 
 
-def as_bytes(text: str, size: int) -> bytes | None:
+def _as_bytes(text: str, size: int) -> bytes | None:
     """Return a signature's bytes, if the text is the one that is written for them."""
     try:
         found = base64.b64decode(text, validate=True)

@@ -81,17 +81,12 @@ class ScheduledRounds:
                 yield from follower.news()
                 follower.check(control)
                 signer.check()
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (KeyboardInterrupt, SystemExit, GeneratorExit, _ClosedError) as error:
             with suppress(RunError):
                 control.stop(follower.run_id)
                 follower.wait(_LAST_WORDS)
-            follower.close("stopped", "the run was stopped")
-            raise
-        except _ClosedError as error:
-            with suppress(RunError):
-                control.stop(follower.run_id)
-                follower.wait(_LAST_WORDS)
-            follower.close("stopped", str(error))
+            closed = isinstance(error, _ClosedError)
+            follower.close("stopped", str(error) if closed else "the run was stopped")
             raise
         except RunError as error:
             follower.close("failed", str(error))

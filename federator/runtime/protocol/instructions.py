@@ -124,16 +124,14 @@ class Instruction:
             raise InstructionError("not the name of a counter")
         if instruction.journal and not _HASH.fullmatch(instruction.journal):
             raise InstructionError("not the hash of a journal")
-        if not _is_name(instruction.model) or not (
-            not instruction.run or _is_name(instruction.run)
-        ):
+        if not is_name(instruction.model) or not (not instruction.run or is_name(instruction.run)):
             raise InstructionError("not the name of a model, or of a run")
         if instruction.expires < time.time():
             raise InstructionError("the instruction has lapsed (or the clocks differ)")
         return instruction
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Tell whether a text can name a folder, in no other place than it should be."""
     return _FOLDER.fullmatch(text) is not None
 

@@ -15,6 +15,9 @@ from federator.runtime.weights.format import Tensor, Weights, describe, require_
 
 Kind = Literal["train", "evaluate"]
 
+LEAST_SITES = ("min_available_nodes", "min_train_nodes", "min_evaluate_nodes")
+"""The attributes of a strategy that say how many sites it waits for."""
+
 
 class Request(NamedTuple):
     """What a strategy asks of one site.

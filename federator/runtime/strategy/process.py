@@ -29,7 +29,6 @@ log = logging.getLogger("federator")
 
 MODULE = "aggregation"
 _LOOK = 0.2  # seconds between two looks whether the server waits
-_ENDED = 75  # EX_TEMPFAIL: start me again
 
 
 def load(app: Path, parameters: dict[str, Setting]) -> Strategy:
@@ -76,10 +75,9 @@ def serve(channel: Channel, app: Path) -> None:
 
 def _described(strategy: Strategy) -> dict[str, object]:
     """Return what the server has to know of a strategy."""
-    names = ("min_available_nodes", "min_train_nodes", "min_evaluate_nodes")
     return {
         "name": type(strategy).__name__,
-        **{name: int(getattr(strategy, name, 0)) for name in names},
+        **{name: int(getattr(strategy, name, 0)) for name in grid.LEAST_SITES},
         "proximal_mu": float(getattr(strategy, "proximal_mu", 0.0)),
         "needs_train_loss": isinstance(strategy, QFedAvg),
     }
@@ -112,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         serve(channel, options.app.resolve())
     except HandoverError as error:
         log.info("ended: %s", error)
-    return _ENDED
+    return os.EX_TEMPFAIL  # start me again
 
 
 if __name__ == "__main__":

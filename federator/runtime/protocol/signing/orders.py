@@ -2,17 +2,16 @@
 
 import json
 import math
-import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from federator.runtime.protocol.instructions import is_name
 from federator.runtime.untrusted import MALFORMED, read_json
 from federator.runtime.weights.encoding import ENCODINGS
 
 SURVEYS = ("no", "yes", "required", "only")
 _MOST = 2**20  # characters
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as instructions.py takes it
 
 
 class OrderError(ValueError):
@@ -125,7 +124,7 @@ class RoundsOrder:
                 raise TypeError("a mapping")
             terms = Terms.read(json.dumps(found["terms"]))
             order = _checked(RoundsOrder(**{**found, "terms": terms}))
-            if not _NAME.fullmatch(order.run) or not 0 < order.first_round <= order.last_round + 1:
+            if not is_name(order.run) or not 0 < order.first_round <= order.last_round + 1:
                 raise ValueError("run, or rounds")
         except MALFORMED as error:
             raise OrderError(f"no order: {type(error).__name__}: {error}") from None
@@ -151,7 +150,7 @@ def _checked(made: _Read) -> _Read:
         if not _has_form(kind, getattr(made, each.name)):
             raise ValueError(each.name)
     if isinstance(made, Terms):
-        names = all(isinstance(one, str) and _NAME.fullmatch(one) for one in made.sites)
+        names = all(isinstance(one, str) and is_name(one) for one in made.sites)
         if not names or made.survey not in SURVEYS or made.encoding not in ENCODINGS:
             raise ValueError("sites, survey or encoding")
     return made

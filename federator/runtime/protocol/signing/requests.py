@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from federator.runtime.chain import signatures
 from federator.runtime.protocol.instructions import digest
 
 
@@ -62,10 +62,6 @@ def sign_manifest(key: Ed25519PrivateKey, run: str, sha256: str) -> bytes:
     return key.sign(_manifest_statement(run, sha256))
 
 
-def is_manifest_signed(key: Ed25519PublicKey, signature: bytes, run: str, sha256: str) -> bool:
-    """Return whether the coordinator has signed the manifest of a run, by its SHA-256 (hex)."""
-    try:
-        key.verify(signature, _manifest_statement(run, sha256))
-    except InvalidSignature:
-        return False
-    return True
+def is_manifest_signed(key: Ed25519PublicKey, signature: str, run: str, sha256: str) -> bool:
+    """Return whether a text is the coordinator's signature of a run's manifest, by its SHA-256."""
+    return signatures.is_coordinators(key, _manifest_statement(run, sha256), signature)

@@ -99,10 +99,7 @@ class SessionSites:
         self._session.welcome()
         nodes = sorted(self._session.sites.nodes.values())
         strategy = self._session.strategy
-        wanted = max(
-            int(getattr(strategy, name, 0))
-            for name in ("min_available_nodes", "min_train_nodes", "min_evaluate_nodes")
-        )
+        wanted = max(int(getattr(strategy, name, 0)) for name in grid.LEAST_SITES)
         if len(nodes) < max(wanted, self._session.settings.quorum):
             raise RunError(f"the strategy needs {wanted} sites, {len(nodes)} are connected")
         return nodes
