@@ -20,7 +20,7 @@ from federator.deploy.certificates import load_key
 from federator.deploy.key_files import KeyFiles
 from federator.errors import InputError, Problem
 from federator.federation.schema import Federation
-from federator.runtime.keys.coordinator_key import MOST, CoordinatorKey, read_keys
+from federator.runtime.keys.coordinator_key import MOST, CoordinatorKey, is_encrypted, read_keys
 
 SECRET, NEXT = "coordinator.key", "coordinator.next.key"
 _SHORTEST = 20  # characters of a passphrase
@@ -61,7 +61,7 @@ class SigningKeys:
         """
         if not self._secret.exists():
             self._files.keep(SECRET, _new())
-        if _is_locked(self._secret) and (self._files.public / PUBLISHED).exists():
+        if is_encrypted(self._secret.read_bytes()) and (self._files.public / PUBLISHED).exists():
             return  # whose key it is shows when it is used
         public = _private(self._secret).public_key()
         if not (self._files.public / PUBLISHED).exists():
@@ -188,10 +188,6 @@ def _known(path: Path) -> tuple[CoordinatorKey, ...]:
 def _new() -> bytes:
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _is_locked(path: Path) -> bool:
-    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in path.read_bytes()
 
 
 def _private(path: Path) -> Ed25519PrivateKey:

@@ -77,6 +77,18 @@ def write(path: Path, content: str | bytes, mode: int = 0o666) -> None:
         out.write(content.encode() if isinstance(content, str) else content)
 
 
+def append(path: Path, content: bytes) -> None:
+    """Append to a file, or make it; the content is on the disk afterwards, if the power fails, too.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with path.open("ab") as out:
+        out.write(content)
+        out.flush()
+        os.fdatasync(out.fileno())
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Replace a file by one that only its owner may read; it is complete or as it was.
 

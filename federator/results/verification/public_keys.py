@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from federator.errors import InputError
 from federator.results.verification.finding import Finding
 from federator.runtime.files import sha256
-from federator.runtime.keys.site_key import fingerprint, line
+from federator.runtime.keys.site_key import fingerprint, line, public_in
 from federator.runtime.server.journal import FILE
 
 
@@ -34,10 +32,8 @@ class PublicKeys:
     @classmethod
     def of(cls, start: Mapping[str, Any]) -> "PublicKeys":
         """Return the keys that a line ``start`` of a journal names; what is no key is left out."""
-        named = start.get("keys", {})
-        sites = {str(site): _site_key(str(text)) for site, text in named.items()}
-        coordinator = _in_base64(str(start.get("coordinator", "")))
-        return cls(coordinator, {k: key for k, key in sites.items() if key is not None})
+        sites = {str(site): str(text) for site, text in start.get("keys", {}).items()}
+        return cls(_in_base64(str(start.get("coordinator", ""))), _site_keys(sites))
 
     @classmethod
     def read(cls, folder: Path) -> "PublicKeys":
@@ -48,8 +44,8 @@ class PublicKeys:
         """
         published = sorted((folder / "public").glob("coordinator.*"))
         coordinator = _in_base64(" ".join(path.read_text() for path in published))
-        files = {path.stem: path.read_text() for path in sorted((folder / "sites").glob("*.pub"))}
-        sites = {site: key for site, text in files.items() if (key := _site_key(text)) is not None}
+        files = sorted((folder / "sites").glob("*.pub"))
+        sites = _site_keys({path.stem: path.read_text() for path in files})
         if not coordinator and not sites:
             raise InputError(f"{folder}: there are no public keys in its folders public and sites")
         return cls(coordinator, sites)
@@ -91,10 +87,7 @@ def _in_base64(text: str) -> list[str]:
     return found
 
 
-def _site_key(text: str) -> ec.EllipticCurvePublicKey | None:
-    try:
-        key = load_ssh_public_key(text.strip().encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    is_ours = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp384r1"
-    return key if is_ours else None  # type: ignore[return-value]
+def _site_keys(texts: Mapping[str, str]) -> dict[str, ec.EllipticCurvePublicKey]:
+    """Return the keys that texts are; what is no key is left out."""
+    found = {site: public_in(text.encode()) for site, text in texts.items()}
+    return {site: key for site, key in found.items() if key is not None}

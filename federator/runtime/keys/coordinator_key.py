@@ -95,3 +95,8 @@ def read_keys(texts: Iterable[str]) -> tuple[CoordinatorKey, ...]:
     if not 0 < len(keys) <= MOST or len({key.public for key in keys}) < len(keys):
         raise InputError(f"{len(keys)} keys of the coordinator's: one or {MOST} different ones")
     return keys
+
+
+def is_encrypted(content: bytes) -> bool:
+    """Return whether a private key in PEM needs a passphrase."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in content

@@ -78,13 +78,19 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     if b"PRIVATE KEY" in content:
         hint = "it must not leave the site: delete this copy, and have the site make a new one"
         raise InputError(Problem(f"{path}: is a private key", hint=hint))
+    if (key := public_in(content)) is None:
+        raise InputError(Problem(f"{path}: is not a public key on the curve P-384", hint=_LINE))
+    return key
+
+
+def public_in(content: bytes) -> ec.EllipticCurvePublicKey | None:
+    """Return the public half that a text is (OpenSSH); None if it is none on the curve P-384."""
     try:
         key = load_ssh_public_key(content.strip())
     except (ValueError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp384r1":
-        raise InputError(Problem(f"{path}: is not a public key on the curve P-384", hint=_LINE))
-    return key
+        return None
+    is_ours = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp384r1"
+    return key if is_ours else None  # type: ignore[return-value]
 
 
 def line(key: ec.EllipticCurvePublicKey, site: str = "") -> str:

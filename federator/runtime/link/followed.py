@@ -4,11 +4,10 @@ A line for each in a file beside the site's key: the signature's SHA-256 and whe
 on disk before the instruction is done, and stays for as long as a message could repeat it.
 """
 
-import os
 import time
 from pathlib import Path
 
-from federator.runtime.files import replaced, sha256
+from federator.runtime.files import append, replaced, sha256
 from federator.runtime.protocol.instructions import InstructionError
 
 LONGEST = 7 * 24 * 3600.0
@@ -68,10 +67,7 @@ class Followed:
         if self._file is None:
             return
         self._lines += 1
-        with self._file.open("ab") as out:
-            out.write(_line(key, expires))
-            out.flush()
-            os.fsync(out.fileno())
+        append(self._file, _line(key, expires))
 
     def _write(self) -> None:
         if self._file is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from federator.errors import InputError
+from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder
 from federator.runtime.signer.rules import TEST, TRAIN, NotOrderedError, Question
@@ -173,7 +174,4 @@ def _lines(path: Path) -> list[str]:
 
 
 def _append(path: Path, lines: Iterable[str]) -> None:
-    with path.open("ab") as out:
-        out.write("".join(f"{line}\n" for line in lines).encode())
-        out.flush()
-        os.fdatasync(out.fileno())
+    files.append(path, "".join(f"{line}\n" for line in lines).encode())

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from federator.errors import InputError, Problem
 from federator.runtime.files import read_text_file
+from federator.runtime.keys.coordinator_key import is_encrypted
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.protocol.signing.connection import receive, send
 from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder
@@ -83,10 +84,11 @@ def read_key(path: Path, passphrase: Path | None = None) -> Ed25519PrivateKey:
         InputError: if there is none, or the passphrase is not the key's.
     """
     hint = "make it on the server (federator provision), and set SERVER_USER to its owner in .env"
+    locked = False
     try:
         words = read_text_file(passphrase).strip() if passphrase else b""
         content = path.read_bytes()
-        locked = b"BEGIN ENCRYPTED PRIVATE KEY" in content
+        locked = is_encrypted(content)
         if locked and not words:
             need = "name the file with its passphrase in .env: KEY_PASSPHRASE"
             raise InputError(Problem(f"{path}: the key is encrypted", hint=need))

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from federator.runtime.chain import lines, signatures
 from federator.runtime.chain.lines import ChainedLine
-from federator.runtime.keys.site_key import fingerprint
+from federator.runtime.keys.site_key import fingerprint, public_in
 from federator.runtime.link.records.entries import ANSWER, INSTRUCTION, KEYS, receipt_of
 from federator.runtime.protocol.instructions import statement
 from federator.runtime.protocol.receipts import Receipt, SignedReceipt
@@ -90,11 +88,8 @@ class _Check:
 
     def _keys(self, line: ChainedLine) -> str:
         said = line.fields
-        try:
-            key = load_ssh_public_key(said["public"].encode())
-        except (ValueError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, ec.EllipticCurvePublicKey) or self._site not in ("", said["site"]):
+        key = public_in(said["public"].encode())
+        if key is None or self._site not in ("", said["site"]):
             return "names no key of this site"
         self.public, self._site = key, said["site"]
         self._coordinator = [text.rpartition(":")[2] for text in said["coordinator"]]

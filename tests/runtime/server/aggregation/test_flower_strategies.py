@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events
-from fixtures.strategy_sites import BUFFERS, EXAMPLES, MODEL, site
+from fixtures.strategy_sites import EXAMPLES, MODEL
 from flwr.app import ArrayRecord
 from flwr.serverapp import strategy as flower
 
 from federator.errors import RunError
-from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
-from federator.runtime.weights.block_file import WeightFile
-from federator.runtime.weights.format import save
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -33,21 +29,6 @@ class Watchful(flower.FedAvg):
         replies = list(replies)
         self.told[server_round] = [reply.content["metrics"]["loss"] for reply in replies]
         return super().aggregate_evaluate(server_round, replies)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Run rounds with a strategy; return the grid and the run's folder."""
-
-    def run(strategy, **how):
-        save(tmp_path / "first.safetensors", MODEL)
-        grid = SiteGrid({name: site(name) for name in EXAMPLES})
-        folder = RunFolder(tmp_path / "run")
-        server = serve(grid, folder, strategy, BUFFERS, **how)
-        server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
-        return grid, folder
-
-    return run
 
 
 def test_a_strategy_sees_parameters_and_buffers_are_averaged_beside_it(run):

@@ -9,16 +9,12 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from fakes.site_grid import SiteGrid, serve
 from fixtures.rehearsals import events
-from fixtures.strategy_sites import BUFFERS, EXAMPLES, MODEL, site
+from fixtures.strategy_sites import EXAMPLES, MODEL
 
 from federator.errors import RunError
 from federator.runtime.protocol.handover import Channel, connect
 from federator.runtime.server.aggregation.own_strategy import OwnStrategy
-from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
-from federator.runtime.weights.block_file import WeightFile
-from federator.runtime.weights.format import save
 from federator.runtime.worker.sandbox import isolation
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
@@ -48,21 +44,6 @@ def own(tmp_path):
     for process in started:
         process.kill()
         process.wait()
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Run three rounds with a strategy; return the grid and the run's folder."""
-
-    def run(strategy, **how):
-        save(tmp_path / "first.safetensors", MODEL)
-        grid = SiteGrid({name: site(name) for name in EXAMPLES})
-        folder = RunFolder(tmp_path / "run")
-        server = serve(grid, folder, strategy, BUFFERS, **how)
-        server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
-        return grid, folder
-
-    return run
 
 
 WATCHFUL = (
