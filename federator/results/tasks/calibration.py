@@ -10,6 +10,7 @@ from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import Shown
 
+_GROUPS = 8  # of neighbouring bins: a share of few examples tells little
 _STEPS = 50  # of Newton's method, which needs fewer than 10 where the line exists
 _STEEPEST = 1e3  # a slope beyond this: the groups do not overlap, and no line exists
 
@@ -18,7 +19,7 @@ class Calibration(NamedTuple):
     """How scores compare with how common the label is.
 
     Attributes:
-        points: of each bin with examples: its middle, the share that has the label, how many.
+        points: of each group with examples: its mean score, the share that has the label, how many.
         error: the expected calibration error; right to half a bin's width.
         slope: of the line; 1 where scores are neither too extreme (below 1) nor too cautious.
         intercept: of the line; 0 where slope is 1 and scores are not too high or low on the whole.
@@ -33,8 +34,9 @@ class Calibration(NamedTuple):
 def calibration(scores: Sequence[Sequence[float]] | None) -> Calibration | None:
     """Measure calibration in a histogram of scores; None where it has no example.
 
-    Expected calibration error: the mean over the examples of |share with the label - score| by
-    bin (Naeini et al., AAAI 2015), a bin's scores taken as its middle. The line
+    Expected calibration error: the mean over the examples of |share with the label - mean score|
+    by group (Naeini et al., AAAI 2015), a bin's scores taken as its middle. There are at most eight
+    groups of equal width. The line
     logit P(label) = intercept + slope x logit(score) is fitted by maximum likelihood (Cox,
     Biometrika 1958;45:562; Van Calster et al., J. Clin. Epidemiol. 2016;74:167); None where one
     group is absent or the groups do not overlap.
@@ -51,13 +53,17 @@ def calibration(scores: Sequence[Sequence[float]] | None) -> Calibration | None:
         return None
     middle = (np.arange(len(total)) + 0.5) / len(total)
     filled = total > 0
-    share = having[filled] / total[filled]
-    error = float((total[filled] * np.abs(share - middle[filled])).sum() / total.sum())
-    points = [
-        (float(x), float(y), int(n))
-        for x, y, n in zip(middle[filled], share, total[filled], strict=True)
-    ]
     intercept, slope = _line(middle[filled], having[filled], total[filled]) or (None, None)
+    groups = np.arange(len(total)) * min(_GROUPS, len(total)) // len(total)
+    examples, scored, labelled = (
+        np.bincount(groups, each) for each in (total, total * middle, having)
+    )
+    points = [
+        (float(x / n), float(y / n), int(n))
+        for x, y, n in zip(scored, labelled, examples, strict=True)
+        if n
+    ]
+    error = sum(n * abs(y - x) for x, y, n in points) / float(total.sum())
     return Calibration(points, error, slope, intercept)
 
 
@@ -76,7 +82,7 @@ def chart(title: str, table: str, shown: Mapping[str, Shown]) -> Chart | None:
     if not lines:
         return None
     ends = Series("as scored", None, [Point(0.0, 0.0), Point(1.0, 1.0)], dashed=True)
-    return plots.chart(title, "Score", [*lines, ends], (0.0, 1.0), plots.SQUARE, diagonal=True)
+    return plots.chart(title, "Score", [*lines, ends], (0.0, 1.0), plots.SQUARE)
 
 
 def _line(

@@ -34,8 +34,8 @@ class ClassificationView(View):
         "small site joins its bins until no count is smaller than its min_cell_count) cut the "
         "corner of the curve, which mostly makes the area smaller; areas from different numbers "
         "of bins are not compared. Calibration: the share of examples that have the label, by "
-        "score; ECE is the expected calibration error (right to half a bin), and a slope below 1 "
-        "says that scores are too extreme."
+        "score, in at most eight groups; ECE is the expected calibration error (right to half a "
+        "bin), and a slope below 1 says that scores are too extreme."
     )
     chart_none = (
         "Not available: no scores of test sets. A site gives none where its smallest bins would "
