@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.usefixtures("docker_config"),
 ]
 
+PUBLISHED = "/usr/local/lib/python3.11/dist-packages/Crypto/SelfTest/"  # of pycryptodome
 # What the server does in a round: it asks the strategy, which finds no site there.
 ASKS = """
 import sys
@@ -84,7 +85,8 @@ def test_a_strategy_that_reads_everything_at_the_server_finds_no_key_and_publish
         assert time.monotonic() < deadline, log
         time.sleep(1)
     told = found(log)
-    assert told["keys"] == []
+    # The image has a package whose own tests come with keys, which all the world knows.
+    assert [path for path in told["keys"] if not path.startswith(PUBLISHED)] == []
     assert told["written"] == [], "a file system that is read-only, but for /tmp"
     assert told["network"] == []
     assert set(told["sockets"]) <= {"/strategy/socket"}
