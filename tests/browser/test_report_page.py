@@ -101,7 +101,8 @@ def test_the_page_says_what_happened(page: Path, browse) -> None:
     document = Text(seen.dom)
     for words in ("made-up", "Comparison on test data", "alder alone", "Learning curves", HOSTILE):
         assert words in document.text
-    assert document.tags.count("figure") == 3 + 3 * 3 + 2 + 1  # curves, alone, ROC, seconds
+    # Curves, sites alone, ROC, calibration, seconds.
+    assert document.tags.count("figure") == 3 + 3 * 3 + 2 + 2 + 1
     assert not {"script", "img", "iframe", "object"} & set(document.tags)
     assert (seen.console, seen.requests) == ([], [])
 
@@ -118,7 +119,7 @@ def test_the_page_is_painted_with_its_style(
     page: Path, browse, tmp_path: Path, options: list[str], paper: tuple, line: tuple
 ) -> None:
     shot = tmp_path / "shot.png"
-    seen = browse(page, f"--screenshot={shot}", "--window-size=1200,2600", *options)
+    seen = browse(page, f"--screenshot={shot}", "--window-size=1200,4000", *options)
     with Image.open(shot) as image:
         pixels = {colour: n for n, colour in image.convert("RGB").getcolors(1 << 24)}
     assert pixels[paper] > 0.6 * sum(pixels.values())
