@@ -29,6 +29,7 @@ from federator.runtime.protocol.outcomes import (
     Failure,
     Outcome,
 )
+from federator.runtime.protocol.privacy.spending import Spending
 from federator.runtime.protocol.survey import vet
 from federator.runtime.untrusted import printable
 
@@ -196,7 +197,20 @@ def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: 
         },
         _warnings(answer.get("warnings"), policy),
         vet(answer.get("survey"), policy.task, policy.min_cell_count) if policy.survey else None,
+        _spending(answer.get("spending")),
     )
+
+
+def _spending(value: object) -> Spending | None:
+    """Return what a training costs in privacy, if anything is said of it.
+
+    Raises:
+        Failure: if that is not of its declared form.
+    """
+    try:
+        return None if value is None else Spending.of(value)
+    except ValueError as error:
+        raise Failure("withheld", f"what a training costs: {error}") from None
 
 
 def filter_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:

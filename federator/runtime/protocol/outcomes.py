@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.task_reasons import TASK_REASONS
 from federator.runtime.protocol.notices import SET_NAMES, Notice
+from federator.runtime.protocol.privacy.spending import Spending
 from federator.runtime.protocol.survey import Survey
 from federator.runtime.untrusted import MALFORMED, read_json
 
@@ -38,13 +39,15 @@ class Outcome:
     """What a site reports back, beside the weights: set sizes, evaluations by set, warnings.
 
     A set without examples has no evaluation. A survey is told at joining, if it is asked for and
-    the site takes part in it.
+    the site takes part in it. Under differential privacy the worker tells its link what an epoch
+    of training would cost, at joining, and what a training has cost, with its update.
     """
 
     examples: dict[str, int]
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     warnings: tuple[Notice, ...] = ()
     survey: Survey | None = None
+    spending: Spending | None = None
 
 
 _PREDICT = "`def predict(net, loader): ... return labels, scores`"

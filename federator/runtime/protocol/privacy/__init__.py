@@ -1,0 +1,1 @@
+"""What server, link and worker say to each other about differential privacy."""
