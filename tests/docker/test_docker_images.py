@@ -255,7 +255,7 @@ def test_a_worker_that_a_site_builds_has_the_code_of_its_file(engine, published,
     site = tmp_path / "site"
     site.mkdir()
     (site / ".env").write_text("DATA_DIR=/srv\n")
-    build = ("compose", f"--project-directory={site}", "build", "--quiet", "worker")
+    build = ("compose", "--progress=plain", f"--project-directory={site}", "build", "worker")
     (site / "compose.yaml").write_text(text)
     try:
         engine(*build)

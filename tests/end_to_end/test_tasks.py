@@ -102,5 +102,5 @@ def test_the_page_leads_from_nothing_to_figures_of_each_task(tmp_path, task):
     assert pooled.metrics.keys() == ({"iou"} if task == "other" else set())
     assert (run / "report.html").read_text()
     expected = EXPECTED[task](tmp_path / "hospitals", run) if task in EXPECTED else {}
-    for name, value in expected.items():
-        assert figures[name].value == pytest.approx(value, rel=1e-6), name
+    for name, value in expected.items():  # the sites' sums have six digits
+        assert figures[name].value == pytest.approx(value, rel=2e-5), name

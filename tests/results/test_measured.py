@@ -43,7 +43,7 @@ def test_a_site_without_examples_is_missed_by_nobody():
 
 
 def test_of_several_targets_each_figure_names_the_sites_that_are_not_in_it():
-    settings = EvaluationSettings(Task("regression", 2), ("edv", "esv"))
+    settings = EvaluationSettings(Task("regression", 2), ("edv", "esv"), ranges=((0, 9),) * 2)
     sums = [[60, 12.0, 5.0, 1.0, 60.0, 90.0, 61.0, 92.0, 88.0]]
     both, one = {"errors.0": sums, "errors.1": sums}, {"errors.0": sums}
     pooled = pool({"a": result(both), "b": result(both), "c": result(one)}, {})

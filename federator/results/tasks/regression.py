@@ -9,9 +9,12 @@ from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.intervals import Z, deviation, of_mean, student
 from federator.runtime.protocol.evaluation.tables import Table, Tables
-from federator.runtime.protocol.evaluation.tasks import ERROR_SUMS
+from federator.runtime.protocol.evaluation.tasks import ERROR_SUMS, middle
 
 _NONE = Figure(None)
+# Relative: a sum of six digits, as sites give it by default, is off by 5e-6 at most; of the
+# difference of a sum of squares and a squared sum three times that may be rounding.
+_DIGITS = 1.5e-5
 _LIMITS = {"lower": "lower limit", "bias": "bias", "upper": "upper limit"}
 
 
@@ -90,17 +93,24 @@ class RegressionView(View):
 
     def _target(self, tables: Tables, k: int) -> dict[str, Figure]:
         table = tables.get(f"errors.{k}")
-        return summarise(table[0]) if table else dict.fromkeys(self.columns, _NONE)
+        if not table:
+            return dict.fromkeys(self.columns, _NONE)
+        return summarise(table[0], middle(*self.settings.ranges[k]))
 
 
-def summarise(row: Sequence[float]) -> dict[str, Figure]:
+def summarise(row: Sequence[float], origin: float) -> dict[str, Figure]:
     """Return the figures of one target, from its sums (``ERROR_SUMS``).
+
+    Args:
+        row: the sums.
+        origin: the value that truths and predictions are summed from.
 
     With e = prediction - truth over n examples:
 
     - MAE: mean of |e|; RMSE: square root of the mean of e²; bias: mean of e. MAE and bias with the
       95 % interval of a mean, by Student's t.
-    - R²: 1 - sum(e²) / sum((truth - mean)²); undefined where all truths are the same.
+    - R²: 1 - sum(e²) / sum((truth - mean)²); undefined where all truths are the same, as far as
+      the digits of the sums show.
     - Limits of agreement: bias ± 1.96 s, where s is the standard deviation of e; the standard error
       of each limit is s sqrt(3 / n) (Bland and Altman, Lancet 1986;327:307).
     - Calibration: the line truth = intercept + slope x prediction by least squares; 1 and 0 where
@@ -116,7 +126,7 @@ def summarise(row: Sequence[float]) -> dict[str, Figure]:
     slope = intercept = None
     if predictions:
         slope = (sums["product"] - sums["truth"] * sums["prediction"] / n) / predictions
-        intercept = (sums["truth"] - slope * sums["prediction"]) / n
+        intercept = (sums["truth"] - slope * sums["prediction"]) / n + origin * (1 - slope)
     return {
         "mae": of_mean(n, sums["absolute"], sums["squared"]),
         "rmse": Figure(sqrt(max(0.0, sums["squared"] / n))),
@@ -130,9 +140,9 @@ def summarise(row: Sequence[float]) -> dict[str, Figure]:
 
 
 def _around(n: int, total: float, squared: float) -> float:
-    """Return the sum of the squared deviations from the mean; 0 where it is rounding alone."""
-    spread = deviation(n, total, squared)
-    return spread**2 * (n - 1) if spread else 0.0
+    """Return the sum of the squared deviations from the mean; 0 where it may be rounding alone."""
+    around = squared - total**2 / n
+    return around if around > _DIGITS * squared else 0.0
 
 
 def _limit(n: int, bias: float, spread: float | None, side: int) -> Figure:
@@ -176,7 +186,7 @@ def _agreement(binned: Mapping[str, tuple[Shown, Table]], target: int) -> list[S
     if ends := _ends(lines):
         every = [one for one in binned if binned[one][0].site is None] or list(binned)
         sums = binned[every[-1]][0].tables.get(f"errors.{target}")
-        found = summarise(sums[0]) if sums else {}
+        found = summarise(sums[0], 0.0) if sums else {}  # the limits are those of any origin
         for key in _LIMITS if found else ():
             if (value := found[key].value) is not None:
                 level = [Point(x, value, f"{value:.3g}") for x in ends]

@@ -179,8 +179,8 @@ class Client(FleetHttpClient):
             if abs(skew := clock_skew(response)) > SKEW:
                 return f"this machine's clock is {skew:+.0f} s off the server's: set it right"
             return (
-                "this site's key is no longer registered at the server; if the coordinator did "
-                "not mean that, make a new key and send its public half"
+                "this site's key is no longer registered at the server; if it stays so and the "
+                "coordinator did not mean that, make a new key and send its public half"
             )
         if response.status_code == httpx.codes.PRECONDITION_FAILED and path == _ENTRANCE:
             return (

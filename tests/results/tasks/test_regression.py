@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 
 from federator.results.tasks.base import Shown
 from federator.results.tasks.regression import RegressionView, summarise
-from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation import tables, tasks
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.worker.tasks.regression import count
@@ -103,13 +103,38 @@ def test_a_truth_that_was_not_measured_is_left_out_of_its_target() -> None:
     assert found["esv"]["mae"].value == pytest.approx(mae, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("mean", "spread", "ranges"), [(7.4, 0.05, (6.8, 7.8)), (2000.0, 8.0, (1900.0, 2100.0))]
+)
+def test_six_digits_of_the_sums_are_enough_far_from_zero(mean, spread, ranges) -> None:
+    """Of a pH or a year: the squares of values far from 0 would leave no digit of their spread."""
+    random = np.random.default_rng(7)
+    truths = random.normal(mean, spread, (300, 1))
+    guesses = truths + random.normal(0, spread / 2, (300, 1))
+    (form,) = {k: f for k, f in AGE.forms.items() if k.startswith("errors")}.values()
+    (sums,) = form.round_sums(count(truths, guesses, [ranges])["errors.0"], 6)
+    found = summarise(sums, tasks.middle(*ranges))
+    line = LinearRegression().fit(guesses, truths[:, 0])
+    assert found["r2"].value == pytest.approx(reference.r2_score(truths, guesses), abs=1e-4)
+    assert found["slope"].value == pytest.approx(line.coef_[0], abs=1e-4)
+    assert found["intercept"].value == pytest.approx(line.intercept_, abs=1e-4 * mean)
+
+
+def test_rounded_sums_of_one_value_are_no_spread() -> None:
+    same = np.full((6, 1), 61.7123456)
+    (form,) = {k: f for k, f in AGE.forms.items() if k.startswith("errors")}.values()
+    (sums,) = form.round_sums(count(same, same + 2.3456789, [AGES])["errors.0"], 6)
+    found = summarise(sums, tasks.middle(*AGES))
+    assert (found["r2"].value, found["slope"].value) == (None, None)
+
+
 def test_what_is_undefined_is_a_dash() -> None:
     same = np.full((6, 1), 61.3)
     found = view("age").figures(pooled([(same, same + 2)]))
     assert (found["r2"].value, found["slope"].value, found["intercept"].value) == (None, None, None)
     assert (found["mae"].value, found["bias"].low, found["bias"].high) == pytest.approx((2, 2, 2))
     assert all(figure.value is None for figure in view("age").figures({}).values())
-    assert summarise([1, 2, 4, 2, 60, 3600, 62, 3844, 3720])["lower"].value is None
+    assert summarise([1, 2, 4, 2, 60, 3600, 62, 3844, 3720], 0)["lower"].value is None
 
 
 @settings(max_examples=80, deadline=None)

@@ -26,12 +26,19 @@ TIMES = 16  # intervals of equal length up to the horizon
 # A table of sums begins with the number of examples that it sums over.
 OVERLAP_SUMS = ("cases", "dice", "dice_squared", "iou", "iou_squared")
 VOXEL_SUMS = ("cases", "true_positive", "false_positive", "false_negative")
+# Truths and predictions are summed from the middle of the target's range: what a site's policy
+# leaves of a sum's digits is then lost in the spread of the values, not in their distance from 0.
 ERROR_SUMS = (
     "n", "absolute", "squared", "error", "truth", "truth_squared", "prediction",
     "prediction_squared", "product",
 )  # fmt: skip
 PAIRS = ("events", "concordant", "same_risk", "comparable")  # of an event and who came later
 CALIBRATION = ("n", "prediction", "truth", "squared")  # rows: sums by bin of the prediction
+
+
+def middle(low: float, high: float) -> float:
+    """Return the value of a target that ``ERROR_SUMS`` are summed from."""
+    return (low + high) / 2
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.protocol.evaluation.tables import Table, Tables
-from federator.runtime.protocol.evaluation.tasks import RANGE_BINS
+from federator.runtime.protocol.evaluation.tasks import RANGE_BINS, middle
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.loaders import no_batch, too_few
@@ -101,9 +101,9 @@ def count(truths: Numbers, predictions: Numbers, ranges: Sequence[tuple[float, f
         measured = np.isfinite(truths[:, k])
         truth, prediction = truths[measured, k], predictions[measured, k]
         error = prediction - truth
+        true, guessed = truth - middle(low, high), prediction - middle(low, high)
         sums = (
-            abs(error), error**2, error, truth, truth**2, prediction, prediction**2,
-            prediction * truth,
+            abs(error), error**2, error, true, true**2, guessed, guessed**2, guessed * true,
         )  # fmt: skip
         tables[f"errors.{k}"] = [[len(truth), *(float(one.sum()) for one in sums)]]
         place = np.floor((prediction - low) / (high - low) * RANGE_BINS)
