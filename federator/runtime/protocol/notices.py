@@ -30,6 +30,12 @@ NOTICES = {
     "gives ({set}): there are no figures of labels; return labels and scores for each example",
     "all-the-same": "predict returned the same label and the same score for each example ({set}): "
     "there are no figures of labels; return those of each example",
+    "range": "all truths of target {value} lie at an end of its plausible values, or beyond "
+    "({set}): are the two in one unit?",
+    "returned": "train returned another model than the one that it was handed, which is left out: "
+    "copy its weights into the one handed over, by load_state_dict",
+    "decided": "the scores that predict returned are all 0 or 1 ({set}): AUC and calibration are "
+    "those of decisions; return probabilities",
     "local-anew": "the tensors that stay at the site are as Model() makes them, in round {value}: "
     "the site has none of an earlier round (it has not trained, or its volume is new)",
     "local-changed": "the tensors that stay at the site are as Model() makes them: those of the "

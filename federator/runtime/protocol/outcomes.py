@@ -79,6 +79,8 @@ REASONS = {
     "for each example",
     "loader-amount": "the loader of the {set} gives {first} examples, load_data says {count}",
     "prediction": "predict returned {type}: return labels, scores",
+    "swapped": "the scores that predict returned for the {set} are the labels that the loader "
+    "gives: return labels, scores, in this order",
     "scores": "the scores that predict returned for the {set} are {found}: for {count} labels, "
     "return scores of shape (N, {count}), or (N,) where there are two",
     "scores-range": "the scores that predict returned for the {set} are not in 0..1: return the "

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from federator.runtime.protocol.evaluation.labels import OUTSIDE
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.worker.targets import form_of, read_target
+from federator.runtime.worker.targets import form_of, read_numbers, read_target
+
+_FEW = 4  # numbers: fewer may be equal by chance
 
 
 def require_batches(loader: object, part: str, examples: int) -> None:
@@ -125,6 +127,58 @@ def gives_only(loader: object, label: int, classes: int) -> bool:
         if labels is None or not bool((labels == label).all()):
             return False
     return True
+
+
+def is_swapped(
+    first: npt.NDArray[np.generic], second: npt.NDArray[np.generic], loader: object
+) -> bool:
+    """Tell whether ``predict`` returned in the second place what a loader gives as targets.
+
+    It is looked for in the first batches, of a loader that gives its examples in order, and must
+    be there to the digit, where what ``predict`` returned in the first place is not.
+
+    Args:
+        first: what it returned as true, of shape (N, ...).
+        second: what it returned as predicted, of shape (N, ...).
+        loader: of the set.
+    """
+    given = list(_targets_in_order(loader))
+    return any(_begins(second, one) for one in given) and not any(
+        _begins(first, one) for one in given
+    )
+
+
+def _targets_in_order(loader: object) -> Iterator[npt.NDArray[np.generic]]:
+    """Yield what may be targets in a loader's first batches: all but the inputs, and columns."""
+    sampler = type(getattr(loader, "sampler", None)).__name__
+    ordered = batch_size(loader) is not None and sampler == "SequentialSampler"
+    if not ordered and not isinstance(loader, tuple | list):
+        return
+    columns: list[list[npt.NDArray[np.generic]]] = []
+    for batch in loader:  # type: ignore[attr-defined]
+        arrays = [read_numbers(value) for value in _but_inputs(batch)]
+        columns.append([one for one in arrays if isinstance(one, np.ndarray) and one.ndim])
+        if not columns[-1] or sum(one[0].size for one in columns) >= _FEW:
+            break
+    for several in zip(*columns, strict=False):
+        if len({one.shape[1:] for one in several}) == 1:
+            array = np.concatenate(several)
+            yield array
+            if array.ndim == 2 and array.shape[1] > 1:  # such as times beside events
+                yield from array.T
+
+
+def _but_inputs(batch: object) -> list[object]:
+    if isinstance(batch, Mapping):
+        return list(batch.values())
+    return list(batch[1:]) if isinstance(batch, tuple | list) else []
+
+
+def _begins(values: npt.NDArray[np.generic], given: npt.NDArray[np.generic]) -> bool:
+    """Tell whether values begin with the given ones, in whichever shape; not if they are few."""
+    count = min(len(values), len(given))
+    here, there = values[:count], given[:count]
+    return here.size == there.size >= _FEW and np.array_equal(here.reshape(-1), there.reshape(-1))
 
 
 def examples_given(loader: object) -> int | None:

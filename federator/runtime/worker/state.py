@@ -1,5 +1,6 @@
 """A model's state dictionary: taken as arrays, filled from arrays, and compared with them."""
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -73,3 +74,33 @@ def has_changed(net: "torch.nn.Module", weights: Weights) -> bool:
         if not torch.equal(now, torch.tensor(weights[name]).to(now.dtype)):
             return True
     return False
+
+
+def holds_another_model(returned: object, net: "torch.nn.Module") -> bool:
+    """Tell whether what ``train`` returned is, or holds, a model like this one with other weights.
+
+    Such as an average of the models on the way (SWA, EMA), or the best state dictionary.
+    """
+    import torch
+
+    own = [parameter.detach() for parameter in net.parameters()]
+    for other in _parameters(returned, net):
+        alike = [one.shape for one in other] == [one.shape for one in own]
+        if alike and not all(torch.equal(a.to(b), b) for a, b in zip(other, own, strict=True)):
+            return True
+    return False
+
+
+def _parameters(returned: object, net: "torch.nn.Module") -> Iterator[list["torch.Tensor"]]:
+    """Yield the parameters of each model, and of each state of this one, among what is returned."""
+    import torch
+
+    names = [name for name, _ in net.named_parameters()]
+    several = isinstance(returned, tuple | list)
+    for value in returned if several else [returned]:  # type: ignore[attr-defined]
+        if isinstance(value, torch.nn.Module):
+            yield [parameter.detach() for parameter in value.parameters()]
+        elif isinstance(value, Mapping) and all(
+            isinstance(value.get(name), torch.Tensor) for name in names
+        ):
+            yield [value[name] for name in names]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federator.runtime.protocol.evaluation.labels import (
+    ARRAYS,
     COLUMNS,
     MASKS,
     NOT_FINITE,
@@ -86,7 +87,7 @@ def read_numbers(values: object) -> npt.NDArray[np.generic] | str:
     That is one of :data:`~federator.runtime.protocol.evaluation.labels.FORMS`.
     """
     if isinstance(values, tuple | list) and any(getattr(one, "ndim", 0) for one in values):
-        return OBJECTS  # such as (time, event), which numpy would stack
+        return ARRAYS  # such as (time, event), which numpy would stack
     array = as_array(values)
     if array is None:
         return RAGGED
@@ -97,6 +98,8 @@ def read_numbers(values: object) -> npt.NDArray[np.generic] | str:
 
 def as_array(values: object) -> npt.NDArray[np.generic] | None:
     """Return a tensor, array or list as an array; None if its rows differ in length."""
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        values = np.ma.filled(values.astype(float), np.nan)  # else numpy gives what the mask hides
     try:
         return np.asarray(plain(values))
     except (ValueError, TypeError, RuntimeError):
@@ -104,7 +107,7 @@ def as_array(values: object) -> npt.NDArray[np.generic] | None:
 
 
 def plain(values: object) -> object:
-    """Return a tensor as one that numpy takes: without gradient, on the processor, no bfloat16."""
+    """Return a tensor as numpy takes it: without gradient, on the processor, dense, no bfloat16."""
     if not hasattr(values, "detach"):
         return values
     import torch
@@ -117,4 +120,5 @@ def as_plain(tensor: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     tensor = tensor.detach().cpu()
+    tensor = tensor if tensor.layout == torch.strided else tensor.to_dense()
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

@@ -28,7 +28,7 @@ from federator.runtime.worker.personal.volume import Volume
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.site_data import SiteData, require_data
-from federator.runtime.worker.state import fill, has_changed, take
+from federator.runtime.worker.state import fill, has_changed, holds_another_model, take
 from federator.runtime.worker.survey.reading import take_survey
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ class Trainer:
         if instruction.kind != "train":
             return self._outcome(evaluations, notices), None
         self._net = None  # until it is known that training left its tensors as they were
-        self._train(net, instruction)
+        if self._train(net, instruction):
+            notices.append(Notice("returned"))
         if instruction.epochs and not has_changed(net, whole):
             notices.append(Notice("unchanged"))
         trained = take(net)
@@ -223,7 +224,8 @@ class Trainer:
 
     def _train(
         self, net: "torch.nn.Module", instruction: Instruction, centre: Weights | None = None
-    ) -> None:
+    ) -> bool:
+        """Train a model by the author's ``train``; tell whether that returned another one."""
         accepted = inspect.signature(self._module.train).parameters
         given, left = split_settings(self._module.train, instruction.settings)
         if left and not self._told:
@@ -238,13 +240,14 @@ class Trainer:
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
         with reporting_failures(part="train"):
-            self._module.train(
+            returned = self._module.train(
                 net,
                 self._data.loaders["train"],
                 self._data.loaders["val"],
                 instruction.epochs,
                 **extra,
             )
+        return holds_another_model(returned, net)
 
     def _evaluate_all(
         self, net: "torch.nn.Module", instruction: Instruction

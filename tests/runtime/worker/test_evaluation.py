@@ -60,7 +60,7 @@ def test_fewer_labels_than_examples_are_told():
     assert "4 of the 5 examples were evaluated (test set)" in str(notices[0])
 
 
-@pytest.mark.parametrize("scores", [[0.0] * 4, [0.0, 0.1, 0.2, 0.3]])
+@pytest.mark.parametrize("scores", [[0.2] * 4, [0.0, 0.1, 0.2, 0.3]])
 def test_labels_that_are_all_the_same_are_told(scores):
     evaluation, notices = evaluate(([0] * 4, scores), loader=[(X, torch.zeros(4))])
     assert notices == (Notice("single-label", "test"),)
@@ -115,3 +115,21 @@ def test_as_many_cases_as_the_set_has_examples(cases):
     evaluator = Evaluator(module, settings)
     with pytest.raises(Failure, match=f"predict yields {cases} cases for the 4 examples of the t"):
         evaluator.evaluate(NET, [(X, Y)], "test", 4, 2)
+
+
+def test_scores_that_are_decisions_are_told():
+    for scores in ([1, 1, 1, 0], [[0, 1], [0, 1], [0, 1], [1, 0]]):
+        _, notices = evaluate((Y, scores))
+        assert notices == (Notice("decided", "test"),)
+    assert "AUC and calibration are those of decisions" in str(notices[0])
+
+
+def test_scores_that_are_returned_before_the_labels_are_told():
+    """Sensitivity and precision change places then, and the accuracy does not show it."""
+    guess = [1, 1, 1, 0]
+    with pytest.raises(Failure) as caught:
+        evaluate((guess, Y))
+    assert str(caught.value) == (
+        "the scores that predict returned for the test set are the labels that the loader gives: "
+        "return labels, scores, in this order"
+    )

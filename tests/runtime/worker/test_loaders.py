@@ -63,7 +63,7 @@ X, Y = torch.zeros(4, 2), torch.tensor([0, 1, 1, 0])
         ((X, torch.rand(4) + 0.1), "are float32 of shape (4,), real numbers"),
         ((X, ["a", "b"]), "the labels of the test set are no numbers, texts"),
         ((X, ({"boxes": X},) * 4), "are no numbers, dictionaries or other objects"),
-        ((X, (Y, Y)), "are no numbers, dictionaries or other objects"),
+        ((X, (Y, Y)), "are no numbers, several arrays in a list"),
         ((X, Y + 60), "the test set has labels outside 0..1, for the 2 labels that the federation"),
     ],
 )
@@ -128,3 +128,24 @@ def test_what_a_loader_draws_is_counted_where_it_can_be():
 )
 def test_a_last_batch_of_one_is_seen(loader, lone):
     assert loaders.has_lone_example(loader) is lone
+
+
+@pytest.mark.parametrize(
+    ("loader", "seen"),
+    [
+        (of([0, 1, 1, 0, 1]), True),
+        ([(None, torch.tensor([0, 1, 1, 0]))], True),
+        ([{"x": torch.zeros(4, 2), "y": np.array([0, 1, 1, 0])}], True),
+        (of([0, 1, 1, 0, 1], shuffle=True), False),
+        (of([0, 1, 1, 0, 1], batch_size=1), True),
+        (of([0, 1, 1]), False),
+        ([(torch.tensor([0, 1, 1, 0]), None)], False),
+        ([], False),
+        (Endless(), False),
+    ],
+)
+def test_targets_that_predict_returned_last_are_seen_in_the_first_batch(loader, seen):
+    truth, guess = np.array([0, 1, 1, 0, 1]), np.array([1, 1, 0, 0, 1])
+    assert loaders.is_swapped(guess, truth, loader) is seen
+    assert loaders.is_swapped(truth, guess, loader) is False
+    assert loaders.is_swapped(truth, truth, loader) is False

@@ -48,13 +48,28 @@ def test_class_numbers_are_whole_numbers_in_a_row(labels, read):
         ({"boxes": 1}, targets.OBJECTS, "", ()),
         (None, targets.OBJECTS, "", ()),
         ([[1], [2, 3]], targets.RAGGED, "", ()),
-        ([torch.zeros(3), torch.ones(3)], targets.OBJECTS, "", ()),
-        ((torch.zeros(3), torch.ones(3)), targets.OBJECTS, "", ()),
+        ([torch.zeros(3), torch.ones(3)], targets.ARRAYS, "", ()),
+        ((torch.zeros(3), torch.ones(3)), targets.ARRAYS, "", ()),
     ],
 )
 def test_what_is_no_class_number_is_named_with_its_type_and_shape(labels, form, dtype, shape):
     assert read_target(labels, 3) == (None, form, dtype, shape)
     assert form in FORMS
+
+
+def test_a_masked_array_gives_no_value_that_its_mask_hides():
+    for kind in (np.int64, np.float32):
+        labels = np.ma.masked_array(np.array([1, 0, 1], kind), [False, False, True])
+        assert read_target(labels, 2).form == targets.NOT_FINITE
+        read = read_target(labels[:2], 2).classes
+        assert read is not None
+        assert read.tolist() == [1, 0]
+
+
+def test_a_sparse_tensor_is_read():
+    read = read_target(torch.tensor([1, 0, 2]).to_sparse(), 3).classes
+    assert read is not None
+    assert read.tolist() == [1, 0, 2]
 
 
 def test_the_largest_numbers_of_a_type_are_no_labels():

@@ -475,6 +475,29 @@ def test_a_train_that_changed_nothing_is_warned_of(make, train, warned):
     assert (Notice("unchanged") in outcome.warnings) is warned
 
 
+STEP = "for p in net.parameters():\n        p.data += 1"
+AVERAGE = "torch.optim.swa_utils.AveragedModel(net)"
+
+
+@pytest.mark.parametrize(
+    ("train", "warned"),
+    [
+        (f"average = {AVERAGE}\n    {STEP}\n    return average", True),
+        (f"best = copy.deepcopy(net.state_dict())\n    {STEP}\n    return [0.1], best", True),
+        (f"best = copy.deepcopy(net)\n    {STEP}\n    return best, [0.1]", True),
+        (f"{STEP}\n    return net", False),
+        (f"{STEP}\n    return copy.deepcopy(net), net.state_dict()", False),
+        (f"{STEP}\n    return {AVERAGE}", False),
+        (f"{STEP}\n    return nn.Linear(2, 2), dict(loss=[0.1])", False),
+    ],
+)
+def test_a_model_that_train_returned_instead_is_warned_of(make, train, warned):
+    body = f"def train(net, trainloader, valloader, epochs):\n    import copy\n    {train}"
+    task = make(train=body)
+    outcome, _ = task.follow(order(), weights_of(task))
+    assert (Notice("returned") in outcome.warnings) is warned
+
+
 def test_the_accuracy_that_test_returns_is_compared_with_that_of_the_counts(make):
     added = "def predict(net, loader):\n    return [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8]\n"
     task = make(added, test="def test(net, testloader):\n    return 0.25, torch.tensor(0.0)")

@@ -7,10 +7,12 @@ DTYPES = frozenset({
 
 COLUMNS = "several columns (one-hot rows, or several labels an example)"
 MASKS = "a mask for each example"
+CHANNELS = "of a channel for each class (of one-hot masks: argmax over the classes)"
 REAL = "real numbers, as of a regression"
 OUTSIDE = "whole numbers of which some are no label"
 NOT_FINITE = "numbers of which some are not finite"
 TEXTS, OBJECTS, RAGGED = "texts", "dictionaries or other objects", "of different lengths"
+ARRAYS = "several arrays in a list (of batches or examples: concatenate or stack them)"
 NOT_BINARY = "of which some are neither 0 nor 1"
 NOT_PROBABILITIES = "of which some are not in 0..1"
 NOT_CLASSES = "of which some are no class number (of a mask of 0 and 255, write mask > 0)"
@@ -20,7 +22,8 @@ _TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
 
 # All that a failure may say of what it found.
 FORMS = frozenset({
-    COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, *_TUPLES,
+    COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, ARRAYS,
+    CHANNELS, *_TUPLES,
     NOT_BINARY, NOT_PROBABILITIES, NOT_CLASSES, OTHER_SHAPE, NEGATIVE, TOO_LARGE,
     "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",
     "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",

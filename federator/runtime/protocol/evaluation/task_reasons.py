@@ -18,6 +18,11 @@ _WITHOUT_PREDICT = {
     "inputs": "the inputs in a batch of the {set} are {type}, not a tensor: write {predict}",
     "output-kind": "the model returns {type}, not a tensor: write {predict}",
 }
+# Of every task: what is found in what `predict` returned.
+_WITH_PREDICT = {
+    "swapped": "what predict returned last for the {set} is what the loader gives as true: in this "
+    "order, {predict}",
+}
 _MULTILABEL = "0 or 1 (NaN or -1: not labelled) of shape (N, {count})"
 _CLASSES = "class numbers 0..{last}, 0 the background"
 _NUMBERS = "{count} column(s), (N, {count}), of real numbers (of one target, (N,) will do)"
@@ -64,7 +69,10 @@ _OF_TASK = {
         "classes, (N, 1) and it), or write {predict}",
         "prediction": "predict returned {type}: write {predict}",
         "case": "predict yields {type} for a case of the {set}: {predict}",
-        "mask": "a mask that predict yields for the {set} is {found}, {type}: yield " + _CLASSES,
+        "mask": "a mask that predict yields for the {set} is {found}, {type}: yield "
+        + _CLASSES
+        + ", of shape "
+        "(H, W) or (D, H, W)",
         "predicted": "what predict yields as predicted for the {set} is {found}, {type}: yield "
         + _CLASSES
         + ", in the mask's shape (of logits: argmax over the classes)",
@@ -85,5 +93,5 @@ def _filled(task: str, texts: Mapping[str, str]) -> dict[str, str]:
 TASK_REASONS: Mapping[str, str] = {
     reason: text
     for task, texts in _OF_TASK.items()
-    for reason, text in _filled(task, {**_WITHOUT_PREDICT, **texts}).items()
+    for reason, text in _filled(task, {**_WITHOUT_PREDICT, **_WITH_PREDICT, **texts}).items()
 }

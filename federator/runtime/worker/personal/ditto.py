@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("federator")
 
-Train = Callable[["torch.nn.Module", Instruction, Weights], None]
+Train = Callable[["torch.nn.Module", Instruction, Weights], object]
 
 
 class Ditto:

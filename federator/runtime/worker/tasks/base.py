@@ -4,12 +4,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.notices import Notice
+from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.worker.loaders import is_swapped
 
 if TYPE_CHECKING:
     import torch
+
+Array = npt.NDArray[np.generic]
 
 
 class Counted(NamedTuple):
@@ -39,6 +46,9 @@ class Reader(ABC):
 
     def __init__(self, settings: EvaluationSettings, predicts: bool) -> None:
         self.settings, self.predicts = settings, predicts
+        self._in_order: set[str] = (
+            set()
+        )  # sets of which the order of predict's values was looked at
 
     @property
     def size(self) -> int:
@@ -78,6 +88,27 @@ class Reader(ABC):
     @abstractmethod
     def from_predict(self, result: object, loader: object, part: str, number: int) -> Counted:
         """Count a set by what the author's ``predict`` returned."""
+
+    def require_order(
+        self, first: Array, second: Array, loader: object, reason: str, part: str
+    ) -> None:
+        """Check, once for each set, that predict returned what is true first.
+
+        Args:
+            first: what it returned as true, of shape (N, ...).
+            second: what it returned as predicted, of shape (N, ...).
+            loader: of the set.
+            reason: of the failure.
+            part: which set.
+
+        Raises:
+            Failure: if the second is what the loader gives as true, and the first is not.
+        """
+        if part in self._in_order:
+            return
+        self._in_order.add(part)
+        if is_swapped(first, second, loader):
+            raise Failure(reason, set=part)
 
     def compare(
         self, accuracy: float, counted: Counted, loader: object, part: str

@@ -50,9 +50,13 @@ class ClassificationReader(Reader):
     def from_predict(self, result: object, loader: object, part: str, number: int) -> Counted:
         """Count labels and scores."""
         prediction = read_prediction(result, part, self.size, number)
+        labels, scores = prediction.labels, prediction.scores
+        self.require_order(labels, scores, loader, "swapped", part)
         counted = self._count(prediction, part)
         if told := self._made_up(prediction, loader, part):
             return Counted({}, counted.examples, (told,))
+        if decided(scores):
+            return counted._replace(notices=(*counted.notices, Notice("decided", part)))
         return counted
 
     def compare(
@@ -140,6 +144,11 @@ def histogram(
     having = np.asarray(present, dtype=bool)
     counted = [np.bincount(place[one], minlength=bins) for one in (~having, having)]
     return [row.tolist() for row in counted]
+
+
+def decided(scores: npt.NDArray[np.float64]) -> bool:
+    """Tell whether scores are decisions, each of them 0 or 1."""
+    return len(scores) > 1 and bool(np.isin(scores, (0, 1)).all())
 
 
 def _by_label(scores: npt.NDArray[np.float64]) -> dict[int, npt.NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from federator.runtime.worker.loaders import no_batch, too_few
 from federator.runtime.worker.outputs import probabilities
 from federator.runtime.worker.targets import form_of
 from federator.runtime.worker.tasks.base import Counted, Reader
-from federator.runtime.worker.tasks.classification import confusion, histogram
+from federator.runtime.worker.tasks.classification import confusion, decided, histogram
 from federator.runtime.worker.tasks.model_outputs import first_outputs, outputs_of, split
 from federator.runtime.worker.tasks.numbers import Array, Columns, refused, shaped
 
@@ -72,9 +72,11 @@ class MultilabelReader(Reader):
         scored = read_scores(result[1], targets)
         if scored.values is None:
             raise scored.failure(f"{TASK}-scores", part, self.size)
+        self.require_order(targets, scored.values, loader, f"{TASK}-swapped", part)
         if told := too_few(len(targets), loader, part):
             return Counted({}, len(targets), (told,))
-        return self._count(targets, scored.values, part, [])
+        notices = [Notice("decided", part)] if decided(scored.values) else []
+        return self._count(targets, scored.values, part, notices)
 
     def _targets(self, value: object, reason: str, part: str) -> Array:
         found = read_targets(value, self.size)

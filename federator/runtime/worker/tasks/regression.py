@@ -60,6 +60,7 @@ class RegressionReader(Reader):
             raise Failure(f"{TASK}-prediction", form_of(result))
         truths = self._truths(result[0], "predicted-targets", part)
         predictions = self._predictions(result[1], len(truths), "predictions", part)
+        self.require_order(truths, predictions, loader, f"{TASK}-swapped", part)
         if told := too_few(len(truths), loader, part):
             return Counted({}, len(truths), (told,))
         if len(truths) > 1 and bool(
@@ -82,7 +83,25 @@ class RegressionReader(Reader):
 
     def _count(self, truths: Numbers, predictions: Numbers, part: str) -> Counted:
         told = [Notice("unmeasured", part)] if bool(np.isnan(truths).any()) else []
+        for k, span in enumerate(self.settings.ranges):
+            if is_at_the_ends(truths[:, k], *span):
+                told.append(Notice("range", part, "", k + 1))
         return Counted(count(truths, predictions, self.settings.ranges), len(truths), told)
+
+
+def is_at_the_ends(truths: Numbers, low: float, high: float) -> bool:
+    """Tell whether all truths lie in the first or the last bin of the plausible values, or beyond.
+
+    They are likely scaled, or in another unit, then.
+
+    Args:
+        truths: of shape (N,); NaN where one was not measured.
+        low: the smallest plausible value.
+        high: the largest one.
+    """
+    measured, bin_width = truths[np.isfinite(truths)], (high - low) / RANGE_BINS
+    outer = (measured < low + bin_width) | (measured >= high - bin_width)
+    return len(measured) > 1 and bool(outer.all())
 
 
 def count(truths: Numbers, predictions: Numbers, ranges: Sequence[tuple[float, float]]) -> Tables:

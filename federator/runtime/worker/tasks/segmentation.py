@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.evaluation.labels import COLUMNS, NOT_CLASSES, OTHER_SHAPE
+from federator.runtime.protocol.evaluation.labels import CHANNELS, NOT_CLASSES, OTHER_SHAPE
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import DICE_BINS, OVERLAP_SUMS
 from federator.runtime.protocol.notices import Notice
@@ -70,6 +70,7 @@ class SegmentationReader(Reader):
         if isinstance(result, tuple | str | Mapping) or not hasattr(result, "__iter__"):
             raise Failure(f"{TASK}-prediction", form_of(result))
         cases, given = Cases(self.size), examples_given(loader)
+        doubts: list[Failure] = []
         most = length(getattr(loader, "dataset", None))
         stream = iter(result)
         while True:
@@ -81,8 +82,15 @@ class SegmentationReader(Reader):
                 raise Failure(f"{TASK}-cases", set=part, shape=(most,), count=most)
             if not isinstance(case, tuple) or len(case) != 2:
                 raise Failure(f"{TASK}-case", form_of(case), set=part)
-            cases.add(*self._read_case(*case, part))
-            del case  # before the next, so that one case is in memory
+            true, guess = self._read_case(*case, part)
+            if may_be_channels(true, self.size):
+                doubts.append(self._failure("mask", CHANNELS, true, part))
+            if not cases.count:
+                self.require_order(true[None], guess[None], loader, f"{TASK}-swapped", part)
+            cases.add(true, guess)
+            del case, true, guess  # before the next, so that one case is in memory
+        if doubts and len(doubts) == cases.count:
+            raise doubts[0]
         fewer = given is not None and cases.count < given
         notices = [Notice("cases", part, "", cases.count, given)] if fewer else []
         return Counted(cases.tables(), cases.count, notices)
@@ -91,9 +99,12 @@ class SegmentationReader(Reader):
         true = _without_leading_ones(self._numbers(mask, "mask", part))
         guess = _without_leading_ones(self._numbers(predicted, "predicted", part))
         for name, array in (("mask", true), ("predicted", guess)):
-            if array.ndim < 2 or array.shape != true.shape:
+            if array.ndim not in (2, 3) or array.shape != true.shape:
                 raise self._failure(name, OTHER_SHAPE, array, part)
-        return self._classes(true, "mask", part), self._classes(guess, "predicted", part)
+        classes = self._classes(true, "mask", part), self._classes(guess, "predicted", part)
+        if is_one_hot(classes[0], self.size):
+            raise self._failure("mask", CHANNELS, true, part)
+        return classes
 
     def _masks(self, targets: object, part: str) -> Classes:
         """Return a batch's masks, of shape (N, ...) or (N, 1, ...)."""
@@ -110,7 +121,7 @@ class SegmentationReader(Reader):
         """
         outputs = given.outputs
         if masks.shape == tuple(outputs.shape) and masks.shape[1] == self.size:
-            raise self._failure("targets", COLUMNS, masks, part)
+            raise self._failure("targets", CHANNELS, masks, part)
         flat = masks[:, 0] if masks.ndim > 3 and masks.shape[1] == 1 else masks
         if self.size == 2 and tuple(outputs.shape) == flat.shape:
             outputs = outputs.unsqueeze(1)
@@ -205,6 +216,22 @@ def read_classes(array: Numbers, classes: int) -> Classes | None:
     else:
         whole = array.view(np.uint8) if array.dtype.kind == "b" else array  # type: ignore[assignment]
     return whole if not whole.size or 0 <= whole.min() <= whole.max() < classes else None
+
+
+def is_one_hot(mask: Classes, classes: int) -> bool:
+    """Tell whether a mask (D, H, W) has a channel of 0 and 1 for each class in place of slices."""
+    if mask.ndim != 3 or len(mask) != classes or not mask.size or mask.max() > 1:
+        return False
+    return bool((mask.sum(axis=0) == 1).all())
+
+
+def may_be_channels(mask: Classes, classes: int) -> bool:
+    """Tell whether a mask (D, H, W) may have a channel for each of several classes.
+
+    They may overlap, and there may be none for the background: then no class but 1 appears.
+    """
+    few = mask.ndim == 3 and classes > 2 and len(mask) in (classes, classes - 1)
+    return few and bool(mask.size) and int(mask.max()) <= 1
 
 
 def _decide(output: "torch.Tensor", last: str) -> tuple[Classes, str]:

@@ -62,6 +62,7 @@ class SurvivalReader(Reader):
         times = self._column(result[0], "times", part)
         events = self._column(result[1], "events", part, len(times))
         risks = self._column(result[2], "risks", part, len(times))
+        self.require_order(times, risks, loader, f"{TASK}-swapped", part)
         if (times < 0).any():
             raise Failure(f"{TASK}-times", NEGATIVE, set=part, shape=times.shape, dtype="float64")
         if not np.isin(events, (0, 1)).all():

@@ -189,3 +189,12 @@ def test_an_exception_of_the_model_is_told_by_its_type():
     said = told(lambda: reader().from_outputs(Same(fail), loader(), "test", 0))
     assert said.startswith("KeyError in Model")
     assert "Jane" not in said
+
+
+def test_decisions_in_place_of_probabilities_are_told():
+    decisions = (LOGITS > 0).astype(int)
+    own = reader(predicts=True)
+    counted = own.from_predict((TARGETS, decisions), loader(), "test", 0)
+    assert Notice("decided", "test") in counted.notices
+    with pytest.raises(Failure, match="in this order, `def predict"):
+        reader(predicts=True).from_predict((decisions, TARGETS), loader(), "test", 0)

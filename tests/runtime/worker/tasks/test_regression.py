@@ -74,7 +74,7 @@ def test_what_is_checked_before_training_is_what_is_read_after():
         (torch.tensor([1.0, 3e12]), "float32 of shape (2,), of which some are beyond 10^10"),
         (["old", "young"], "no numbers, texts"),
         ({"age": AGES}, "no numbers, dictionaries or other objects"),
-        ((AGES, AGES), "no numbers, dictionaries or other objects"),
+        ((AGES, AGES), "no numbers, several arrays in a list (of batches or examples: concatenate"),
         (torch.complex(AGES, AGES)[:2], "complex64 of shape (2, 1), real numbers"),
     ],
 )
@@ -156,3 +156,25 @@ def test_numbers_that_are_made_up_make_no_figure():
 def test_a_loader_without_a_batch_is_told():
     alone = DataLoader(TensorDataset(GUESSES[:1], AGES[:1]), batch_size=2, drop_last=True)
     assert "gives no batch" in told(lambda: reader().from_outputs(nn.Identity(), alone, "val", 0))
+
+
+def test_truths_in_another_unit_than_the_plausible_values_are_told():
+    for truths in (AGES / 100, AGES * 12, AGES * 0 + 100, AGES * 0 - 5):
+        counted = reader().from_outputs(nn.Identity(), loader(targets=truths), "test", 0)
+        assert counted.notices == [Notice("range", "test", "", 1)]
+    words = "all truths of target 1 lie at an end of its plausible values, or beyond (test set)"
+    assert str(counted.notices[0]).startswith(words)
+    for truths in (AGES[:1], AGES * torch.tensor([[0.01], [1], [1], [1], [1]])):
+        inputs = GUESSES[: len(truths)]
+        counted = reader().from_outputs(nn.Identity(), loader(inputs, truths), "test", 0)
+        assert counted.notices == []
+
+
+def test_predictions_that_are_returned_before_the_truths_are_told():
+    """R² is not the same with the two exchanged, and nothing else shows it."""
+    exchanged = (GUESSES.numpy(), AGES.numpy())
+    said = told(lambda: reader(predicts=True).from_predict(exchanged, loader(), "test", 0))
+    assert said == (
+        "what predict returned last for the test set is what the loader gives as true: in this "
+        "order, `def predict(net, loader): ... return truths, predictions`"
+    )

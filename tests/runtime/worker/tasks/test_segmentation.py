@@ -187,7 +187,7 @@ def test_one_hot_masks_are_named():
     one_hot = np.concatenate([1 - MASKS, MASKS], axis=1)
     batch = next(iter(loader(one_hot)))
     said = told(lambda: reader().check_outputs(Ends(2), batch, "val"))
-    assert "int64 of shape (2, 2, 6, 5), several columns (one-hot rows" in said
+    assert "int64 of shape (2, 2, 6, 5), of a channel for each class (of one-hot masks: ar" in said
 
 
 @pytest.mark.parametrize(
@@ -227,6 +227,43 @@ def test_what_predict_yields_wrongly_is_named(result, words):
     said = told(lambda: reader().from_predict(result, loader(), "test", 0))
     assert words in said
     assert "yield" in said
+
+
+def channels(classes, first=0):
+    volume = RNG.integers(0, classes, (6, 5))
+    return np.stack([volume == k for k in range(first, classes)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("size", "cases"),
+    [
+        (2, [channels(2)] * 2),
+        (3, [channels(3)] * 2),
+        (4, [channels(4, first=1)] * 2),
+        (4, [RNG.integers(0, 2, (3, 6, 5, 4)), channels(4)]),
+        (4, [RNG.integers(0, 2, (3, 6, 5)), channels(4, first=1)]),  # which overlap
+    ],
+)
+def test_a_channel_for_each_class_is_no_volume(size, cases):
+    said = told(lambda: reader(size).from_predict([(one, one) for one in cases], [], "test", 0))
+    assert "a mask that predict yields for the test set is" in said
+    assert "of a channel for each class" in said or "(3, 6, 5, 4), of another shape" in said
+    assert said.endswith("0 the background, of shape (H, W) or (D, H, W)")
+
+
+def test_volumes_of_as_many_slices_as_classes_are_counted():
+    volumes = [RNG.integers(0, 3, (3, 6, 5)) for _ in range(2)]
+    cases = [(one, one) for one in (*volumes, volumes[0] > 1)]
+    assert reader(4).from_predict(cases, [], "test", 0).examples == 3
+
+
+def test_what_is_predicted_before_the_mask_is_told():
+    yielded = [(1 - mask, mask) for mask in MASKS]
+    said = told(lambda: reader().from_predict(yielded, loader(), "test", 0))
+    assert said.startswith("what predict returned last for the test set is what the loader gives")
+    assert said.endswith(
+        "in this order, `def predict(net, loader): ... yield mask, predicted` for each case"
+    )
 
 
 def test_fewer_cases_than_examples_are_told():

@@ -108,3 +108,13 @@ def test_times_in_another_unit_and_no_event_are_told():
     assert read(times=TIMES / 365).notices == [Notice("horizon", "test")]
     days = read(times=TIMES * 30.4)
     assert days.notices == [Notice("no-events", "test"), Notice("horizon", "test")]
+
+
+def test_risks_that_are_returned_before_the_times_are_told():
+    exchanged = (np.exp(RISKS), EVENTS, TIMES)
+    batches = [(np.zeros((6, 2)), np.stack([TIMES, EVENTS], axis=1))]
+    for loader in (batches, [{"x": np.zeros(6), "time": TIMES}], [(None, TIMES, EVENTS)]):
+        said = told(lambda loader=loader: reader().from_predict(exchanged, loader, "test", 0))
+        assert said.startswith("what predict returned last for the test set is what the loader")
+    right = reader().from_predict((TIMES, EVENTS, RISKS), batches, "test", 0)
+    assert right.examples == 6
