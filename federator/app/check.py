@@ -11,7 +11,6 @@ from federator.errors import Problem, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
 from federator.notebook import preview
-from federator.notebook.checks import likely_task
 from federator.notebook.contract import Parts
 from federator.notebook.strategy import literal
 from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
@@ -33,10 +32,8 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     """
     rendered = convert.render(read, read.root / "build")
     source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
-    labels = len(read.labels or ())
-    other = likely_task.problems(parts.task, read.task, labels, read.notebook.name)
     local, unfound = _local(parts, read)
-    doubts = [*source.warnings, *told, *other, *_labels(parts, read), *unfound, *_folders(read)]
+    doubts = [*source.warnings, *told, *_labels(parts, read), *unfound, *_folders(read)]
     doubts += _strategy(parts, read)
     text = "\n".join([preview.render(parts, source), *local])
     return text, tuple(dict.fromkeys(doubts))

@@ -20,6 +20,7 @@ from federator.errors import (
 )
 from federator.federation.schema import Federation
 from federator.notebook import contract, reader, strategy
+from federator.notebook.checks import likely_task
 from federator.notebook.contract import Parts
 from federator.notebook.dependencies import distributions, requirements
 from federator.notebook.dependencies.requirements import Pins
@@ -126,7 +127,9 @@ def render(federation: Federation, build: Path) -> Rendered:
     rendered = render_app(federation.notebook.name, parts, federation, read.layout)
     _require_plain(parts, rendered, federation)
     client, server = _requirements(parts, federation)
-    warnings = (*parts.warnings, *client.warnings, *server.warnings)
+    labels = len(federation.labels or ())
+    task = likely_task.problems(parts.task, federation.task, labels, federation.notebook.name)
+    warnings = (*parts.warnings, *task, *client.warnings, *server.warnings)
     folder = build / federation.name
     components = Components(
         folder=folder,

@@ -42,6 +42,14 @@ _LAYER = re.compile(r"(Lazy)?(?:Linear|Conv(Transpose)?[123]d)")
 _POOLS = re.compile(r"\w*Pool[123]?d?|Flatten|flatten|mean|amax")
 _WIDTHS = ("num_classes", "out_channels", "classes", "out_features", "num_labels", "n_classes")
 
+# What the federation file needs beside the task.
+_NEEDS = {
+    "regression": " and `targets: {NAME: [LOWEST, HIGHEST]}`, with plausible values,",
+    "survival": " and `horizon: TIME`",
+    "segmentation": " and `labels: [background, NAME]`",
+    "multilabel": " and `labels: [NAME, NAME]`",
+}
+
 
 class Sign(NamedTuple):
     """Something that tells of a task: a name, as it is written, and its place."""
@@ -71,7 +79,8 @@ def problems(task: Component, name: str, labels: int, file: str) -> Iterator[Pro
         return
     likely_name, sign = found
     message = f"`{sign.name}` looks like `task: {likely_name}`, the federation file says `{name}`"
-    hint = f"Write `task: {likely_name}` there, unless {name} is meant: figures follow the task."
+    more = _NEEDS.get(likely_name, "")
+    hint = f"Write `task: {likely_name}`{more} there, unless {name} is meant."
     yield Problem(message, sign.where, hint)
 
 

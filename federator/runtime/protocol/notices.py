@@ -30,6 +30,8 @@ NOTICES = {
     "gives ({set}): there are no figures of labels; return labels and scores for each example",
     "all-the-same": "predict returned the same label and the same score for each example ({set}): "
     "there are no figures of labels; return those of each example",
+    "made-up": "predict returned the same for each example ({set}): the figures are those of the "
+    "model's outputs; return what is of each example, or leave predict out",
     "range": "all truths of target {value} lie at an end of its plausible values, or beyond "
     "({set}): are the two in one unit?",
     "returned": "train returned another model than the one that it was handed, which is left out: "

@@ -76,7 +76,7 @@ REASONS = {
     "labels": "the {set} has labels outside 0..{last}, for the {count} labels that the "
     "federation file names",
     "amount": "predict returned {first} labels for the {count} examples of the {set}: return one "
-    "for each example",
+    "for each example (of a label for each pixel, write task: segmentation)",
     "loader-amount": "the loader of the {set} gives {first} examples, load_data says {count}",
     "prediction": "predict returned {type}: return labels, scores",
     "swapped": "the scores that predict returned for the {set} are the labels that the loader "

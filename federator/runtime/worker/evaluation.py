@@ -30,6 +30,9 @@ READERS: Mapping[TaskName, type[Reader]] = {
     "survival": SurvivalReader,
 }
 
+# Of values of predict from which nothing follows: the model's outputs may give figures yet.
+_MADE_UP = frozenset({"all-the-same", "all-one-value"})
+
 
 class Evaluator:
     """Evaluates with the author's ``test``, and ``predict`` where there is one.
@@ -78,7 +81,14 @@ class Evaluator:
             return self.reader.from_outputs(net, loader, part, number)
         with reporting_failures(part="predict"):  # which may be a generator
             result = self._module.predict(net, loader)
-            return self.reader.from_predict(result, loader, part, number)
+            counted = self.reader.from_predict(result, loader, part, number)
+        if not {notice.code for notice in counted.notices} & _MADE_UP:
+            return counted
+        try:
+            by_outputs = self.reader.from_outputs(net, loader, part, number)
+        except Failure:  # of batches or outputs that are none of the task's
+            return counted
+        return by_outputs._replace(notices=(*by_outputs.notices, Notice("made-up", part)))
 
     def _compare_size(self, found: int, part: str, examples: int, counted: bool) -> list[Notice]:
         """Compare the number of examples that were seen with the set's size; warn if counted."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from federator.runtime.protocol.evaluation.labels import (
     ARRAYS,
     COLUMNS,
+    COMPLEX,
     MASKS,
     NOT_FINITE,
     OBJECTS,
@@ -73,7 +74,7 @@ def read_target(labels: object, classes: int) -> Target:
     if flat.ndim > 1:
         return Target(None, COLUMNS if flat.ndim == 2 else MASKS, *found)
     if kind == "c" or not np.isfinite(flat).all():
-        return Target(None, REAL if kind == "c" else NOT_FINITE, *found)
+        return Target(None, COMPLEX if kind == "c" else NOT_FINITE, *found)
     if kind == "f" and not np.array_equal(flat, np.floor(flat)):
         return Target(None, REAL, *found)
     if flat.size and not 0 <= flat.min() <= flat.max() < classes:

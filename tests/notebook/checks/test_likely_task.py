@@ -128,8 +128,8 @@ def test_the_warning_names_the_place_both_tasks_and_what_to_write(tmp_path):
     (problem,) = problems(made, "classification", 2, "a.ipynb")
     assert str(problem) == (
         "a.ipynb: cell 6, line 6: `mse_loss` looks like `task: regression`, the federation file "
-        "says `classification`\n    Write `task: regression` there, unless classification is "
-        "meant: figures follow the task."
+        "says `classification`\n    Write `task: regression` and `targets: {NAME: [LOWEST, "
+        "HIGHEST]}`, with plausible values, there, unless classification is meant."
     )
     for same in ("regression", "other"):
         assert list(problems(made, same, 1, "a.ipynb")) == []

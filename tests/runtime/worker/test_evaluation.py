@@ -39,9 +39,10 @@ def test_without_predict_a_single_output_is_of_the_label_with_number_1():
     ("predict", "loader", "told"),
     [
         (
-            ([0] * 55296, [0.5] * 55296),
+            ([0, 1] * 27648, [0.5] * 55296),
             [(X, Y)],
-            "predict returned 55296 labels for the 4 examples of the test set: return one for each",
+            "predict returned 55296 labels for the 4 examples of the test set: return one for each "
+            "example (of a label for each pixel, write task: segmentation)",
         ),
         (([], []), [(X, Y)], "predict returned 0 labels for the 4 examples"),
         (None, [(X, Y)] * 2, "the loader of the test set gives 8 examples, load_data says 4"),
@@ -68,7 +69,7 @@ def test_labels_that_are_all_the_same_are_told(scores):
 
 
 @pytest.mark.parametrize(
-    "labels", [Y, torch.randn(4), torch.zeros(4, 2), torch.zeros(4, 8, 8), [{"boxes": 1}] * 4]
+    "labels", [torch.randn(4), torch.zeros(4, 2), torch.zeros(4, 8, 8), [{"boxes": 1}] * 4]
 )
 @pytest.mark.parametrize("scores", [[0.0] * 4, [[0.3, 0.7]] * 4])
 def test_labels_and_scores_that_are_made_up_give_no_figures(labels, scores):
@@ -76,6 +77,19 @@ def test_labels_and_scores_that_are_made_up_give_no_figures(labels, scores):
     evaluation, notices = evaluate(([0] * 4, scores), tested, [(X, labels)])
     assert notices == (Notice("all-the-same", "test"),)
     assert (evaluation.tables, evaluation.loss, evaluation.examples) == ({}, 3.5, 4)
+
+
+def test_where_predict_is_made_up_the_figures_are_those_of_the_outputs():
+    evaluation, notices = evaluate(([0] * 4, [0.0] * 4))
+    assert evaluation.tables["confusion"] == [[2, 0], [0, 2]]
+    assert notices == (Notice("made-up", "test"),)
+    module = SimpleNamespace(test=lambda *_: (0.5,), predict=lambda *_: (np.zeros(4), np.zeros(4)))
+    settings = EvaluationSettings(Task("regression", 1), ("age",), ranges=((0.0, 4.0),))
+    evaluator = Evaluator(module, settings)
+    truths = torch.tensor([1.0, 2.0, 3.0, 2.5])
+    evaluation, notices = evaluator.evaluate(NET, [(truths + 0.5, truths)], "test", 4, 2)
+    assert evaluation.tables["errors.0"][0][:4] == [4, 2.0, 1.0, 2.0]
+    assert notices == (Notice("made-up", "test"),)
 
 
 def test_a_batch_that_is_no_pair_does_not_show_that_there_is_a_single_label():

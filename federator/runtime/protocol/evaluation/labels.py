@@ -5,10 +5,11 @@ DTYPES = frozenset({
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 })  # fmt: skip
 
-COLUMNS = "several columns (one-hot rows, or several labels an example)"
-MASKS = "a mask for each example"
+COLUMNS = "several columns (one-hot rows; of several labels an example, write task: multilabel)"
+MASKS = "a mask for each example (write task: segmentation)"
 CHANNELS = "of a channel for each class (of one-hot masks: argmax over the classes)"
-REAL = "real numbers, as of a regression"
+REAL = "real numbers, as of a regression (write task: regression)"
+COMPLEX = "complex numbers"
 OUTSIDE = "whole numbers of which some are no label"
 NOT_FINITE = "numbers of which some are not finite"
 TEXTS, OBJECTS, RAGGED = "texts", "dictionaries or other objects", "of different lengths"
@@ -22,7 +23,7 @@ _TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
 
 # All that a failure may say of what it found.
 FORMS = frozenset({
-    COLUMNS, MASKS, REAL, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, ARRAYS,
+    COLUMNS, MASKS, REAL, COMPLEX, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, ARRAYS,
     CHANNELS, *_TUPLES,
     NOT_BINARY, NOT_PROBABILITIES, NOT_CLASSES, OTHER_SHAPE, NEGATIVE, TOO_LARGE,
     "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",

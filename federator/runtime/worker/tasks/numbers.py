@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.evaluation.labels import NOT_FINITE, OTHER_SHAPE, REAL, TOO_LARGE
+from federator.runtime.protocol.evaluation.labels import COMPLEX, NOT_FINITE, OTHER_SHAPE, TOO_LARGE
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.targets import read_numbers
 
@@ -39,7 +39,7 @@ def read_columns(
         rows: how many there must be; None for any number from 1.
         missing: whether NaN stands for a number that was not measured.
     """
-    values = shaped(value, columns, rows, REAL)
+    values = shaped(value, columns, rows, COMPLEX)
     if isinstance(values, Columns):
         return values
     known = values[~np.isnan(values)] if missing else values

@@ -75,7 +75,7 @@ def test_what_is_checked_before_training_is_what_is_read_after():
         (["old", "young"], "no numbers, texts"),
         ({"age": AGES}, "no numbers, dictionaries or other objects"),
         ((AGES, AGES), "no numbers, several arrays in a list (of batches or examples: concatenate"),
-        (torch.complex(AGES, AGES)[:2], "complex64 of shape (2, 1), real numbers"),
+        (torch.complex(AGES, AGES)[:2], "complex64 of shape (2, 1), complex numbers"),
     ],
 )
 def test_targets_are_refused_by_what_they_are(targets, said):
