@@ -3,6 +3,7 @@ from fixtures import small_notebook
 from fixtures.small_notebook import MODEL, federate
 from typer.testing import CliRunner
 
+from federator.app import convert
 from federator.app.check import check_federation
 from federator.cli import app
 
@@ -73,7 +74,9 @@ def test_a_task_that_the_notebook_does_not_look_like_is_told(tmp_path):
     train = small_notebook.TRAIN.replace("cross_entropy", "mse_loss")
     test = small_notebook.TEST.replace("cross_entropy", "mse_loss")
     content = cells(train=train, test=test)
-    (doubt,) = check_federation(small_notebook.federate(tmp_path, "", content))[1]
+    read = small_notebook.federate(tmp_path, "", content)
+    (doubt,) = check_federation(read)[1]
+    assert convert.convert(read, tmp_path / "build").warnings == (doubt,), "convert and run, too"
     assert str(doubt).startswith(
         "tumour.ipynb: cell 6, line 6: `mse_loss` looks like `task: regression`, the federation "
         "file says `classification`"
