@@ -1,6 +1,7 @@
 """The command line: exit codes, messages, and nothing half-written."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_a_file_that_is_no_notebook_is_told_by_its_name(tmp_path, name, content,
     assert name in result.stderr
     assert said in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "added"), [(b"tumour\xff.ipynb", "2"), (b"tumour.ipynb", "text = '\ud800'")]
+)
+def test_what_is_no_text_in_utf_8_is_shown_as_an_escape(tmp_path, name, added):
+    notebook = federate(tmp_path).notebook
+    written = json.loads(notebook.read_text())
+    written["cells"].append(written["cells"][-1] | {"source": added, "id": "added"})
+    path = Path(os.fsdecode(os.fsencode(notebook.parent) + b"/" + name))
+    path.write_text(json.dumps(written))
+    result = call("check", path)
+    assert result.exit_code == 0
+    assert "\\udcff.ipynb: " in result.output or "\\ud800" in result.output
 
 
 def test_mistakes_of_both_files_leave_the_former_components_alone(tmp_path):

@@ -4,6 +4,7 @@ The help lists the commands by the person who types them, each with its complete
 Typer formats its help for Rich, or for an older Click than the one installed; neither fits here.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -113,6 +114,16 @@ class Group(TyperGroup):
     def __init__(self, **rest: Any) -> None:  # noqa: ANN401  # Typer's
         # Click suggests the nearest command itself; Typer would suggest it a second time.
         super().__init__(**{**rest, "suggest_commands": False})
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; its output shows as an escape what a terminal or UTF-8 cannot.
+
+        A file's name may hold any bytes, and a notebook's text half a surrogate pair.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands that make sense here, each with its complete first sentence."""

@@ -88,7 +88,9 @@ class Aliases:
             here = self._aliases.get(target.id, {target.id: 0}) if self._branches else {}
             own = {} if self._inside else {target.id: 0}
             if not self._branches:
-                for name, others in self._aliases.items():
+                led = [name for name, others in self._aliases.items() if target.id in others]
+                for name in led:
+                    others = self._aliases[name]
                     self._aliases[name] = {n: at for n, at in others.items() if n != target.id}
             roots = {n: at for n, at in roots.items() if n != target.id}
             self._aliases[target.id] = union(own, here, roots)
