@@ -615,7 +615,7 @@ def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deploy
     gates["hospital-a"].close()
     rounds = begin(3)
     rounds.wait_until_training("hospital-a", 1)
-    deployed.server.run(f"{command} --rounds 1", status=1)
+    deployed.server.run(command, status=1)
     assert "rounds are running" in deployed.server.said[-1][1]
     rounds.stop()
     assert deployed.events("end")[-1]["state"] == "stopped"
