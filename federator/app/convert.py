@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from federator.app import private_training
 from federator.app.render import App, render_app
 from federator.common.files import renewed
 from federator.common.templates import FOLDER, Templates
@@ -35,6 +36,8 @@ APP = "app"
 SOURCE_MAP = "source-map.json"
 CLIENT_REQUIREMENTS = "requirements-client.txt"
 SERVER_REQUIREMENTS = "requirements-server.txt"
+OPACUS = "opacus==1.6.0"
+"""What a site needs for training with differential privacy."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def render(federation: Federation, build: Path) -> Rendered:
     _require_no_data(parts, federation)
     rendered = render_app(federation.notebook.name, parts, federation, read.layout)
     _require_plain(parts, rendered, federation)
+    if problems := list(private_training.problems(parts, federation)):
+        raise NotebookError(*problems)
     client, server = _requirements(parts, federation)
     labels = len(federation.labels or ())
     task = likely_task.problems(parts.task, federation.task, labels, federation.notebook.name)
@@ -209,6 +214,7 @@ def _requirements(parts: Parts, federation: Federation) -> tuple[Pins, Pins]:
     if problems:
         raise RequirementError(*problems.values())
     client, server = pins
+    extra += [OPACUS] if federation.privacy else []
     return replace(client, lines=requirements.together(client.lines, filter(None, extra))), server
 
 

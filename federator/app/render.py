@@ -118,6 +118,7 @@ def _config(federation: Federation, parts: Parts) -> dict[str, Value]:
         "select": federation.select,
         **({SETTING: ",".join(federation.local)} if federation.local else {}),
         **_personal(federation),
+        **({"privacy": federation.privacy.settings.write()} if federation.privacy else {}),
     }
 
 

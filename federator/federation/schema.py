@@ -35,6 +35,7 @@ from federator.federation.fields import (
     distinct,
 )
 from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
+from federator.federation.privacy import Privacy, require_alone
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
@@ -96,6 +97,8 @@ class Federation(Part):
     """The last time that a survival analysis looks at, in the data's unit."""
     metrics: Metrics = Field({})
     """Further numbers that test returns and that may leave a site: names, or "dice: mean"."""
+    privacy: Privacy | None = None
+    """Differential privacy of training; if absent, there is none."""
     parameters: dict[Variable, Parameter] = Field({})
     """Values that replace those of the notebook's cell tagged parameters."""
     requirements: dict[Annotated[str, Field(min_length=1)], PipRequirement] = Field({})
@@ -142,6 +145,13 @@ class Federation(Part):
     @classmethod
     def _fits_the_task(cls, value: object, info: ValidationInfo) -> object:
         return evaluation.fitting(info.data.get("task"), str(info.field_name), value)
+
+    @field_validator("privacy")
+    @classmethod
+    def _private_alone(cls, privacy: Privacy | None, info: ValidationInfo) -> Privacy | None:
+        if privacy is not None:
+            require_alone(info.data)
+        return privacy
 
     @field_validator("personal")
     @classmethod

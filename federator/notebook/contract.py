@@ -1,7 +1,8 @@
 """The contract: which functions a notebook must define, and what goes where.
 
-The sites get ``load_data``, ``Model``, ``train``, ``test``, the optional ``predict`` and all that
-they need. The server gets the optional ``strategy`` and ``config`` and all that they need.
+The sites get ``load_data``, ``Model``, ``train``, ``test``, the optional ``predict`` and
+``patients_of``, and all that they need. The server gets the optional ``strategy`` and ``config``
+and all that they need.
 """
 
 import ast
@@ -54,7 +55,8 @@ class Parts:
     """The components of a notebook.
 
     Attributes:
-        task: the sites run this: load_data, Model, train, test, predict and what they need.
+        task: the sites run this: load_data, Model, train, test, predict, patients_of and what they
+            need.
         aggregation: the server runs this: strategy, config and what they need. It has no
             statements if the notebook has neither.
         parameters: name → literal, of the cells tagged ``parameters`` that a component needs.

@@ -54,6 +54,14 @@ PARTS = (
         required=False,
         yields=True,
     ),
+    Part(
+        "patients_of",
+        ("dataset",),
+        (),
+        "def patients_of(dataset): ... return the patient of each record",
+        required=False,
+        yields=True,
+    ),
 )
 
 SPELLING = {part.name: part.spelling for part in PARTS}

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.task_reasons import TASK_REASONS
 from federator.runtime.protocol.notices import SET_NAMES, Notice
+from federator.runtime.protocol.privacy.reasons import PRIVACY_REASONS
 from federator.runtime.protocol.privacy.spending import Spending
 from federator.runtime.protocol.survey import Survey
 from federator.runtime.untrusted import MALFORMED, read_json
@@ -131,6 +132,7 @@ REASONS = {
     "lost": "the connection to the site was lost",
     "unknown": "the site failed and gave no reason",
     **TASK_REASONS,
+    **PRIVACY_REASONS,
 }
 # What a link says and never its worker, and what the server says and never a site.
 OF_LINKS = frozenset({
@@ -138,7 +140,7 @@ OF_LINKS = frozenset({
 })  # fmt: skip
 OF_SERVERS = frozenset({"rejected", "lost"})
 _MOST_TEXT = 2**14  # characters of a failure that is written down
-PARTS = ("load_data", "Model", "train", "test", "predict")
+PARTS = ("load_data", "Model", "train", "test", "predict", "patients_of")
 # A file that is none of the app's is told by the library that it is of.
 LIBRARIES = frozenset({
     "torch", "torchvision", "torchaudio", "torchmetrics", "numpy", "pandas", "scipy", "sklearn",

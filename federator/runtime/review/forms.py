@@ -37,6 +37,11 @@ HASH = Form(r"[0-9a-f]{64}", "a SHA-256")
 ADDRESS = Form(r"[\w.:\[\]-]+:\d{1,5}", "host:port")
 NUMBER = Form(r"\d{1,6}(\.\d{1,3})?", "a number")
 SIZE = Form(r"\d{1,9}[bkmgBKMG]?", "a size such as 9g")
+_DECIMAL = r"[0-9][0-9.]{0,20}(e-?[0-9]{1,3})?"
+PRIVACY = Form(
+    f"|epsilon={_DECIMAL} delta={_DECIMAL} clip={_DECIMAL} noise={_DECIMAL} unit=(record|patient)",
+    "epsilon=… delta=… clip=… noise=… unit=record or patient, or nothing",
+)
 DURATION = Form(r"\d{1,5}s", "seconds, such as 30s")
 YES_NO = Form(r"true|false", "true or false")
 AGAIN = Form(r"unless-stopped|always|on-failure|no", "unless-stopped, always, on-failure or no")

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from traceback import walk_tb
@@ -95,6 +96,14 @@ def reporting_failures(reason: str = "exception", part: str = "") -> Iterator[No
         file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
         file = file or _library(error)
         raise Failure(reason, type(error).__name__, file, line, part) from None
+
+
+def at_author_line(failure: Failure) -> Failure:
+    """Return a failure with the line of the author's that is running, if one is."""
+    own = [frame for frame in traceback.extract_stack() if _is_author(Path(frame.filename))]
+    if not own:
+        return failure
+    return replace(failure, file=Path(own[-1].filename).name, line=own[-1].lineno or 0)
 
 
 def _library(error: BaseException) -> str:

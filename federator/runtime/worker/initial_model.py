@@ -14,6 +14,7 @@ from typing import NamedTuple
 from federator.runtime.app_config import app_config, choose
 from federator.runtime.options import Parser
 from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.privacy.settings import PrivacySettings
 from federator.runtime.weights.buffers import Buffers, find_buffers, write_buffers
 from federator.runtime.weights.format import (
     Weights,
@@ -26,6 +27,7 @@ from federator.runtime.weights.format import (
 )
 from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 from federator.runtime.worker.author_code import import_task, reporting_failures, seed_all
+from federator.runtime.worker.privacy.training import require_suitable
 from federator.runtime.worker.sandbox.pretrained import first_model
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.state import take, tied
@@ -42,13 +44,16 @@ class First(NamedTuple):
     size: int
 
 
-def build(folder: Path | None, seed: int, local: LocalTensors = _NONE) -> First:
+def build(
+    folder: Path | None, seed: int, local: LocalTensors = _NONE, private: bool = False
+) -> First:
     """Return the author's ``Model()``, built from a seed; frozen weights first.
 
     Without the tensors that stay at the sites, which make them from the same seed.
 
     Raises:
-        Failure: if the author's code fails; ``local``, if what is to stay does not go with it.
+        Failure: if the author's code fails; ``local``, if what is to stay does not go with it;
+            ``privacy-model``, if it is to be trained with differential privacy and cannot be.
     """
     workspace = Workspace(folder, None)
     with reporting_failures("import"), workspace.entered():
@@ -63,6 +68,8 @@ def build(folder: Path | None, seed: int, local: LocalTensors = _NONE) -> First:
             local.require_fitting(weights, tied(net))
         except LocalTensorsError as error:
             raise Failure("local", str(error)) from None
+        if private:
+            require_suitable(net)
         frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     # Side by side, so that the parts that they fill need not travel again (parts.py).
     order = sorted(local.shared(weights), key=lambda name: name not in frozen)
@@ -101,7 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     choose(config)
     try:
         local = LocalTensors.of(config)
-        weights, buffers, whole = build(options.app.resolve(), int(config["seed"]), local)
+        private = PrivacySettings.in_config(config) is not None
+        seed = int(config["seed"])
+        weights, buffers, whole = build(options.app.resolve(), seed, local, private)
         if options.source is not None:
             given = local.shared(read(options.source))
             require_same(describe(given), describe(weights))

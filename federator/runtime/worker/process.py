@@ -23,6 +23,7 @@ from federator.runtime.options import Parser, begin_log
 from federator.runtime.protocol.handover import Channel, HandoverError, connect
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.privacy.settings import PrivacySettings
 from federator.runtime.protocol.shared_memory import Memory
 from federator.runtime.weights.format import Weights, WeightsError
 from federator.runtime.worker.author_code import reporting_failures
@@ -173,6 +174,8 @@ def client_app(module: str) -> "ClientApp":
                 received = messages.Received.of(message)
                 instruction = Instruction.read(received.instruction)
                 instruction = replace(instruction, survey=False)  # no link lets it out
+                if PrivacySettings.in_config(context.run_config):
+                    raise Failure("privacy-link")  # nobody holds the site's budget
                 trainer = Trainer(None, context.run_config, data, site, personal)
                 outcome, trained = trainer.follow(instruction, received.weights)
         except Failure as failure:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ from federator.runtime.worker.outputs import needs_more_than_one
 from federator.runtime.worker.personal.ditto import Ditto, centres_of
 from federator.runtime.worker.personal.local_part import LocalPart
 from federator.runtime.worker.personal.volume import Volume
+from federator.runtime.worker.privacy.training import PrivateTraining
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.site_data import SiteData, require_data
@@ -72,6 +74,7 @@ class Trainer:
         volume = Volume(personal, every_round=config.get("select") == "best")
         self._local = LocalPart(LocalTensors.of(config), volume)
         self._ditto = Ditto.of(config, volume, self._module) if config.get(PERSONAL) else None
+        self._private = PrivateTraining.of(config, self._module)
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model
@@ -103,8 +106,12 @@ class Trainer:
             return self._outcome(*self._evaluate_all(net, instruction)), None
         if weights is None:
             notices += self._look_ahead(instruction.seed)
-            survey = self._survey() if instruction.survey else None
-            return replace(self._outcome({}, notices), survey=survey), None
+            outcome = self._outcome({}, notices)
+            if self._private:  # whose survey does not leave: it tells of the training set
+                net = self.model(instruction.seed)
+                epoch = self._private.epoch(net, self._data.loaders["train"])
+                return replace(outcome, spending=epoch), None
+            return replace(outcome, survey=self._survey() if instruction.survey else None), None
         net = self.model(instruction.seed)
         self._require_form(net)
         shared, encoding = self._local.tensors.shared(self._form), instruction.encoding
@@ -137,7 +144,8 @@ class Trainer:
                 self._net = net
         elif self._local.tensors:  # what grew may have a name that stays
             raise Failure("grown")
-        return self._outcome(evaluations, notices), trained
+        outcome = self._outcome(evaluations, notices)
+        return replace(outcome, spending=self._private.spent if self._private else None), trained
 
     def _outcome(self, evaluations: dict[str, Evaluation], notices: Iterable[Notice]) -> Outcome:
         told = tuple(dict.fromkeys(notices))
@@ -232,21 +240,22 @@ class Trainer:
             log.warning("train takes no %s, which the strategy writes for it", ", ".join(left))
             self._told = True
         extra: dict[str, object] = {**given}
+        mu = 0.0 if self._private else instruction.proximal_mu
         if "proximal_mu" in accepted:
-            extra["proximal_mu"] = instruction.proximal_mu
+            extra["proximal_mu"] = mu
         if "global_weights" in accepted:
             own = [p.detach().clone() for p in net.parameters()]
             extra["global_weights"] = own if centre is None else centres_of(net, centre)
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        with reporting_failures(part="train"):
-            returned = self._module.train(
-                net,
-                self._data.loaders["train"],
-                self._data.loaders["val"],
-                instruction.epochs,
-                **extra,
-            )
+        loaders = self._data.loaders["train"], self._data.loaders["val"]
+        private: AbstractContextManager[object] = nullcontext()
+        if self._private:
+            private = self._private.session(net, loaders[0], instruction)
+        with private as privacy, reporting_failures(part="train"):
+            if privacy and "privacy" in accepted:
+                extra["privacy"] = privacy
+            returned = self._module.train(net, *loaders, instruction.epochs, **extra)
         return holds_another_model(returned, net)
 
     def _evaluate_all(
@@ -255,6 +264,8 @@ class Trainer:
         """Evaluate a model on each set that is asked for and has examples."""
         evaluations, notices = {}, list[Notice]()
         for part in instruction.sets:
+            if self._private and part == "train":  # no loss of the training set leaves
+                continue
             if self._data.size(part):
                 evaluations[part], told = self._evaluate(net, part, instruction)
                 notices += told
