@@ -13,6 +13,7 @@ from federator.runtime.protocol.privacy.spending import Spending
 LOOP = "    criterion = nn.CrossEntropyLoss()\n"
 CALL = "        net, optimizer, trainloader = privacy(net, optimizer, trainloader)\n"
 STEP = "            optimizer.step()\n"
+TRAIN = "def train(net, trainloader, valloader, epochs, privacy=None):"
 NOT_ITS_OPTIMIZER = CALL.replace("optimizer, trainloader =", "_, trainloader =")
 NOT_ITS_LOADER = CALL.replace("optimizer, trainloader =", "optimizer, _ =")
 
@@ -69,10 +70,10 @@ def test_the_model_is_as_before_once_it_was_trained(site, train):
 @pytest.mark.parametrize(
     ("replaced", "reason", "line"),
     [
-        ((CALL, "        pass\n"), "privacy-unused", ""),
+        ((CALL, "        pass\n"), "privacy-unused", TRAIN),
         ((CALL, CALL + CALL), "privacy-twice", CALL),
-        ((CALL, CALL.replace("net, optimizer, trainloader =", "_ =")), "privacy-weights", ""),
-        ((CALL, NOT_ITS_OPTIMIZER), "privacy-weights", ""),
+        ((CALL, CALL.replace("net, optimizer, trainloader =", "_ =")), "privacy-weights", TRAIN),
+        ((CALL, NOT_ITS_OPTIMIZER), "privacy-weights", TRAIN),
         ((CALL, NOT_ITS_LOADER), "privacy-batch", STEP),
         (
             (CALL, CALL.replace("(net, optimizer, trainloader)", "(net, optimizer, valloader)")),
@@ -93,7 +94,7 @@ def test_the_model_is_as_before_once_it_was_trained(site, train):
         (
             (STEP, STEP + "    net.layers[0].weight.data.clamp_(-0.01, 0.01)\n"),
             "privacy-weights",
-            "",
+            TRAIN,
         ),
         (
             (LOOP, LOOP + "    net.layers[0].bias.data.zero_()\n"),
@@ -126,10 +127,9 @@ def test_a_train_that_gets_around_it_fails_with_its_line(
     with pytest.raises(Failure) as failed:
         train(trainer)
     assert failed.value.reason == reason, str(failed.value)
-    if line:
-        text = (tmp_path / "app" / "task.py").read_text().splitlines()
-        assert failed.value.file == "task.py"
-        assert line.strip() in text[failed.value.line - 1]
+    text = (tmp_path / "app" / "task.py").read_text().splitlines()
+    assert failed.value.file == "task.py"
+    assert line.strip() in text[failed.value.line - 1]
 
 
 def test_a_train_that_catches_the_failure_fails_all_the_same(site, train):
