@@ -59,10 +59,10 @@ def test_one_record_moves_the_sum_by_twice_the_clipping_norm_at_most(site, train
 
 @pytest.mark.usefixtures("quiet")
 def test_one_record_more_moves_the_sum_by_the_clipping_norm_at_most(site, train, monkeypatch):
-    moved = []
+    moved, records = [], list[int]()
+    monkeypatch.setattr("federator.runtime.worker.privacy.loader.chosen", lambda *_: records)
     for label in (0, 1):  # of one, the gradient of so large a record is 0
-        records = list(range(96))
-        monkeypatch.setattr("federator.runtime.worker.privacy.loader.chosen", lambda *_: records)
+        records[:] = range(96)
         large = f"if n == N:\n        x[7], y[7] = x[7] * 1e6, {label}\n"
         line = "    y = (x.sum(dim=1) > 0).long()\n"
         trainer = site(*ONE_STEP, (line, f"{line}    {large}"), privacy=PRIVACY)
