@@ -44,7 +44,7 @@ def server(federation: Federation) -> ServerPart:
         "join_deadline": federation.deadlines.join,
         "round_deadline": federation.deadlines.round,
         "baselines": federation.baselines,
-        "survey": _SURVEY[federation.survey and federation.privacy is None],
+        "survey": _SURVEY[False if federation.privacy else federation.survey],
         "encoding": federation.encoding,
         "strategy": federation.strategy,
         "messages": [site.name for site in federation.sites if site.transport == "messages"],

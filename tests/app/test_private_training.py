@@ -7,8 +7,10 @@ from fixtures.small_notebook import MODEL, TRAIN
 from federator.app import convert
 from federator.app.check import check_federation
 from federator.errors import NotebookError
+from federator.federation import settings
 from federator.runtime.app_config import app_config
 from federator.runtime.protocol.privacy.settings import PrivacySettings
+from federator.runtime.review import forms
 
 PRIVACY = "privacy: {epsilon: 8, delta: 1e-5, clip: 1.0, noise: 1.1%s}\n"
 CALL = "    net, optimizer, trainloader = privacy(net, optimizer, trainloader)\n"
@@ -37,8 +39,8 @@ def test_a_notebook_that_takes_privacy_passes_and_its_app_says_so(tmp_path):
         tmp_path / "3", PRIVACY % "", small_notebook.cells(train=PRIVATE, strategy=PLAIN)
     )
     made = convert.convert(read, tmp_path / "build")
-    settings = PrivacySettings(8.0, 1e-5, 1.0, 1.1)
-    assert PrivacySettings.in_config(app_config(made.app)) == settings
+    told = PrivacySettings.in_config(app_config(made.app))
+    assert told == PrivacySettings(8.0, 1e-5, 1.0, 1.1)
     assert convert.OPACUS in made.client_requirements
     assert convert.OPACUS not in made.server_requirements
     other = small_notebook.federate(
@@ -47,6 +49,19 @@ def test_a_notebook_that_takes_privacy_passes_and_its_app_says_so(tmp_path):
     plain = convert.convert(other, tmp_path / "build2")
     assert convert.OPACUS not in plain.client_requirements
     assert "privacy" not in app_config(plain.app)
+
+
+def test_the_link_is_told_and_no_site_is_surveyed(tmp_path):
+    private = small_notebook.federate(tmp_path, PRIVACY % "", small_notebook.cells(train=PRIVATE))
+    told = settings.link(private, private.sites[0])["FEDERATOR_PRIVACY"]
+    assert told == "epsilon=8.0 delta=1e-05 clip=1.0 noise=1.1 unit=record"
+    assert forms.PRIVACY.matches(told), "a site's review lets it pass"
+    assert not forms.PRIVACY.matches(told.replace("8.0", "${EPSILON:-8.0}"))
+    assert settings.server(private)["survey"] == "no"
+    plain = small_notebook.federate(tmp_path / "2", "survey: required\n", small_notebook.cells())
+    assert settings.link(plain, plain.sites[0])["FEDERATOR_PRIVACY"] == ""
+    assert forms.PRIVACY.matches("")
+    assert settings.server(plain)["survey"] == "required"
 
 
 @pytest.mark.parametrize(
