@@ -59,7 +59,9 @@ class Session:
 
         if self._hooks is not None:
             raise self._fail("privacy-twice")
-        if net is not self._net or trainloader is not self._loader:
+        # A loader that stands for the one that was planned with has its records all the same.
+        records = getattr(self._loader, "dataset", None)
+        if net is not self._net or getattr(trainloader, "dataset", trainloader) is not records:
             raise self._fail("privacy-given")
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise self._fail("privacy-given")
