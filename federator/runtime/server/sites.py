@@ -67,18 +67,24 @@ class Sites:
         """Greet nodes as they appear, and yield the answer of each site that speaks up.
 
         Ends when all expected sites have answered (where none are expected: ``enough`` sites),
-        or at ``deadline`` (epoch seconds).
+        or at ``deadline`` (epoch seconds). Where fewer than ``enough`` have joined, a site that is
+        still starting is waited for.
         """
-        answered: set[str] = set(self.nodes)
+        settled: set[str] = set(self.nodes)  # they joined, or will not by themselves
+        answered = set(settled)
         self._begin(order, expected)
         notice = WaitingNotice(self._tell, deadline)
         while True:
             notice.look(expected - answered)
-            self._greet(order, list(self._grid.get_nodes()))
+            self._greet(list(self._grid.get_nodes()))
             for answer in self._admitted():
                 answered.add(answer.site)
+                if answer.failure is None or answer.failure.reason not in _PASSING:
+                    settled.add(answer.site)
                 yield answer
-            complete = expected <= answered if expected else len(self.nodes) >= enough
+            complete = len(self.nodes) >= enough
+            if expected:
+                complete = expected <= (answered if complete else settled)
             if complete or time.time() > deadline:
                 return
             time.sleep(SLOW)
@@ -92,7 +98,7 @@ class Sites:
         yield from self._admitted()
         # Who could not join when greeted before may have been mended meanwhile.
         self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
-        self._greet(order, list(self._grid.get_nodes()))
+        self._greet(list(self._grid.get_nodes()))
         awaited, self._awaited = self._awaited, set()
         until = time.monotonic() + patience
         while True:
@@ -112,11 +118,18 @@ class Sites:
             return
         for answer in self._admitted():
             hear(answer)
-        lasts = replace(self._greeting.instruction, expires=time.time() + self._lasting)
-        self._greet(replace(self._greeting, instruction=lasts), present)
+        self._greet(present)
 
-    def _greet(self, order: Order, present: Sequence[NodeInfo]) -> None:
-        """Greet those of the present nodes that have appeared, and forget who is not among them."""
+    def _greet(self, present: Sequence[NodeInfo]) -> None:
+        """Greet those of the present nodes that have appeared, and forget who is not among them.
+
+        Each greeting holds until another moment, and so has another signature: a site follows an
+        instruction once, also if its link was started again before it could answer.
+        """
+        assert self._greeting is not None
+        expires = time.time() + self._lasting
+        lasts = replace(self._greeting.instruction, expires=expires)
+        order = replace(self._greeting, instruction=lasts)
         before, self._since = self._since, _activations(present)
         self._names = {node.node_id: node.name for node in present}
         for key, item in list(self._joining.items()):
@@ -127,7 +140,7 @@ class Sites:
             self.forget(site)
         fresh = dict.fromkeys(self._names.keys() - self._greeted, order)
         self._greeted |= fresh.keys()
-        sent = self._exchange.send(fresh, self._by_files, order.instruction.expires)
+        sent = self._exchange.send(fresh, self._by_files, expires)
         self._joining |= sent
         self._awaited |= sent.keys()
 

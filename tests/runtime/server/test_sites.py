@@ -277,3 +277,61 @@ def test_a_site_whose_sets_have_another_size_than_it_joined_with_has_to_join_aga
     grid.examples -= 1
     answer = sites.ask({"north": Order(Instruction("evaluate", 1, until))}, until)["north"]
     assert answer.failure is None and answer.outcome.examples["trainset"] == 23
+
+
+class Restarted(Silent):
+    """A grid with a site whose link is started again, before it could answer.
+
+    Its first greeting is lost with it. Until it has followed another one it says what a link says
+    that follows an instruction once.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.activated = "first"
+
+    def get_nodes(self):
+        here = [NodeInfo(node_id=42, name="north", last_activated_at=self.activated)]
+        if self.sent:
+            self.activated = "second"
+        return here
+
+    def pull_messages(self, ids):
+        if len(self.sent) < 2 or "to 42" not in ids:
+            return []
+        first, last = self.sent[0], self.sent[-1]
+        last.metadata.__dict__["_message_id"] = "to 42"
+        told = [messages.Received.of(one).instruction for one in (first, last)]
+        if told[0] == told[1]:
+            failure = Failure("refused", "this instruction was followed before")
+            return [replies.failure_reply(failure, last, "north")]
+        return [replies.outcome_reply(last, replies.site_record("north"), Outcome(SIZES))]
+
+
+def test_who_is_started_again_while_it_joins_is_greeted_by_another_instruction(tmp_path, clock):
+    sites = sites_of(Restarted(), Store(tmp_path))
+    order, north = Order(Instruction("join", 0, clock.now + 60)), frozenset({"north"})
+    answers = list(sites.join(order, north, 1, clock.now + 30))
+    assert [answer.failure for answer in answers] == [None]
+    assert sites.nodes == {"north": 42}
+
+
+class Unready(Silent):
+    """A grid with a site whose worker is there at the third greeting."""
+
+    def pull_messages(self, _):
+        last = self.sent[-1]
+        last.metadata.__dict__["_message_id"] = "to 42"
+        if len(self.sent) < 3:
+            return [replies.failure_reply(Failure("no-worker"), last, "north")]
+        return [replies.outcome_reply(last, replies.site_record("north"), Outcome(SIZES))]
+
+
+def test_a_run_that_needs_a_site_waits_until_its_worker_is_there(tmp_path, clock):
+    order, north = Order(Instruction("join", 0, clock.now + 60)), frozenset({"north"})
+    sites = sites_of(Unready(), Store(tmp_path))
+    told = [answer.failure is None for answer in sites.join(order, north, 1, clock.now + 30)]
+    assert told == [False, False, True]
+    sites = sites_of(Unready(), Store(tmp_path / "other"))
+    told = [answer.failure is None for answer in sites.join(order, north, 0, clock.now + 30)]
+    assert told == [False], "enough have joined without it"
