@@ -4,15 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from federator.runtime.review.beside import merged
 from federator.runtime.review.changes import compare, visible
 from federator.runtime.review.site_file import SiteFile
-
-_MERGED = tuple(
-    f"{name}.override.{ending}"
-    for name in ("compose", "docker-compose")
-    for ending in ("yaml", "yml")
-)
-"""Files that Compose adds to a compose.yaml that they lie beside."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,13 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
     new = SiteFile.read(options.new)
     for line in compare(SiteFile.read(options.old) if options.old else None, new):
         print(visible(line))
-    problems = list(new.problems)
+    problems = [*new.problems, *merged(options.new, new.tree)]
     same = options.old is not None and options.old.read_bytes() == new.content
     for problem in problems:
         print(visible(f"Do not accept {new.name}: {problem}."), file=sys.stderr)
-    for name in _MERGED:
-        if options.new.with_name(name).exists():
-            print(f"{name} lies beside it: Compose adds it, and it is not looked at here.")
     if same and not problems:
         print(f"{new.name} is the same file, to the letter: there is nothing to take.")
     elif not problems:
