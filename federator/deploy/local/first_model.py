@@ -28,7 +28,7 @@ def build(
         RunError: if the model could not be built, with the exception of the author's code.
     """
     command = [
-        *(sys.executable, "-P", "-m", "federator.runtime.worker.initial_model"),
+        *(sys.executable, "-P", "-m", "federator.runtime", "initial"),
         *("--app", str(components.app), "--out", str(path)),
     ]
     if federation.initial_weights is not None:

@@ -90,7 +90,7 @@ def start_strategy(federation: Federation, app: Path, scratch: Path, processes: 
     if (socket := strategy_socket(federation, scratch)) is None:
         return
     unprepared = [
-        *(sys.executable, "-P", "-m", "federator.runtime.strategy.process"),
+        *(sys.executable, "-P", "-m", "federator.runtime", "strategy"),
         *("--app", str(app), "--socket", socket),
     ]
     confined = isolation.command([federation.root.resolve(), app, scratch], unprepared)

@@ -2,6 +2,7 @@
 
 import pytest
 from fixtures.rehearsals import events, lay_out, lay_out_site, rehearse
+from fixtures.small_notebook import MODEL
 from fixtures.strategy_attacks import READS_EVERYTHING, READS_THE_SETTINGS, found
 
 from federator.errors import NotebookError, RunError
@@ -34,14 +35,22 @@ def federation_sites(tmp_path):
     return {"north": tmp_path / "data" / "north"}
 
 
+SHOW_FILTER = """print(open("/proc/self/status").read())"""
+
+
 def test_a_strategy_that_reads_everything_finds_no_key_and_writes_nowhere(tmp_path):
     if isolation.probe(tmp_path) != (True, True):
         pytest.skip("this machine lets no process be confined")
     attack = READS_EVERYTHING.replace('ROOTS = ("/",)', f"ROOTS = ({str(tmp_path)!r}, PLACE)")
-    federation = lay_out(tmp_path, sites(tmp_path), SETTINGS, strategy=attack)
+    model = MODEL.replace("super()", f"{SHOW_FILTER}\n        super()", 1)
+    attack = attack.replace("strategy = ", f"{SHOW_FILTER}\n\nstrategy = ", 1)
+    federation = lay_out(tmp_path, sites(tmp_path), SETTINGS, strategy=attack, model=model)
     run = rehearse(federation)
     list(run.events())
     told = found((run.folder / "logs" / "strategy.log").read_text())
     assert told["keys"] == told["network"] == told["written"] == []
     assert not [name for name in told["variables"] if name.startswith(("FEDERATOR_S", "FLWR"))]
     assert events(run.folder, "end")[0]["state"] == "finished"
+    for name in ("strategy", "initial", "north.worker"):
+        log = (run.folder / "logs" / f"{name}.log").read_text()
+        assert "Seccomp:\t2" in log, f"{name} has a filter of system calls"

@@ -62,8 +62,8 @@ strategy = Mine()"""
 
 
 def test_a_strategy_with_code_is_refused_by_a_server_that_expects_a_plain_one(ended, capfd):
-    """Such as by a coordinator's own copy of the app."""
-    reason = ended(OWN, RunError, "own", strategy="plain")
+    """Such as by `flwr run`, which knows no settings of the server's, so the defaults hold."""
+    reason = ended(OWN, RunError, "own", strategy=ServerSettings("tumours", "").strategy)
     assert "code to run at the server: it defines `Mine` (tumour.ipynb: cell 9, line 3)" in reason
     assert "`strategy: own`" in reason
     assert "this runs" not in capfd.readouterr().out
@@ -71,7 +71,7 @@ def test_a_strategy_with_code_is_refused_by_a_server_that_expects_a_plain_one(en
 
 
 def test_without_a_process_of_its_own_no_such_strategy_runs(ended, tmp_path):
-    """As with `flwr run`."""
+    """Such as where somebody else starts the app with the server's settings."""
     reason = ended(OWN, RunError, "own")
     assert reason == "a strategy of the notebook's own runs by `federator run`, or at a server"
     assert events(tmp_path, "start") == []

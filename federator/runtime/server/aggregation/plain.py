@@ -10,7 +10,10 @@ from federator.runtime import plain_strategy
 from federator.runtime import source_map as sourcemap
 from federator.runtime.plain_strategy import NotPlainError, PlainStrategy
 
-_HOW = "the author sets `strategy: own` in federation.yaml: then it runs in a process of its own"
+_HOW = (
+    "the author sets `strategy: own` in federation.yaml: then it runs in a process of its own, by "
+    "`federator run` or at a server"
+)
 
 
 def find(module: str) -> Path:
