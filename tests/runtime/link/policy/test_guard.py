@@ -12,7 +12,6 @@ from federator.runtime.link.policy.guard import PolicyGuard
 from federator.runtime.link.policy.ledger import ALL, Ledger
 from federator.runtime.link.policy.rules import Rules
 from federator.runtime.protocol.disclosure import Policy
-from federator.runtime.protocol.instructions import Instruction
 
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
@@ -112,18 +111,3 @@ def test_the_doctor_says_what_of_the_budget_is_used(tmp_path):
     finding = command._policy(tmp_path / "policy.yaml", tmp_path / "absent")
     assert not finding.passed
     assert "policy.yaml: line 2: round is not a key of this file" in finding.what
-
-
-def test_an_ordinary_federation_stays_within_the_defaults(linked):
-    """50 rounds with baselines, started three times, and tests of ten sites' models."""
-    guard, asked = linked().guard, 0
-    for _ in range(3):
-        for number in range(1, 51):
-            for model in ("federation", "north"):
-                train = Instruction("train", number, 0.0, model, sets=("val",))
-                guard.admit(train, "a" * 64)
-                asked += 1
-        for model in ("federation", "personal", *(f"site-{k}" for k in range(10))):
-            guard.admit(Instruction("evaluate", 50, 0.0, model, sets=("test",)), "a" * 64)
-    assert asked == guard.ledger.count(ALL, "val") == Rules().evaluations_per_app["val"]
-    assert guard.ledger.count(ALL, "test") == 36
