@@ -106,6 +106,12 @@ def test_the_first_line_that_does_not_fit_is_named(site, capsys):
     assert "line 3 does not fit to the lines before" in capsys.readouterr().out
 
 
+def test_a_record_whose_note_was_emptied_is_not_whole(site, capsys):
+    (site / "site.recorded").write_text("")
+    assert told(site, "verify") == 1
+    assert "NOT whole" in capsys.readouterr().out
+
+
 def test_a_record_without_its_note_or_of_another_key_is_not_whole(site, capsys):
     (site / "site.recorded").unlink()
     assert told(site, "verify") == 1

@@ -55,8 +55,8 @@ def _checked(content: bytes, key: Path | None) -> Reading:
     if key is None:
         return read(content)
     note = key.with_suffix(".recorded")
-    noted = read_text_file(note).decode(errors="replace") if note.exists() else "0"
-    return read(content, read_private(key).public_key(), noted)
+    noted = read_text_file(note).decode(errors="replace") if note.exists() else ""
+    return read(content, read_private(key).public_key(), noted or "0")
 
 
 def _summary(found: Reading) -> str:

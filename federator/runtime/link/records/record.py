@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from federator.runtime import files
 from federator.runtime.chain import lines, signatures
 from federator.runtime.keys.site_key import line as key_line
 from federator.runtime.link.fleet import Run
@@ -155,7 +156,7 @@ class Record(Unrecorded):
             chain = file.write(lines.body_of(fields), durable)
         self._count += 1
         if self._noted is not None and durable:
-            self._noted.write_text(f"{self._count} {chain}\n")
+            files.write(self._noted, f"{self._count} {chain}\n")
         return signed
 
     def _remember(self, fields: Mapping[str, object]) -> None:
