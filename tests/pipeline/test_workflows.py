@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from federator.app.convert import convert
+from federator.federation.parts import Build
 from federator.images import image_spec
 
 FILES = sorted(WORKFLOWS.glob("*.yml"))
@@ -86,6 +87,29 @@ def test_known_vulnerabilities_are_looked_up_each_week():
         step["run"] for step in jobs("tests.yml")["vulnerabilities"]["steps"] if "run" in step
     ]
     assert "pip-audit" in audit and "requirements.lock" in audit and "|| true" not in audit
+    assert "--requirement constraints.txt" in audit
+    *_, look = [step["run"] for step in jobs("tests.yml")["images"]["steps"] if "run" in step]
+    assert "debsecan --suite bookworm" in look and Build().base.endswith("-bookworm")
+
+
+def test_what_the_images_install_is_among_what_is_looked_up(tmp_path):
+    """What link and server install, and PyTorch, which each worker does."""
+    federation = federate(tmp_path, "images: docker.io/acme\n")
+    specs = image_spec.write(federation, convert(federation, tmp_path / "build"))
+    installed = {
+        line.partition(";")[0].strip()
+        for spec in specs
+        for name, text in spec.lower.items()
+        if name in ("requirements/versions.txt", "requirements/torch.txt")
+        for line in text.decode().splitlines()
+    }
+    looked_up = {
+        re.sub("[._-]+", "-", line.partition(" ")[0]).lower()
+        for file in ("constraints.txt", "requirements.lock")
+        for line in (ROOT / file).read_text().splitlines()
+    }
+    missing = {one for one in installed if re.sub("[._-]+", "-", one).lower() not in looked_up}
+    assert installed and missing == set()
 
 
 @pytest.mark.parametrize("name", ["federate.yml", "release.yml"])
