@@ -205,9 +205,9 @@ COMMANDS = [
     *([name] for name in ("init", "update", "check", "convert", "run", "report", "dispatch")),
     *(
         [name]
-        for name in ("build", "base", "compose", "fingerprint", "bundle", "provision", "site")
+        for name in ("build", "base", "compose", "approve", "fingerprint", "bundle", "provision")
     ),
-    *(["site", name] for name in ("add", "remove")),
+    *(["site", *name] for name in ([], ["add"], ["remove"])),
     *([name] for name in ("rounds", "publish", "pipeline")),
     *(["pipeline", name] for name in ("plan", "login", "summary", "subjects", "deliver")),
 ]
@@ -244,6 +244,7 @@ def test_the_help_lists_commands_by_person():
         "build",
         "base",
         "compose",
+        "approve",
         "fingerprint",
         "bundle",
         "provision",

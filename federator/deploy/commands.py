@@ -73,6 +73,7 @@ def write_compose(
     """Write the compose files of the server and of each site, with the pushed images."""
     from federator.app.convert import converted
     from federator.deploy import compose
+    from federator.deploy.server_file.approval import SERVER
     from federator.federation import schema
     from federator.images.build import Images
     from federator.images.model_size import model_bytes
@@ -82,13 +83,23 @@ def write_compose(
         read = schema.read(path)
         components = converted(read, read.root / "build")
         images = Images.read(components.folder)
-        size = model_bytes(read.folder / compose.SERVER, images)
+        size = model_bytes(read.folder / SERVER, images)
         given = components.client_requirements if build_at_site else None
         for file in compose.write(read, components.app, images, size, given):
             typer.echo(file)
         for site in read.sites:
             content = (read.folder / f"{site.name}.yaml").read_bytes()
             typer.echo(f"fingerprint of {site.name}.yaml: {fingerprint(content)}")
+
+
+@coordinator.command("approve", cls=Command, rich_help_panel=COORDINATOR)
+def approve_server(path: FederationPath) -> None:
+    """Note on the server that GitHub may start its files as they are; refuse unsafe ones."""
+    from federator.deploy.server_file.approval import approve
+    from federator.federation import schema
+
+    with reporting_errors():
+        typer.echo(f"{relative(approve(schema.read(path)))}: rounds.yml may start these files")
 
 
 @coordinator.command("fingerprint", cls=Command, rich_help_panel=COORDINATOR)

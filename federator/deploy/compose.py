@@ -5,7 +5,6 @@ person in hospital IT. This module sets their values. The same input gives the s
 """
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +19,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from federator.common.templates import FOLDER, Templates
 from federator.deploy import memory_limits
+from federator.deploy.server_file import first_weights
+from federator.deploy.server_file.approval import SERVER, require_permitted
+from federator.deploy.server_file.gateway import GATEWAY, configuration
 from federator.deploy.signing_keys import PUBLISHED, as_setting
 from federator.errors import FederationFileError, FederatorError, InputError, Problem, Where
 from federator.federation import settings
@@ -30,27 +32,14 @@ from federator.images.build import Images
 from federator.images.model_size import MODEL_BYTES
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
+from federator.runtime.control.server_paths import FIRST_MODEL
 from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
 from federator.runtime.review.changes import visible
 from federator.runtime.review.site_file import APP, SiteFile
 from federator.runtime.review.worker_build import dockerfile
-from federator.runtime.weights.parts import STEPS
 
-SERVER, GATEWAY = "server.yaml", "nginx.conf"
-
-# Where things are in the gateway's container, as server.yaml mounts them.
-_GATEWAY_PLACES = {
-    "listen": "8443",
-    "scratch": "/tmp",
-    "store": "/store",
-    "part_sizes": STEPS,
-    "certificate": "/run/federator/server.crt",
-    "key": "/run/federator/server.key",
-    "superlink": "superlink:8000",
-    "superlink_certificate": "/run/federator/superlink.crt",
-    "resolver": "127.0.0.11",  # Docker's own
-}
+_OWN_TEMPLATE = f"no server has that: change or remove the template in {FOLDER}/deploy"
 
 
 def write(
@@ -81,6 +70,7 @@ def write(
         raise FederationFileError(Problem("server is missing", Where(FILE), hint))
     made = _Files(federation, federation.server, app, images, model_bytes, requirements)
     texts = {SERVER: made.server(), GATEWAY: made.gateway, "server.env.example": made.example()}
+    require_permitted(texts, _OWN_TEMPLATE)
     for site in federation.sites:
         texts |= {f"{site.name}.yaml": made.site(site)}
         texts |= {f"{site.name}.env.example": made.example(site)}
@@ -184,13 +174,11 @@ class _Files:
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
         known = as_setting(self._public(PUBLISHED))
         parts["server"]["environment"]["FEDERATOR_COORDINATOR_KEY"] = known
-        first = f"/results/{federation.name}/initial.safetensors"
-        command = ["initial", "--app=/app", f"--out={first}"]
+        command = ["initial", "--app=/app", f"--out={FIRST_MODEL}"]
         if given := federation.initial_weights:
             inside = f"/run/federator/{given.name}"
             command.append(f"--from={inside}")
-            mount = f"{os.path.relpath(given, federation.folder)}:{inside}:ro"
-            parts["init"]["volumes"].append(mount if mount.startswith(".") else f"./{mount}")
+            parts["init"]["volumes"].append(first_weights.mount(federation, given, inside))
         parts["init"]["command"] = command
         file[MODEL_BYTES] = self.model_bytes
         return _dump(file)
@@ -208,7 +196,7 @@ class _Files:
     @cached_property
     def gateway(self) -> str:
         """The configuration of the gateway."""
-        return self.templates.fill(f"deploy/{GATEWAY}", **_GATEWAY_PLACES)
+        return configuration(self.templates)
 
     @cached_property
     def hash(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from federator.common import figures, git
 from federator.common.git import GitError
 from federator.common.text import fenced, folded, page, table
-from federator.deploy.compose import SERVER
+from federator.deploy.server_file.approval import SERVER
 from federator.federation.schema import Federation
 from federator.images.build import Images
 from federator.images.registry import Registry

@@ -90,7 +90,7 @@ def test_what_stays_at_a_site_is_on_a_volume_of_the_worker_s_alone(files, tmp_pa
     assert "personal" not in without.partition("x-app:")[0]
     assert parsed(without)["services"]["link"]["environment"]["FEDERATOR_LOCAL"] == ""
     dockerfile = (TEMPLATES.parent / "images" / "link.Dockerfile.j2").read_text()
-    assert "--group 10001 --mode 2770 /personal" in dockerfile, "the worker's group, any user"
+    assert "--group 10001 --mode 2770 /initial /personal" in dockerfile, "the group, any user"
 
 
 def test_only_gateway_and_server_see_weights_on_their_way(files):
@@ -138,7 +138,8 @@ def test_the_signer_alone_has_the_key_and_the_server_gives_no_order(files):
     places = {name: one.get("volumes", []) for name, one in services.items()}
     having = {volume: [name for name, at in places.items() if f"{volume}:/{volume}" in at]
               for volume in ("signer", "signing")}  # fmt: skip
-    assert having == {"signer": ["signer", "order"], "signing": ["signer"]}
+    assert having == {"signer": ["signer"], "signing": ["signer"]}
+    assert "signer:/signer:ro" in places["order"], "it connects to a socket there"
     assert "signing:/signing:ro" in places["server"]
     assert [name for name, at in places.items() if "signing:/signing:ro" in at] == ["server"]
     for name in ("signer", "order"):

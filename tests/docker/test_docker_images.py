@@ -181,6 +181,8 @@ def test_folders_belong_to_who_writes_to_them(engine, pulled):
         "/handover 10001:10001 770",
         "/keys 10001:10001 700",
     ]
+    for one in ("client", "server"):
+        assert run(engine, pulled[one], *stat, "/initial") == "/initial 10001:10001 2770"
     assert run(engine, pulled["client"], *stat, "/personal") == "/personal 10001:10001 2770"
     assert run(engine, pulled["server"], *stat, "/state", "/results").splitlines() == [
         "/state 10001:10001 700",

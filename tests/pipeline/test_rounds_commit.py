@@ -37,7 +37,7 @@ class Server:
         return self.github.push(f"another {name}")["after"]
 
     def note(self):
-        """Note what was started, by the command of coordinator.md."""
+        """Note what was started, as `federator approve` does."""
         command = "sha256sum server.yaml nginx.conf > keys/started"
         subprocess.run(["sh", "-c", command], cwd=self.home / FOLDER, check=True)
 
@@ -140,6 +140,18 @@ def test_settings_and_notes_of_the_machine_cannot_come_from_a_commit(server, nam
     approved = server.commit("sites/north.pub", "a key\n")
     assert "is committed" in server.job(approved)
     assert server.started == ""
+
+
+@pytest.mark.parametrize("name", [f"{FOLDER}/first.pt", f"{FOLDER}/sites", "models"])
+def test_a_link_in_a_commit_leads_no_container_to_a_key(server, name):
+    path = server.github.work / name
+    path.symlink_to("keys/coordinator.key")
+    git(server.github.work, "add", "--all")
+    approved = server.commit("sites.txt", "a commit more\n")
+    assert "the repository has a symbolic link" in server.job(approved)
+    assert server.started == ""
+    path.unlink()
+    assert server.job(server.commit("sites.txt", "one more\n")) == ""
 
 
 def test_a_federation_that_was_never_delivered_is_refused(server):

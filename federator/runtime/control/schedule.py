@@ -94,7 +94,7 @@ class ScheduledRounds:
 
     def _write_settings(self, paths: ServerPaths, folder: Path) -> None:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        first, terms = paths.runs / "initial.safetensors", self.order.terms
+        first, terms = paths.first_model, self.order.terms
         source_map = paths.app.parent / "source-map.json"
         settings = paths.settings
         replace(
@@ -110,7 +110,7 @@ class ScheduledRounds:
             by=self.order.by,
             warnings=expiry.told_at_server(paths.coordinator_key, paths.gateway),
             strategy_socket=str(paths.strategy_socket) if settings.strategy == "own" else None,
-            initial_weights=str(first) if first.exists() else None,
+            initial_weights=str(first) if _is_file(first) else None,
             source_map=str(source_map) if source_map.exists() else None,
         ).write(paths.run_settings)
 
@@ -202,6 +202,11 @@ def stop(paths: ServerPaths) -> bool:
             told = process
         time.sleep(0.1)
     raise RunError(f"the rounds do not end: see process {told} in this container")
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a path is a file: the author's code may have put anything else there."""
+    return path.is_file() and not path.is_symlink()
 
 
 @contextmanager

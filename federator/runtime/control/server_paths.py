@@ -10,6 +10,8 @@ from federator.runtime.control.control_api import Control
 from federator.runtime.options import PREFIX, Parser, file
 from federator.runtime.server.settings import ServerSettings
 
+FIRST_MODEL = "/initial/model.safetensors"
+
 
 @dataclass(frozen=True)
 class ServerPaths:
@@ -27,6 +29,7 @@ class ServerPaths:
         gateway: ``host:port`` of the gateway, to see what it shows the sites; empty for none.
         coordinator_key: the coordinator's public keys, as the sites' files name them.
         strategy_socket: where the author's strategy connects, if it has a process of its own.
+        first_model: the file of the first model, on a volume that the service ``init`` writes to.
     """
 
     superlink: str
@@ -40,6 +43,7 @@ class ServerPaths:
     gateway: str = ""
     coordinator_key: str = ""
     strategy_socket: Path = Path("/strategy/socket")
+    first_model: Path = Path(FIRST_MODEL)
 
     @property
     def settings(self) -> ServerSettings:
@@ -101,6 +105,7 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
     add("--coordinator-key", default="", help="the coordinator's public keys")
     add("--strategy-socket", type=Path, default=Path("/strategy/socket"),
         help="where the author's strategy connects")  # fmt: skip
+    add("--first-model", type=Path, default=Path(FIRST_MODEL), help="file of the first model")
 
 
 def server_paths(options: argparse.Namespace | None = None) -> ServerPaths:

@@ -1,4 +1,4 @@
-"""Compares a site's file with all that may stand in one, and says what may not, line by line."""
+"""Compares a compose file with all that may stand in one, and says what may not, line by line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,6 +11,7 @@ from federator.runtime.review.permitted import (
     Keys,
     Optional,
     Permitted,
+    Same,
 )
 from federator.runtime.review.worker_build import base
 from federator.runtime.review.yaml_tree import Tree
@@ -25,69 +26,83 @@ def departures(file: Tree) -> Iterator[str]:
         file: a site's file, without the app.
     """
     built = file.get("services", "worker", "build")
-    yield from _compared(file, FILE if built is None else BUILT_HERE, "")
+    yield from compared(file, FILE if built is None else BUILT_HERE, SAME, "site")
     image, text = file.get("services", "link", "image"), built and built.get("dockerfile_inline")
     if image and text and base(str(text.value)) != image.value:
         yield f"line {text.line}: services.worker.build starts from another image than the link's"
-    for one, other in SAME:
+
+
+def compared(file: Tree, permitted: Keys, same: Same, whose: str) -> Iterator[str]:
+    """Yield a line for each difference between a file and all that may stand in it.
+
+    Args:
+        file: the file.
+        permitted: all that may stand in it.
+        same: the values that must be the same.
+        whose: the file is, in the lines.
+    """
+    yield from _Comparison(whose).compare(file, permitted, "")
+    for one, other in same:
         first, second = file.get(*one), file.get(*other)
         if first and second and first.value != second.value:
             yield f"line {second.line}: {'.'.join(other)} is not that of {one[1]}"
 
 
-def _compared(tree: Tree, permitted: Permitted, place: str) -> Iterator[str]:
-    """Yield a line for each difference below a place in the file."""
-    if isinstance(permitted, Mapping):
-        yield from _keys(tree, permitted, place)
-    elif isinstance(permitted, str | Form):
-        if not _same_text(tree, permitted):
-            yield f"line {tree.line}: {place} is {_shown(tree)}, not {_words(permitted)}"
-    else:
-        yield from _items(tree, permitted, place)
+class _Comparison:
+    def __init__(self, whose: str) -> None:
+        self._whose = whose
 
-
-def _keys(tree: Tree, permitted: Keys, place: str) -> Iterator[str]:
-    if not isinstance(tree.value, dict):
-        yield f"line {tree.line}: {place or 'the file'} is {_shown(tree)}, not keys with values"
-        return
-    for key, value in tree.value.items():
-        inner = f"{place}.{key}".lstrip(".")
-        if key in permitted:
-            yield from _compared(value, _inside(permitted[key]), inner)
+    def compare(self, tree: Tree, permitted: Permitted, place: str) -> Iterator[str]:
+        """Yield a line for each difference below a place in the file."""
+        if isinstance(permitted, Mapping):
+            yield from self._keys(tree, permitted, place)
+        elif isinstance(permitted, str | Form):
+            if not _same_text(tree, permitted):
+                yield f"line {tree.line}: {place} is {_shown(tree)}, not {_words(permitted)}"
         else:
-            yield f"line {value.line}: {_cut(inner)} is no setting of a site's file"
-    for key, one in permitted.items():
-        if key not in tree.value and not isinstance(one, Optional):
-            yield f"line {tree.line}: {f'{place}.{key}'.lstrip('.')} is missing"
+            yield from self._items(tree, permitted, place)
 
-
-def _items(tree: Tree, permitted: Sequence[Entry], place: str) -> Iterator[str]:
-    """Yield what is different in a list, whose items keep the order of those permitted."""
-    if not isinstance(tree.value, list):
-        yield f"line {tree.line}: {place} is {_shown(tree)}, not a list"
-        return
-    rest = list(permitted)
-    for item in tree.value:
-        left = list(rest)
-        while left and any(_compared(item, _inside(left[0]), place)):
-            if not isinstance(left.pop(0), Optional):
-                left.clear()
-        if not left:
-            yield from _of_same_target(item, permitted, place)
-            yield f"line {item.line}: {place} has {_shown(item)}, which no site's file has there"
+    def _keys(self, tree: Tree, permitted: Keys, place: str) -> Iterator[str]:
+        if not isinstance(tree.value, dict):
+            yield f"line {tree.line}: {place or 'the file'} is {_shown(tree)}, not keys with values"
             return
-        rest = left[1:]
-    for one in rest:
-        if not isinstance(one, Optional):
-            yield f"line {tree.line}: {place} lacks {_words(one)}"
+        for key, value in tree.value.items():
+            inner = f"{place}.{key}".lstrip(".")
+            if key in permitted:
+                yield from self.compare(value, _inside(permitted[key]), inner)
+            else:
+                yield f"line {value.line}: {_cut(inner)} is no setting of a {self._whose}'s file"
+        for key, one in permitted.items():
+            if key not in tree.value and not isinstance(one, Optional):
+                yield f"line {tree.line}: {f'{place}.{key}'.lstrip('.')} is missing"
 
+    def _items(self, tree: Tree, permitted: Sequence[Entry], place: str) -> Iterator[str]:
+        """Yield what is different in a list, whose items keep the order of those permitted."""
+        if not isinstance(tree.value, list):
+            yield f"line {tree.line}: {place} is {_shown(tree)}, not a list"
+            return
+        rest = list(permitted)
+        for item in tree.value:
+            left = list(rest)
+            while left and any(self.compare(item, _inside(left[0]), place)):
+                if not isinstance(left.pop(0), Optional):
+                    left.clear()
+            if not left:
+                yield from self._of_same_target(item, permitted, place)
+                none = f"which no {self._whose}'s file has there"
+                yield f"line {item.line}: {place} has {_shown(item)}, {none}"
+                return
+            rest = left[1:]
+        for one in rest:
+            if not isinstance(one, Optional):
+                yield f"line {tree.line}: {place} lacks {_words(one)}"
 
-def _of_same_target(item: Tree, permitted: Sequence[Entry], place: str) -> Iterator[str]:
-    """Yield how a mount differs from the one that is permitted at its place in the container."""
-    target = item.get("target")
-    for one in map(_inside, permitted):
-        if target and isinstance(one, Mapping) and one.get("target") == target.value:
-            yield from _compared(item, one, place)
+    def _of_same_target(self, item: Tree, permitted: Sequence[Entry], place: str) -> Iterator[str]:
+        """Yield how a mount differs from the one that is permitted at its place inside."""
+        target = item.get("target")
+        for one in map(_inside, permitted):
+            if target and isinstance(one, Mapping) and one.get("target") == target.value:
+                yield from self.compare(item, one, place)
 
 
 def _inside(permitted: Entry) -> Permitted:

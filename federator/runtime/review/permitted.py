@@ -32,6 +32,7 @@ Permitted: TypeAlias = "str | Form | Sequence[Entry] | Keys"
 
 Entry: TypeAlias = "Permitted | Optional"
 Keys: TypeAlias = "Mapping[str, Entry]"
+Same: TypeAlias = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,22 @@ class Optional:
     permitted: Permitted
 
 
-_LOGGING: Keys = {"driver": "json-file", "options": {"max-size": SIZE, "max-file": NUMBER}}
+LOGGING: Keys = {"driver": "json-file", "options": {"max-size": SIZE, "max-file": NUMBER}}
 _HANDOVER = "handover:/handover"
 
 
-def _bind(source: str, target: str) -> Keys:
+def bind(source: str, target: str) -> Keys:
     """Return a file or folder of the machine, which can be read and not written."""
     place: Keys = {"type": "bind", "source": source, "target": target}
     return {**place, "read_only": "true", "bind": {"create_host_path": "false"}}
 
 
-def _health(*command: str) -> Keys:
+def health(*command: str) -> Keys:
     """Return a health check by one command, of whatever times."""
     return {"test": ["CMD", *command], "interval": DURATION, "start_period": DURATION}
 
 
-_CONFINED: Keys = {
+CONFINED: Keys = {
     "read_only": "true",
     "cap_drop": ["ALL"],
 }
@@ -91,19 +92,19 @@ _LINK: Keys = {
         "keys:/keys",
         _HANDOVER,
         Optional("records:/records"),
-        _bind("${EXTRA_CA:-/dev/null}", "/run/federator/extra-ca.crt"),
-        Optional(_bind("${POLICY:-/dev/null}", "/run/federator/policy.yaml")),
+        bind("${EXTRA_CA:-/dev/null}", "/run/federator/extra-ca.crt"),
+        Optional(bind("${POLICY:-/dev/null}", "/run/federator/policy.yaml")),
     ],
     "user": "10001:10001",
-    **_CONFINED,
+    **CONFINED,
     "tmpfs": [Form(r"/tmp:size=\d+[kmg],mode=1777", "/tmp:size=…,mode=1777")],
     "security_opt": ["no-new-privileges:true", "label=level:s0"],
     "mem_limit": setting("LINK_MEMORY", SIZE),
     "cpus": setting("LINK_CPUS", NUMBER),
     "pids_limit": NUMBER,
-    "healthcheck": _health("test", "-S", "/handover/socket"),
+    "healthcheck": health("test", "-S", "/handover/socket"),
     "restart": AGAIN,
-    "logging": _LOGGING,
+    "logging": LOGGING,
 }
 
 _GPU: Keys = {
@@ -127,11 +128,11 @@ _WORKER: Keys = {
     "volumes": [
         Optional("personal:/personal"),
         _HANDOVER,
-        _bind("${DATA_DIR:?name the folder of this site's data in .env}", "/data"),
+        bind("${DATA_DIR:?name the folder of this site's data in .env}", "/data"),
     ],
     "user": "${DATA_USER:-10001:10001}",
     "group_add": ["10001"],
-    **_CONFINED,
+    **CONFINED,
     "tmpfs": [
         Form(
             r"/tmp:size=\$\{WORKER_SCRATCH:-\d+[kmg]\},mode=1777",
@@ -143,10 +144,10 @@ _WORKER: Keys = {
     "shm_size": setting("WORKER_SHM", SIZE),
     "cpus": setting("WORKER_CPUS", NUMBER),
     "pids_limit": NUMBER,
-    "healthcheck": _health("test", "-r", "/data", "-a", "-S", "/handover/socket"),
+    "healthcheck": health("test", "-r", "/data", "-a", "-S", "/handover/socket"),
     "deploy": Optional({"resources": {"reservations": {"devices": [_GPU]}}}),
     "restart": AGAIN,
-    "logging": _LOGGING,
+    "logging": LOGGING,
 }
 
 _REVIEW: Keys = {
@@ -157,7 +158,7 @@ _REVIEW: Keys = {
     "volumes": [".:/site:ro"],
     "working_dir": "/site",
     "user": "10001:10001",
-    **_CONFINED,
+    **CONFINED,
     "tmpfs": [Form(r"/tmp:size=\d+[kmg],mode=1777", "/tmp:size=…,mode=1777")],
     "security_opt": ["no-new-privileges:true"],
     "healthcheck": {"disable": "true"},
@@ -184,7 +185,7 @@ _BUILT: Keys = {
 BUILT_HERE: Keys = {**FILE, "services": {"link": _LINK, "worker": _BUILT, "review": _REVIEW}}
 """The same of a site that builds its worker itself."""
 
-SAME: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+SAME: Same = (
     (("services", "link", "image"), ("services", "review", "image")),
     *(
         (("services", "link", "environment", name), ("services", "worker", "environment", name))

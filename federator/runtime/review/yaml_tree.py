@@ -71,7 +71,7 @@ def _tree(name: str, node: yaml.Node, known: dict[int, Tree | None]) -> Tree:
         return made
     known[id(node)] = None
     if node.tag != f"tag:yaml.org,2002:{_TAGS[type(node)]}":
-        raise InputError(f"{name}, line {line}: has the tag {node.tag}: no site's file has tags")
+        raise InputError(f"{name}, line {line}: has the tag {node.tag}: no compose file")
     if isinstance(node, yaml.MappingNode):
         tree = Tree(line, _mapping(name, node, known))
     elif isinstance(node, yaml.SequenceNode):

@@ -1,17 +1,17 @@
 """What no site's file may have: whatever is not in each that ``federator compose`` writes."""
 
-import copy
 from dataclasses import replace
 
 import pytest
 from fakes.images import IMAGES, lay_out, write
+from fixtures.compose_trees import changed, optional, places, present
 
 from federator.errors import InputError
 from federator.federation import schema
 from federator.runtime.review import yaml_tree
 from federator.runtime.review.command import main
 from federator.runtime.review.conformity import departures
-from federator.runtime.review.permitted import FILE, Optional
+from federator.runtime.review.permitted import FILE
 from federator.runtime.review.site_file import SiteFile
 from federator.runtime.review.yaml_tree import Tree
 
@@ -54,60 +54,11 @@ def test_all_that_compose_writes_is_permitted(files, kind):
     assert problems(files[kind]) == []
 
 
-def optional(permitted, place=""):
-    """All that may be absent, by the keys that lead to it, an item of a list by its text."""
-    if isinstance(permitted, dict):
-        for key, one in permitted.items():
-            inner = f"{place}.{key}".lstrip(".")
-            if isinstance(one, Optional):
-                yield inner
-            yield from optional(one.permitted if isinstance(one, Optional) else one, inner)
-    elif isinstance(permitted, list):
-        for one in permitted:
-            if isinstance(one, Optional):
-                item = one.permitted
-                yield f"{place}: {item if isinstance(item, str) else item['target']}"
-
-
-def present(tree, place=""):
-    if isinstance(tree.value, dict):
-        for key, one in tree.value.items():
-            inner = f"{place}.{key}".lstrip(".")
-            yield inner
-            yield from present(one, inner)
-    elif isinstance(tree.value, list):
-        for one in tree.value:
-            found = one if isinstance(one.value, str) else one.get("target")
-            yield f"{place}: {found.value if found else ''}"
-
-
 def test_all_that_is_permitted_is_written(files):
     written = set()
     for text in files.values():
         written |= set(present(SiteFile.parse("a.yaml", text.encode()).tree))
     assert set(optional(FILE)) - written == set()
-
-
-def places(tree, path=()):
-    """Every value of a file, by the keys and positions that lead to it."""
-    yield path, tree
-    inner = tree.value.items() if isinstance(tree.value, dict) else ()
-    inner = enumerate(tree.value) if isinstance(tree.value, list) else inner
-    for key, one in inner:
-        yield from places(one, (*path, key))
-
-
-def changed(tree, path, value):
-    """A copy of a file with another value in one place; without it, if the value is none."""
-    made = copy.deepcopy(tree)
-    at = made
-    for key in path[:-1]:
-        at = at.value[key]
-    if value is None:
-        del at.value[path[-1]]
-    else:
-        at.value[path[-1]] = replace(value, line=7)
-    return made
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -281,14 +232,6 @@ def test_a_site_that_saves_its_file_on_windows_may(files):
     assert problems(files["plain"].replace("\n", "\r\n").partition("x-app:")[0]) == [
         "it does not show the code that runs beside the data"
     ]
-
-
-def test_a_file_beside_it_that_compose_would_add_is_named(files, tmp_path, capsys):
-    path = tmp_path / "compose.yaml"
-    path.write_text(files["plain"])
-    (tmp_path / "compose.override.yml").write_text("services: {worker: {network_mode: host}}\n")
-    assert main([str(path)]) == 0
-    assert "compose.override.yml lies beside it" in capsys.readouterr().out
 
 
 def test_a_tree_has_its_lines(files):
