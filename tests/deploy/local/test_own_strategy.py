@@ -43,7 +43,7 @@ def test_a_strategy_that_reads_everything_finds_no_key_and_writes_nowhere(tmp_pa
         pytest.skip("this machine lets no process be confined")
     attack = READS_EVERYTHING.replace('ROOTS = ("/",)', f"ROOTS = ({str(tmp_path)!r}, PLACE)")
     model = MODEL.replace("super()", f"{SHOW_FILTER}\n        super()", 1)
-    attack = attack.replace("strategy = ", f"{SHOW_FILTER}\n\nstrategy = ", 1)
+    attack = attack.replace("    for folder, ", f"    {SHOW_FILTER}\n    for folder, ", 1)
     federation = lay_out(tmp_path, sites(tmp_path), SETTINGS, strategy=attack, model=model)
     run = rehearse(federation)
     list(run.events())
