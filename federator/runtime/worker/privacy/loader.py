@@ -46,12 +46,15 @@ class Plan:
         return [unit[int(place * len(unit))] for unit, place in zip(units, places, strict=True)]
 
 
-def plan(loader: object, patients: Callable[[object], object] | None) -> Plan:
+def plan(
+    loader: object, patients: Callable[[object], object] | None, steps: int | None = None
+) -> Plan:
     """Return how a training loader's units are sampled.
 
     Args:
         loader: of the author's.
         patients: returns of a dataset the patient of each record; None if the unit is a record.
+        steps: how many batches an epoch has; None for as many as take each unit once, on average.
 
     Raises:
         Failure: if records cannot be sampled in it, or patients are not told of each.
@@ -65,7 +68,7 @@ def plan(loader: object, patients: Callable[[object], object] | None) -> Plan:
         units = _by_patient(patients(dataset), records)
     batches = len(units) / size
     last = not getattr(loader, "drop_last", False) and batches % 1 > 0
-    return Plan(units, size, max(1, int(batches) + last))
+    return Plan(units, size, steps or max(1, int(batches) + last))
 
 
 def _by_patient(told: object, records: int) -> list[list[int]]:

@@ -40,10 +40,13 @@ class PrivateTraining:
     Args:
         settings: the federation's.
         module: the author's.
+        steps: how many batches an epoch has; None for as many as the loader gives.
     """
 
-    def __init__(self, settings: PrivacySettings, module: ModuleType) -> None:
-        self._settings, self._module = settings, module
+    def __init__(
+        self, settings: PrivacySettings, module: ModuleType, steps: int | None = None
+    ) -> None:
+        self._settings, self._module, self._steps = settings, module, steps
         self._plan: Plan | None = None
         self.spent: Spending | None = None
         """What the last training cost."""
@@ -52,7 +55,8 @@ class PrivateTraining:
     def of(config: Mapping[str, Setting], module: ModuleType) -> "PrivateTraining | None":
         """Return what an app's configuration asks for; None if it asks for no privacy."""
         settings = PrivacySettings.in_config(config)
-        return PrivateTraining(settings, module) if settings else None
+        steps = int(config["local-steps"]) if "local-steps" in config else None
+        return PrivateTraining(settings, module, steps) if settings else None
 
     def epoch(self, net: "torch.nn.Module", loader: object) -> Spending:
         """Return what one epoch would cost.
@@ -74,7 +78,7 @@ class PrivateTraining:
             if by_patient and told is None:
                 raise Failure("privacy-patients")
             with reporting_failures(part="patients_of"):
-                found = plan(loader, told if by_patient else None)
+                found = plan(loader, told if by_patient else None, self._steps)
                 if told is not None and not by_patient:
                     most = max(map(len, plan(loader, told).units))
                     log.info("a patient has up to %d records: privacy holds for a record", most)

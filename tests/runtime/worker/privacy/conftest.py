@@ -61,7 +61,9 @@ def site(tmp_path, monkeypatch):
     """Return a function that makes a site of the body above, with texts replaced or added."""
     monkeypatch.syspath_prepend(str(tmp_path / "app"))
 
-    def made(*replaced: tuple[str, str], added: str = "", privacy: str = PRIVACY) -> Trainer:
+    def made(
+        *replaced: tuple[str, str], added: str = "", privacy: str = PRIVACY, **more: object
+    ) -> Trainer:
         text = BODY
         for old, new in replaced:
             assert text.count(old) == 1, old
@@ -70,7 +72,8 @@ def site(tmp_path, monkeypatch):
             (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / "data" / "file").touch()
         (tmp_path / "app" / "task.py").write_text(text + "\n\n" + textwrap.dedent(added))
-        config = {**CONFIG, "privacy": privacy} if privacy else CONFIG
+        config = {**CONFIG, **{name.replace("_", "-"): value for name, value in more.items()}}
+        config |= {"privacy": privacy} if privacy else {}
         return Trainer(tmp_path / "app", config, tmp_path / "data", "north")
 
     return made

@@ -50,6 +50,13 @@ def test_a_smaller_last_batch_is_a_step_more_unless_it_is_dropped(site):
     assert trainer.follow(Instruction("join", 0, 9e9), None)[0].spending.steps == 8
 
 
+def test_an_epoch_has_as_many_steps_as_the_federation_file_says(site, train):
+    trainer = site(local_steps=11)
+    joined = trainer.follow(Instruction("join", 0, 9e9), None)[0]
+    assert joined.spending == Spending(12 / 96, 1.1, 11)
+    assert train(trainer, epochs=2)[0].spending.steps == 22
+
+
 def test_two_runs_with_the_same_seed_give_different_noise(site, train):
     trainer = site()
     _, first, one = train(trainer)
