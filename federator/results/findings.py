@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from federator.common import figures
 from federator.results.history import Journal
 from federator.results.measured import figures as figures_of
+from federator.results.privacy import spent
+from federator.runtime.protocol.evaluation import noise
 from federator.runtime.protocol.evaluation.release import few_of
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
@@ -38,6 +40,7 @@ def findings(journal: Journal) -> list[Finding]:
     return [
         *_of_survey(journal),
         *map(Finding, journal.start.warnings),
+        *map(Finding, spent.sentences(journal)),
         *map(Finding, _final(journal)),
         *map(Finding, _untested(journal)),
         *map(Finding, _left_out(journal)),
@@ -151,13 +154,18 @@ def _untested(journal: Journal) -> Iterator[str]:
 
 
 def _withheld(journal: Journal) -> Iterator[Finding]:
-    """Tell what sites keep, or round, of the final model's tests for their minimum cell count."""
+    """Tell what sites keep, round, or add noise to, of the final model's tests."""
     by_names: dict[str, list[str]] = {}
     by_rows: dict[str, list[str]] = {}
     rounding: dict[int, list[str]] = {}
+    noised: dict[int, list[str]] = {}
     test = journal.tests.get(FEDERATION)
     forms, labels = journal.view.settings.task.forms, journal.start.labels
     for site, result in (test.sites if test else {}).items():
+        if result.noise is not None:
+            if limits := list(result.limits.values()):
+                noised.setdefault(noise.spread(result.noise / len(limits)), []).append(site)
+            continue
         kept = [name for name in result.withheld if name in forms]
         rows = [f"“{labels[k]}”" for k in few_of(result.withheld, "confusion") if k < len(labels)]
         if kept:
@@ -166,6 +174,13 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
             by_rows.setdefault(", ".join(rows), []).append(site)
         if result.rounded > 1:
             rounding.setdefault(result.rounded, []).append(site)
+    for width, sites in noised.items():
+        yield Finding(
+            f"counts of confusion matrices have noise of differential privacy: of 100 counts, 95 "
+            f"are within {width} of the true ones, and intervals cover that. Nothing else of the "
+            "test set left.",
+            tuple(sites),
+        )
     for names, sites in by_names.items():
         yield Finding(
             f"{names} of the test set did not leave the site: a count is below its "

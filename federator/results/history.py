@@ -18,6 +18,7 @@ from federator.runtime.server.journal import (
     End,
     Evaluation,
     Event,
+    Privacy,
     Removed,
     Round,
     SiteReceipt,
@@ -34,9 +35,9 @@ COMMON = (FEDERATION, PERSONAL)
 class Journal:
     """A run as far as its journal goes; of what was done twice, the later.
 
-    ``rounds`` and ``validations`` are keyed by model and round, ``tests`` by model. ``misfits``
-    are sites with figures that are left out, since they are none of this run's labels. ``view``
-    derives the figures of the run's task.
+    ``rounds`` and ``validations`` are keyed by model and round, ``tests`` by model, ``privacy`` by
+    site. ``misfits`` are sites with figures that are left out, since they are none of this run's
+    labels. ``view`` derives the figures of the run's task.
     """
 
     def __init__(self, events: Sequence[Event], unreadable: int = 0) -> None:
@@ -46,6 +47,7 @@ class Journal:
         self.validations: dict[tuple[str, int], Evaluation] = {}
         self.tests: dict[str, Evaluation] = {}
         self.survey: Surveyed | None = None
+        self.privacy: dict[str, Privacy] = {}
         self.selection: Chosen | None = None
         self.ends: list[End] = []
         self.misfits: set[str] = set()
@@ -112,6 +114,10 @@ class Journal:
             self.selection = event
         elif isinstance(event, Surveyed):
             self.survey = event
+        elif isinstance(event, Privacy):
+            known = self.privacy.get(event.site)
+            if known is None or event.epsilon >= known.epsilon:
+                self.privacy[event.site] = event
         elif isinstance(event, Removed):
             pass  # the figures are there still
         else:

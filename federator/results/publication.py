@@ -23,12 +23,14 @@ from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal
 from federator.results.measured import figures as figures_of
+from federator.results.privacy import spent
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import (
     EVENT,
     FILE,
     Evaluation,
     Line,
+    Privacy,
     Round,
     SiteReceipt,
     SiteState,
@@ -68,6 +70,9 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
         shown["sites"] = dict.fromkeys(event.sites)
         for found in shown["findings"]:
             found["text"] = _NUMBER.sub("…", found["text"])
+    elif isinstance(event, Privacy):  # a site's sample rate tells the size of its set
+        shown = {k: v for k, v in shown.items() if k not in ("sample_rate", "noise", "steps")}
+        shown["site"] = _TOGETHER
     elif isinstance(event, Round):
         shown["sites"] = {
             site: part.model_dump(include={"ok", "reason"}, exclude_unset=True)
@@ -141,6 +146,7 @@ def summary(journal: Journal) -> str:
         fenced(end.reason) if end and end.reason else "",
         _findings(journal),
         _local(journal),
+        _privacy(journal),
         _tests(journal),
         _curve(journal),
         f"Sites that did not join:\n\n{fenced(chr(10).join(absent))}" if absent else "",
@@ -161,6 +167,19 @@ def _local(journal: Journal) -> str:
         f"Tensors that stay at the sites: {names}. Each site evaluates its personal model, which "
         "is the shared tensors and its own; `model.safetensors` has the shared ones only."
     )
+
+
+def _privacy(journal: Journal) -> str:
+    """Lay out what each site has spent of its privacy budget, and what epsilon does not cover."""
+    if not (rows := spent.rows(journal)):
+        return ""
+    lines = [
+        [row.site, *(f"{n:.2f}" for n in (row.training, row.evaluations, row.epsilon)),
+         f"{row.delta:g}"]
+        for row in rows
+    ]  # fmt: skip
+    head = ["Privacy", " Training", " Evaluations", " Epsilon", " Delta"]
+    return f"{table(head, lines)}\n\nNot covered: {'; '.join(spent.UNCOVERED)}."
 
 
 def _tests(journal: Journal) -> str:

@@ -20,6 +20,7 @@ from federator.results import charts, measured, plots, survey
 from federator.results.comparison import compare
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal, read
+from federator.results.privacy import spent
 from federator.results.site_differences import differences
 from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
@@ -77,6 +78,7 @@ def write(run: Path) -> Path:
         seconds=charts.seconds(journal),
         saved=_saved(journal),
         surveyed=survey.rows(journal),
+        spent=spent,
         failures=_failures(journal),
         many=many,
         FEDERATION=FEDERATION,

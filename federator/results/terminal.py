@@ -18,6 +18,7 @@ from rich.text import Text
 
 from federator.common import figures
 from federator.results import measured, survey
+from federator.results.privacy import spent
 from federator.results.tasks import views
 from federator.results.tasks.base import View
 from federator.runtime.protocol.instructions import FEDERATION
@@ -35,6 +36,7 @@ class RunProgress:
         self._view: View | None = None
         self._personal = False  # whether tensors stay at the sites
         self._measured: set[str] = set()
+        self._spent: dict[str, tuple[float, float]] = {}  # epsilon and delta, by site
         self._began: float | None = None  # when the first round of this part of the run did
         # A round's failures, as reason and line, until it is known what came of it.
         self._held: list[tuple[str | None, str]] = []
@@ -42,6 +44,7 @@ class RunProgress:
             "start": self._start,
             "site": self._site,
             "survey": self._survey,
+            "privacy": self._privacy,
             "round": self._round,
             "validation": self._validation,
             "waiting": self._waiting,
@@ -97,6 +100,9 @@ class RunProgress:
         for text in survey.lines(Surveyed.model_validate(event)):
             print_line(self._console, text)
 
+    def _privacy(self, event: Line) -> None:
+        self._spent[event["site"]] = event["training"] + event["evaluations"], event["delta"]
+
     def _round(self, event: Line) -> None:
         alone = event["model"] != FEDERATION
         first = 1 if alone else self._first
@@ -112,6 +118,10 @@ class RunProgress:
             for site, part in event["sites"].items()
             if not part["ok"]
         ]
+        if self._spent and not alone:
+            site, (epsilon, delta) = max(self._spent.items(), key=lambda each: each[1])
+            told = spent.short(site, epsilon, delta)
+            print_line(self._console, f"after round {event['round']:>3}, privacy: {told}")
 
     def _print_held(self) -> None:
         for _, line in self._held:

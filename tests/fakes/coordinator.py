@@ -43,7 +43,8 @@ class Worker:
 
 def order(kind="train", *, key=COORDINATOR, run=RUN, node=NODE, signed=None, **changed):
     """Return the message of an instruction; ``signed``: the weights that were signed instead."""
-    text = Instruction(kind, 1, time.time() + 60, **{"epochs": 1, **changed}).write()
+    fields = {"round": 1, "expires": time.time() + 60, "epochs": 1, **changed}
+    text = Instruction(kind, **fields).write()
     return written(text, signature(text, key, run, node, signed or WEIGHTS))
 
 

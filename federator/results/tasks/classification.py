@@ -139,10 +139,10 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def by_rounding(figure: Figure) -> str:
-    """Say between which values a figure is, where counts are rounded."""
+    """Say between which values a figure is, where counts are rounded, or have noise."""
     if figure.least is None or figure.most is None or figure.least == figure.most:
         return ""
-    return f"{figures.number(figure.least)} to {figures.number(figure.most)} by rounding"
+    return f"{figures.number(figure.least)} to {figures.number(figure.most)} by rounding or noise"
 
 
 def roc_chart(title: str, table: str, shown: Mapping[str, Shown]) -> Chart | None:

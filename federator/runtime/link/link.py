@@ -18,6 +18,7 @@ from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
 from federator.runtime.link.policy.guard import PolicyGuard
 from federator.runtime.link.polling import NotificationCounter, Pace
+from federator.runtime.link.privacy.budget import NoBudget
 from federator.runtime.link.records.leaving import LeftWeights, log_leaving
 from federator.runtime.link.records.record import Unrecorded
 from federator.runtime.link.transfer import PartTransfer
@@ -35,8 +36,7 @@ from federator.runtime.protocol.instructions import (
 )
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.shared_memory import Memory, Update
-from federator.runtime.weights.encoding import EXACT, update_form
-from federator.runtime.weights.format import Tensor, WeightsError, describe, file_form, size
+from federator.runtime.weights.format import Tensor, WeightsError, describe, size
 from federator.runtime.weights.local_tensors import LocalTensors
 from federator.runtime.weights.parts import ManifestError, Parts, PartsManifest
 
@@ -71,6 +71,7 @@ class Link:
         notifications: says when to ask the server.
         followed: remembers which instructions were followed.
         guard: holds instructions against the site's own policy.
+        budget: holds them against the site's privacy budget.
         pace: how often to read the notification counter, and to ask the server.
         record: of what was asked and what left.
         local: the tensors that stay at the site: a model that has one of them is refused.
@@ -87,6 +88,7 @@ class Link:
     notifications: NotificationCounter = field(default_factory=NotificationCounter)
     followed: Followed = field(default_factory=Followed)
     guard: PolicyGuard = field(default_factory=PolicyGuard)
+    budget: NoBudget = field(default_factory=NoBudget)
     pace: Pace = field(default_factory=Pace)
     record: Unrecorded = field(default_factory=Unrecorded)
     local: LocalTensors = field(default_factory=LocalTensors)
@@ -219,12 +221,13 @@ class Link:
         worker = self.listener.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
+        self.budget.admit(instruction, self.app_hash)  # guard 9: the site's privacy budget
         text = instruction.allowed(survey=self.policy.survey).write()
         packet = {"run": run.run_id, "overrides": dict(run.overrides), "instruction": text}
-        lent = [] if request.model is None else [request.model]
-        update = self._place(request)
-        if update is not None and update.memory is not request.model:
-            lent.append(update.memory)
+        lent, update = [] if request.model is None else [request.model], None
+        if request.model is not None and instruction.kind == "train":
+            update = Update.place(request.model, request.tensors, instruction.encoding)
+            lent += [] if update.memory is request.model else [update.memory]
         try:
             worker.send(packet, *lent)
             answer = self.listener.answer(instruction.expires)
@@ -238,6 +241,7 @@ class Link:
             raise filter_failure(failure)
         outcome = filter_outcome(answer, instruction.sets, self.policy)
         self._require_sizes(outcome, instruction, run)
+        outcome = self.budget.settle(instruction, self.app_hash, outcome)
         # Where nothing was written stands the model, whose head may be just what it should be.
         if update is not None and not (answer.get("update") is True and update.has_head):
             log.warning("withheld: there is no update, or it is not written as the model is")
@@ -261,19 +265,6 @@ class Link:
         if self.transfer is not None:
             self.transfer.let_go()
         return Failure(reason)
-
-    def _place(self, request: _Request) -> Update | None:
-        """Return where an update is to be written, if one is asked for: over the model if it fits.
-
-        (One with fewer digits has memory of its own, so that parts of the model can stay.)
-        """
-        if request.model is None or request.instruction.kind != "train":
-            return None
-        exact = request.instruction.encoding == EXACT
-        form = update_form(request.tensors, request.instruction.encoding)
-        start, length = file_form(form)
-        over = exact and length == len(request.model.buffer)
-        return Update(start, request.model if over else Memory.new(length))
 
     def _reply(
         self, message: Message, request: _Request, outcome: Outcome, update: Update | None

@@ -6,6 +6,7 @@ import signal as signals
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from federator.runtime.link.policy.ledger import Ledger
 from federator.runtime.link.policy.reading import read as read_policy
 from federator.runtime.link.policy.rules import Rules
 from federator.runtime.link.polling import NotificationCounter
+from federator.runtime.link.privacy import opening as privacy
 from federator.runtime.link.records.record import Record, Unrecorded
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
@@ -95,11 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
     task = Task(options.task, options.labels)
     allowed = Policy(task, metrics, options.min_cell_count, options.survey)
     ledger = Ledger(options.key and options.key.with_suffix(".asked"))
+    private = privacy.budget(options.privacy, rules.privacy, options.records, options.key)
     link = Link(
         site=options.site,
         app_hash=options.app_hash,
         coordinator=keys,
-        policy=disclosure(allowed, rules),
+        policy=disclosure(allowed, rules, private.noise),
         baselines=options.baselines,
         listener=WorkerListener(options.socket),
         local=LocalTensors(tuple(options.local)),
@@ -107,6 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         notifications=notifications,
         followed=_followed(noted),
         guard=PolicyGuard(rules, ledger, options.strategy == "own"),
+        budget=private,
         record=_record(options),
     )
     pause = 1.0
@@ -130,15 +134,18 @@ def main(arguments: list[str] | None = None) -> int:
             pause = min(2 * pause, 60.0)
 
 
-def disclosure(policy: Policy, rules: Rules) -> Policy:
+def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None = None) -> Policy:
     """Return what may leave, by the site's settings and its own policy too; of public data, exact.
 
     Args:
         policy: by the settings.
         rules: of the site's policy.
+        noise: by set, the epsilon of an evaluation; None without differential privacy. With it,
+            there is no survey, whose counts have no noise.
     """
     minimum = max(policy.min_cell_count, rules.min_cell_count)
-    policy = replace(policy, min_cell_count=minimum, survey=policy.survey and rules.survey)
+    survey = policy.survey and rules.survey and noise is None
+    policy = replace(policy, min_cell_count=minimum, survey=survey, noise=noise)
     if not rules.rounds_off(minimum):
         return policy
     return replace(
@@ -225,6 +232,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--survey", action="store_true", help="tell of the data, in counts, before training")
     add("--baselines", action="store_true", help="take part in the comparison of single sites")
     add("--policy", type=Path, help="the site's own policy, policy.yaml; without: the defaults")
+    add("--privacy", default="", help="differential privacy, as epsilon=… delta=… clip=… noise=…")
     add("--strategy", default="plain", help="own: the app's strategy has code of its own")
     return parser.parse_args(arguments)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from federator.runtime.protocol.evaluation import release
+from federator.runtime.protocol.evaluation import noise, release
 from federator.runtime.protocol.evaluation.labels import DTYPES, FORMS
 from federator.runtime.protocol.evaluation.tables import LARGEST, MOST, Tables, rounded
 from federator.runtime.protocol.evaluation.tasks import Task
@@ -29,6 +29,7 @@ from federator.runtime.protocol.outcomes import (
     Failure,
     Outcome,
 )
+from federator.runtime.protocol.privacy.account import PrivacyAccount
 from federator.runtime.protocol.privacy.spending import Spending
 from federator.runtime.protocol.survey import vet
 from federator.runtime.untrusted import printable
@@ -65,6 +66,11 @@ class Policy:
         metric_digits: those of the further numbers.
         sum_digits: those of sums in tables.
         bins: the sets of which tables of bins may leave, such as of scores.
+        noise: under differential privacy, the epsilon of an evaluation by set: of it, matrices of
+            counts leave, with noise, and nothing else; of a set that is not named, nothing. None
+            without differential privacy.
+        hears_noise: whether an answer may say that noise is in its counts already: the server's
+            policy, since a link believes no worker that.
     """
 
     task: Task
@@ -75,6 +81,8 @@ class Policy:
     metric_digits: int = 0
     sum_digits: int = 0
     bins: tuple[str, ...] = ("train", "val", "test")
+    noise: Mapping[str, float] | None = None
+    hears_noise: bool = False
 
 
 def _count(value: object, most: int = MOST) -> TypeGuard[int]:
@@ -111,6 +119,10 @@ def _evaluation(value: object, name: str, examples: int, policy: Policy) -> Eval
     if not isinstance(value, Mapping):
         raise Failure("withheld", "evaluation")
     tables = _tables(value.get("tables"), policy.task)
+    if policy.noise is not None:
+        return _noised(tables, examples, policy.task, policy.noise.get(name, 0.0))
+    if policy.hears_noise and (said := value.get("noise")) is not None:
+        return _said_to_be_noised(tables, examples, policy.task, said)
     try:
         evaluated = counted = policy.task.examples(tables)
     except ValueError as error:
@@ -143,6 +155,26 @@ def _evaluation(value: object, name: str, examples: int, policy: Policy) -> Eval
     )
 
 
+def _noised(tables: Tables, examples: int, task: Task, epsilon: float) -> Evaluation:
+    """Return what leaves of an evaluation under differential privacy."""
+    released = noise.release(task, tables, epsilon)
+    withheld = tuple(name for name in task.forms if name not in released)
+    return Evaluation(released, None, examples, {}, withheld, noise=epsilon if released else 0.0)
+
+
+def _said_to_be_noised(tables: Tables, examples: int, task: Task, epsilon: object) -> Evaluation:
+    """Return an evaluation that a site sent so.
+
+    Raises:
+        Failure: if its noise is not an epsilon.
+    """
+    if type(epsilon) not in (int, float) or not 0 <= float(str(epsilon)) <= LARGEST:
+        raise Failure("withheld", "noise that is none")
+    kept = {name: table for name, table in tables.items() if name in noise.matrices(task)}
+    withheld = tuple(name for name in task.forms if name not in kept)
+    return Evaluation(kept, None, examples, {}, withheld, noise=float(str(epsilon)))
+
+
 def _rounded(said: object, released: Tables, policy: Policy) -> int:
     """Return by which minimum matrices are rounded: the site's, or as it said; 0 without any.
 
@@ -165,7 +197,8 @@ def _warnings(value: object, policy: Policy) -> tuple[Notice, ...]:
     told = (
         replace(one, value=None, other=None) if one.code in hidden else one
         for one in notices
-        if one is not None
+        # Under differential privacy, what was found in a set is none of anybody's business.
+        if one is not None and not (one.set and policy.noise is not None)
     )
     return tuple(dict.fromkeys(told))
 
@@ -198,6 +231,7 @@ def filter_outcome(answer: Mapping[str, object], sets: tuple[str, ...], policy: 
         _warnings(answer.get("warnings"), policy),
         vet(answer.get("survey"), policy.task, policy.min_cell_count) if policy.survey else None,
         _spending(answer.get("spending")),
+        _account(answer.get("privacy")),
     )
 
 
@@ -211,6 +245,18 @@ def _spending(value: object) -> Spending | None:
         return None if value is None else Spending.of(value)
     except ValueError as error:
         raise Failure("withheld", f"what a training costs: {error}") from None
+
+
+def _account(value: object) -> PrivacyAccount | None:
+    """Return what a site says that all has cost; a link says it, and never its worker.
+
+    Raises:
+        Failure: if that is not of its declared form.
+    """
+    try:
+        return None if value is None else PrivacyAccount.of(value)
+    except ValueError as error:
+        raise Failure("withheld", f"what was spent in privacy: {error}") from None
 
 
 def filter_failure(answer: Mapping[str, object], by_link: bool = False) -> Failure:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from federator.runtime.protocol.evaluation.tables import Tables
 from federator.runtime.protocol.evaluation.task_reasons import TASK_REASONS
 from federator.runtime.protocol.notices import SET_NAMES, Notice
+from federator.runtime.protocol.privacy.account import PrivacyAccount
 from federator.runtime.protocol.privacy.reasons import PRIVACY_REASONS
 from federator.runtime.protocol.privacy.spending import Spending
 from federator.runtime.protocol.survey import Survey
@@ -19,20 +20,23 @@ class Evaluation:
     Attributes:
         tables: by name, those of the task (evaluation/tasks.py); none where labels and scores were
             made up: what follows from them is undefined then.
-        loss: mean over the examples.
+        loss: mean over the examples; None where it does not leave.
         examples: number of examples: those of the tables, or the set's size where they tell none.
         metrics: further numbers that the federation file declares.
         withheld: names of tables, and of rows of a matrix, that the site's minimum cell count does
             not let out.
         rounded: that minimum, by which confusion matrices are rounded; below 2 if they are not.
+        noise: under differential privacy, the epsilon of the noise on all counts together; 0 if
+            there are none. None without it.
     """
 
     tables: Tables
-    loss: float
+    loss: float | None
     examples: int
     metrics: dict[str, float] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()
     rounded: int = 0
+    noise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Outcome:
 
     A set without examples has no evaluation. A survey is told at joining, if it is asked for and
     the site takes part in it. Under differential privacy the worker tells its link what an epoch
-    of training would cost, at joining, and what a training has cost, with its update.
+    of training would cost, at joining, and what a training has cost, with its update; the link
+    adds what all has cost so far.
     """
 
     examples: dict[str, int]
@@ -49,6 +54,7 @@ class Outcome:
     warnings: tuple[Notice, ...] = ()
     survey: Survey | None = None
     spending: Spending | None = None
+    privacy: PrivacyAccount | None = None
 
 
 _PREDICT = "`def predict(net, loader): ... return labels, scores`"

@@ -17,6 +17,7 @@ from federator.runtime.files import sha256
 from federator.runtime.protocol.disclosure import SETS
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Evaluation, Failure, Outcome
+from federator.runtime.protocol.privacy.account import PrivacyAccount
 from federator.runtime.untrusted import MALFORMED, read_json
 
 _MOST_TEXT = 2**12  # characters of a receipt
@@ -41,6 +42,8 @@ class Receipt:
         evaluations: by set, what :func:`evaluation_digest` returns.
         update: SHA-256 of the update: see :func:`update_digest`; empty without one.
         failure: why it did not do as it was told, a key of ``REASONS``; empty if it did.
+        privacy: what was spent of the site's privacy budget then, as ``PrivacyAccount`` has it;
+            empty without differential privacy.
     """
 
     site: str
@@ -56,6 +59,7 @@ class Receipt:
     evaluations: Mapping[str, str] = field(default_factory=dict)
     update: str = ""
     failure: str = ""
+    privacy: Mapping[str, float] = field(default_factory=dict)
 
     def write(self) -> str:
         """Return the receipt as JSON, always the same for the same receipt."""
@@ -76,6 +80,8 @@ class Receipt:
         digests = receipt.evaluations
         if not isinstance(digests, dict) or not all(isinstance(d, str) for d in digests.values()):
             raise TypeError("receipt")
+        if receipt.privacy:
+            PrivacyAccount.of(receipt.privacy)
         return receipt
 
     @property
@@ -116,7 +122,7 @@ def evaluation_digest(fields: Mapping[str, Any]) -> str:
     """
     said = {
         "examples": float(fields["examples"]),
-        "loss": float(fields["loss"]),
+        "loss": None if (loss := fields.get("loss")) is None else float(loss),
         "metrics": {name: float(value) for name, value in fields.get("metrics", {}).items()},
         "tables": {
             name: [list(map(float, row)) for row in table]
@@ -125,6 +131,8 @@ def evaluation_digest(fields: Mapping[str, Any]) -> str:
         "rounded": float(fields.get("rounded", 0)),
         "withheld": sorted(fields.get("withheld", ())),
     }
+    if (noise := fields.get("noise")) is not None:
+        said["noise"] = float(noise)
     return sha256(json.dumps(said, sort_keys=True).encode())
 
 
@@ -169,6 +177,8 @@ def fault(
     if isinstance(answer, Failure):
         same = said.failure == answer.reason
     else:
-        found = (sizes(answer.examples), digests(answer.evaluations), update, "")
-        same = (said.examples, said.evaluations, said.update, said.failure) == found
+        privacy = {} if answer.privacy is None else answer.privacy.fields()
+        found = (sizes(answer.examples), digests(answer.evaluations), update, "", privacy)
+        given = (said.examples, said.evaluations, said.update, said.failure, said.privacy)
+        same = given == found
     return "" if same else "its receipt is of another answer"

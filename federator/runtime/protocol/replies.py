@@ -132,12 +132,15 @@ def _name(said: object) -> str:
 def numbers(
     outcome: Outcome,
 ) -> dict[str, int | float | str | list[int] | list[float] | list[str]]:
-    """Return an outcome as flat numbers and lists of numbers; warnings and survey as JSON."""
+    """Return an outcome as flat numbers and lists of numbers; what has parts of its own as JSON."""
     flat: dict[str, int | float | str | list[int] | list[float] | list[str]] = {
         key: outcome.examples[name] for key, name in _SETS.items()
     }
     for name, evaluation in outcome.evaluations.items():
-        flat[f"{name}.loss"] = evaluation.loss
+        if evaluation.loss is not None:
+            flat[f"{name}.loss"] = evaluation.loss
+        if evaluation.noise is not None:
+            flat[f"{name}.noise"] = evaluation.noise
         flat[f"{name}.examples"] = evaluation.examples
         for table, rows in evaluation.tables.items():
             cells = [cell for row in rows for cell in row]
@@ -153,6 +156,9 @@ def numbers(
         flat["warnings"] = [notice.write() for notice in outcome.warnings]
     if outcome.survey is not None:
         flat["survey"] = outcome.survey.write()
+    for said in ("spending", "privacy"):
+        if (one := getattr(outcome, said)) is not None:
+            flat[said] = json.dumps(asdict(one))
     return flat
 
 
@@ -173,7 +179,7 @@ def outcome_in(content: RecordDict, sets: tuple[str, ...], policy: Policy) -> Ou
         "examples": {name: record.get(key) for key, name in _SETS.items()},
         "evaluations": evaluations,
         "warnings": _read_warnings(record.get("warnings")),
-        "survey": survey.unpacked(record.get("survey")),
+        **{said: survey.unpacked(record.get(said)) for said in ("survey", "spending", "privacy")},
     }
     try:
         return filter_outcome(answer, sets, policy)
@@ -195,6 +201,7 @@ def _read_evaluation(name: str, record: Mapping[str, object], task: Task) -> dic
         "metrics": {k.removeprefix(prefix): v for k, v in record.items() if k.startswith(prefix)},
         "withheld": record.get(f"{name}.withheld"),
         "rounded": record.get(f"{name}.rounded"),
+        "noise": record.get(f"{name}.noise"),
     }
 
 

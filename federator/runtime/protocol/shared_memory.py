@@ -9,12 +9,16 @@ so the link believes nothing that stands there but numbers, which are the worker
 import fcntl
 import mmap
 import os
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
+from federator.runtime.weights.encoding import EXACT, update_form
 from federator.runtime.weights.format import (
+    Tensor,
     Weights,
     WeightsError,
     describe,
+    file_form,
     file_size,
     read_from,
     write,
@@ -88,6 +92,16 @@ class Update(NamedTuple):
 
     head: bytes
     memory: Memory
+
+    @classmethod
+    def place(cls, model: Memory, tensors: Mapping[str, Tensor], encoding: str) -> Self:
+        """Return where an update of a model is to be written: over the model if it fits.
+
+        (One with fewer digits has memory of its own, so that parts of the model can stay.)
+        """
+        start, length = file_form(update_form(tensors, encoding))
+        over = encoding == EXACT and length == len(model.buffer)
+        return cls(start, model if over else Memory.new(length))
 
     @property
     def size(self) -> int:

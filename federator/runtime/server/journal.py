@@ -68,6 +68,7 @@ class Start(_Event):
     coordinator: str = ""  # public keys: this in base64, of each site the line that it sent
     keys: dict[str, str] = {}
     rehearsal: bool = False  # on one machine, with keys that were made for it
+    privacy: str = ""  # protocol/privacy/settings.py
     sites_withheld: bool = False  # there are figures of all sites together only
 
 
@@ -95,6 +96,28 @@ class SiteReceipt(_Event):
     event: Literal["receipt"] = "receipt"
     receipt: dict[str, Any]
     signature: str
+
+
+class Privacy(_Event):
+    """What a site's ledger says after an answer (protocol/privacy/account.py).
+
+    And what it said of this answer's training, or of an epoch (protocol/privacy/spending.py).
+    """
+
+    event: Literal["privacy"] = "privacy"
+    site: str
+    training: float
+    evaluations: float
+    delta: float
+    plain: bool = False
+    sample_rate: float | None = None
+    noise: float | None = None
+    steps: int | None = None
+
+    @property
+    def epsilon(self) -> float:
+        """The epsilon of all that left."""
+        return self.training + self.evaluations
 
 
 class Contribution(_Line):
@@ -196,6 +219,7 @@ Event = Annotated[
     | SiteState
     | SiteReceipt
     | Surveyed
+    | Privacy
     | Round
     | Evaluation
     | Chosen

@@ -17,6 +17,7 @@ from federator.runtime.server.journal import (
     Chosen,
     Contribution,
     Evaluation,
+    Privacy,
     Round,
     SiteReceipt,
     SiteState,
@@ -27,6 +28,7 @@ from federator.runtime.server.selection import Selection
 
 log = logging.getLogger("federator")
 
+_ALWAYS = ("loss", "examples", "noise")
 _TRAFFIC = ("bytes_down", "bytes_up", "bytes_known")
 
 
@@ -73,6 +75,15 @@ class Recorder:
         for signed in (answer.receipt for answer in answers if answer.receipt is not None):
             said, signature = json.loads(signed.receipt.write()), signed.signature
             append(self._run, SiteReceipt(time=now(), receipt=said, signature=signature))
+
+    def write_privacy(self, answers: Iterable[Answer]) -> None:
+        """Write what the sites say that was spent of their privacy budgets, and for what."""
+        for answer in answers:
+            outcome = answer.outcome
+            if outcome is not None and outcome.privacy is not None:
+                cost = asdict(outcome.spending) if outcome.spending is not None else {}
+                account = {**outcome.privacy.fields(), **cost}
+                append(self._run, Privacy(time=now(), site=answer.site, **account))
 
     def write_missing(self, site: str) -> None:
         """Write that a site of the federation did not come."""
@@ -121,7 +132,7 @@ class Recorder:
                     {
                         k: v
                         for k, v in fields.items()
-                        if v not in ([], 0) or k in ("loss", "examples")
+                        if v is not None and (v not in ([], 0) or k in _ALWAYS)
                     }
                 )
         found = Evaluation(

@@ -136,7 +136,9 @@ def _run(
     last = start.round + plan.rounds
     names = sorted(settings.sites)
     first = start.round + 1
-    told = {"warnings": list(settings.warnings)} if settings.warnings else {}
+    told: Line = {"warnings": list(settings.warnings)} if settings.warnings else {}
+    if written := context.run_config.get("privacy"):
+        told["privacy"] = str(written)
     append(
         folder.path,
         Start(

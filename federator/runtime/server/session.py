@@ -59,7 +59,8 @@ class Plan:
     @property
     def policy(self) -> Policy:
         """What sites may say; how small a count may be is for each of them to decide."""
-        return Policy(self.settings.task, frozenset(self.settings.metrics), 0, survey=True)
+        metrics = frozenset(self.settings.metrics)
+        return Policy(self.settings.task, metrics, 0, survey=True, hears_noise=True)
 
 
 class Session:
@@ -124,6 +125,7 @@ class Session:
     def _hear(self, answer: Answer) -> None:
         """Write down what a site says that joins, and keep what it tells of its data."""
         self.record.write_receipts([answer])
+        self.record.write_privacy([answer])
         self.record.write_site(answer)
         self.surveys.take(answer)
 
@@ -158,6 +160,7 @@ class Session:
         deadline = max((order.instruction.expires for order in orders.values()), default=0.0)
         answers = self.sites.ask(orders, deadline, self._hear)
         self.record.write_receipts(answers.values())
+        self.record.write_privacy(answers.values())
         self.record.warn(answers)
         return answers
 

@@ -1,6 +1,7 @@
 """Reads ``policy.yaml``: strictly, each problem with its line and what to do about it."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import time
@@ -11,13 +12,15 @@ import yaml  # type: ignore[import-untyped]  # comes with flwr
 
 from federator.errors import InputError, Problem, Where
 from federator.runtime.files import read_text_file
-from federator.runtime.link.policy.rules import NAMES, Hours, Rules
+from federator.runtime.link.policy.rules import NAMES, Hours, PrivacyRule, Rules
+from federator.runtime.protocol.privacy.settings import MOST_DELTA, MOST_EPSILON
 
 _LARGEST = 64 * 1024  # bytes
 _MOST = 10**6
 _DIGITS = 15
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _SETS = ("train", "val", "test")
+_PRIVACY = {"epsilon": MOST_EPSILON, "delta": MOST_DELTA}
 _HINT = "docs/site-operator.md lists the keys of this file"
 
 
@@ -98,6 +101,31 @@ class _Reader:
                 self._tell(value, f"{key}: {name} is no set", "the sets are train, val and test")
         return found
 
+    def privacy(self, key: str, node: Any) -> PrivacyRule:  # noqa: ANN401  # a YAML node
+        """Read how much privacy may be spent."""
+        found: dict[str, float] = {}
+        for name, value in self._pairs(node, key):
+            if name not in _PRIVACY:
+                hint = "privacy has epsilon and delta"
+                self._tell(value, f"{key}: {name} is not a key of it", hint)
+                continue
+            try:
+                found[name] = _between(value, _PRIVACY[name])
+            except _Wrong as wrong:
+                self._tell(value, f"{key}: {name} must be {wrong}", None)
+        return PrivacyRule(**found)
+
+
+def _between(node: Any, most: float) -> float:  # noqa: ANN401  # a YAML node
+    what = f"a number above 0, and at most {most:g}"
+    try:  # YAML 1.1, which PyYAML reads, takes 1e-5 for a text
+        number = float(node.value) if isinstance(node, yaml.ScalarNode) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= most:
+        raise _Wrong(what)
+    return number
+
 
 def _whole(node: Any, least: int, most: int) -> int:  # noqa: ANN401  # a YAML node
     value = _scalar(node, "int", f"a whole number from {least} to {most}")
@@ -162,4 +190,5 @@ _KINDS: Mapping[str, Callable[[_Reader, str, Any], object]] = {
     "own_strategies": _truth,
     "survey": _truth,
     "largest_model_mb": _number(1, _MOST),
+    "privacy": _Reader.privacy,
 }

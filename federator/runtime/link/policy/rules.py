@@ -33,6 +33,20 @@ class Hours:
 
 
 @dataclass(frozen=True)
+class PrivacyRule:
+    """What a policy says of differential privacy: an app without it is refused.
+
+    Attributes:
+        epsilon: the most that may be spent on this data folder, by all apps; None for what the
+            federation file says. The smaller of the two holds.
+        delta: with what chance the guarantee may fail at most, likewise.
+    """
+
+    epsilon: float | None = None
+    delta: float | None = None
+
+
+@dataclass(frozen=True)
 class Rules:
     """What a site's policy says.
 
@@ -52,6 +66,8 @@ class Rules:
         own_strategies: whether an app may run whose strategy has code of its own.
         survey: whether what the data hold is told before training.
         largest_model_mb: megabytes (10^6 bytes) of the largest model.
+        privacy: that only apps with differential privacy may train, and how much they may spend;
+            None to leave that to the federation file.
     """
 
     rounds_per_app: int = 1000
@@ -68,6 +84,7 @@ class Rules:
     own_strategies: bool = True
     survey: bool = True
     largest_model_mb: int = 20_000
+    privacy: PrivacyRule | None = None
 
     def is_open(self, now: time) -> bool:
         """Tell whether the site follows instructions at a time of the day (UTC)."""

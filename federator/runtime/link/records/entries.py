@@ -50,6 +50,10 @@ def answered(
     survey = _filled(asdict(answer.survey)) if answer.survey is not None else None
     warnings = [_filled(asdict(notice)) for notice in answer.warnings]
     further: Fields = {"evaluations": evaluations, "warnings": warnings, "survey": survey}
+    if answer.spending is not None:
+        further["spending"] = asdict(answer.spending)
+    if answer.privacy is not None:
+        further["privacy"] = answer.privacy.fields()
     if update is not None:
         further["weights"] = {
             "tensors": len(update.tensors),
@@ -81,6 +85,7 @@ def receipt_of(line: Mapping[str, Any], site: str, before: str) -> Receipt:
         evaluations={k: evaluation_digest(one) for k, one in line.get("evaluations", {}).items()},
         update=line.get("weights", {}).get("sha256", ""),
         failure=line.get("failure", {}).get("reason", ""),
+        privacy=line.get("privacy", {}),
     )
 
 

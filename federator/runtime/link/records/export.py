@@ -8,12 +8,18 @@ from typing import Any
 
 from federator.runtime.files import sha256
 from federator.runtime.link.records.reading import Answered, Reading
+from federator.runtime.protocol.privacy.account import PrivacyAccount
+from federator.runtime.protocol.receipts import Receipt
 
 COLUMNS = (
     "number", "time", "run", "round", "model", "instruction", "app", "instruction SHA-256",
-    "tensors", "bytes", "update SHA-256", "examples", "counts", "failure", "receipt SHA-256",
+    "tensors", "bytes", "update SHA-256", "examples", "counts", "epsilon so far", "delta",
+    "failure", "receipt SHA-256",
 )  # fmt: skip
-_SHORT = ("time", "run", "round", "model", "instruction", "tensors", "bytes", "counts", "failure")
+_SHORT = (
+    "time", "run", "round", "model", "instruction", "tensors", "bytes", "counts", "epsilon so far",
+    "failure",
+)  # fmt: skip
 _MOST = 60  # characters of a cell of the short table
 
 
@@ -49,6 +55,8 @@ def _rows(reading: Reading) -> Iterator[dict[str, object]]:
             "update SHA-256": receipt.update,
             "examples": json.dumps(said.get("examples", {})),
             "counts": json.dumps(_counts(said)),
+            "epsilon so far": _epsilon(receipt),
+            "delta": receipt.privacy.get("delta", ""),
             "failure": json.dumps(said["failure"]) if "failure" in said else "",
             "receipt SHA-256": sha256(receipt.statement),
         }
@@ -65,13 +73,22 @@ def _short(answer: Answered) -> Iterable[object]:
     weights = said.get("weights", {})
     counted = ["set sizes"] if "examples" in said else []
     for name, one in said.get("evaluations", {}).items():
-        counts = ", ".join(["loss", *one.get("tables", {}), *one.get("metrics", {})])
+        loss = ["loss"] if "loss" in one else []
+        counts = ", ".join([*loss, *one.get("tables", {}), *one.get("metrics", {})])
         counted.append(f"{name}: {counts}")
     counted += [name for name in ("survey", "warnings") if name in said]
     return (
         receipt.time, receipt.run, receipt.round, receipt.model, receipt.kind,
-        weights.get("tensors", 0), weights.get("bytes", 0), "; ".join(counted), receipt.failure,
+        weights.get("tensors", 0), weights.get("bytes", 0), "; ".join(counted),
+        _epsilon(receipt), receipt.failure,
     )  # fmt: skip
+
+
+def _epsilon(receipt: Receipt) -> str:
+    """Return what had been spent of the privacy budget; empty without differential privacy."""
+    if not receipt.privacy:
+        return ""
+    return f"{PrivacyAccount.of(receipt.privacy).epsilon:.3f}"
 
 
 def _cell(value: object) -> str:

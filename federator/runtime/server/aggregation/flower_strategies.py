@@ -177,14 +177,15 @@ class SessionSites:
         if answer.outcome is None or answer.weights is None:
             return None
         numbers: dict[str, float] = {"num-examples": answer.outcome.examples["trainset"]}
-        if (evaluation := answer.outcome.evaluations.get("train")) is not None:
+        evaluation = answer.outcome.evaluations.get("train")
+        if evaluation is not None and evaluation.loss is not None:
             numbers["train_loss"] = evaluation.loss
         return Reply(node, numbers, self.model.parameters_of(answer.weights))
 
     def _evaluated(self, node: int, answer: Answer) -> Reply | None:
         """Return what a strategy is told of a validation; nothing where there is none."""
         evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
-        if evaluation is None:
+        if evaluation is None or evaluation.loss is None:
             return None
         numbers: dict[str, float] = {"num-examples": evaluation.examples, "loss": evaluation.loss}
         if self._session.plan.settings.task.name == "classification":

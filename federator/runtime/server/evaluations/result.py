@@ -5,7 +5,7 @@ from math import isfinite
 
 from pydantic import BaseModel, ConfigDict
 
-from federator.runtime.protocol.evaluation import tables
+from federator.runtime.protocol.evaluation import noise, tables
 from federator.runtime.protocol.evaluation.release import few_of
 from federator.runtime.protocol.evaluation.rounding import Limits, add_limits, limits
 from federator.runtime.protocol.evaluation.settings import Pooling
@@ -25,8 +25,9 @@ class Result(BaseModel):
         withheld: names of tables, and of rows of a matrix, that the site's minimum cell count keeps
             there.
         rounded: the minimum by which the site rounds confusion matrices; below 2, they are exact.
+        noise: under differential privacy, the epsilon of the noise on one site's matrices.
         without: of several sites, those that did not give a table, by its name.
-        rounded_sums: of several sites, what their rounded matrices may add up to.
+        rounded_sums: of several sites, what their matrices with rounding or noise may add up to.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,18 +38,21 @@ class Result(BaseModel):
     metrics: dict[str, float] = {}
     withheld: list[str] = []
     rounded: int = 0
+    noise: float | None = None
     without: dict[str, list[str]] = {}
     rounded_sums: dict[str, Limits] = {}
 
     @property
     def limits(self) -> dict[str, Limits]:
-        """What the counts of confusion matrices may have been, where they are rounded."""
-        if self.rounded < 2:
+        """What the counts of confusion matrices may have been, with rounding or noise."""
+        if self.rounded < 2 and not self.noise:
             return self.rounded_sums
+        matrices = {k: v for k, v in self.tables.items() if k.partition(".")[0] == "confusion"}
+        if self.noise:
+            return {k: noise.limits(v, self.noise / len(matrices)) for k, v in matrices.items()}
         return {
             name: limits(table, self.rounded, few_of(self.withheld, name))
-            for name, table in self.tables.items()
-            if name.partition(".")[0] == "confusion"
+            for name, table in matrices.items()
         }
 
     def fitting(self, task: Task) -> "Result | None":
@@ -56,7 +60,8 @@ class Result(BaseModel):
         forms = task.forms
         try:
             read = {name: forms[name].read(table) for name, table in self.tables.items()}
-            task.examples(read)
+            if self.noise is None:  # with noise, tables contradict one another
+                task.examples(read)
         except (KeyError, ValueError):
             return None
         if self.examples < 0:
