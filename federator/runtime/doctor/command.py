@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     add("--site", default="site", help="this site's name")
     add("--data-user", default="", help="as whom the worker reads the data: USER:GROUP, or USER")
     add("--policy", type=Path, help="the site's own policy, policy.yaml")
+    add("--records", type=Path, help="the folder of the site's record and privacy ledger")
+    add("--privacy", default="", help="the federation's differential privacy; empty for none")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     passed = True
@@ -49,6 +51,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         if options.data_user:
             yield _data_user(options.data_user)
         yield _policy(options.policy, options.key.with_suffix(".asked"))
+        yield from _privacy(options.privacy, options.policy, options.records, options.key)
         authorities = trusted(options.ca, options.extra_ca)
         known = read_keys(options.coordinator_key) if options.coordinator_key else ()
         yield from network.look(options.server, authorities, options.key, known)
@@ -70,6 +73,23 @@ def _policy(policy: Path | None, account: Path) -> Finding:
         first = error.problems[0]
         return Finding(False, f"{first.where}: {first.message}", first.hint or "")
     return Finding(True, f"this site's policy holds; of its budget are used {used(rules, ledger)}")
+
+
+def _privacy(
+    written: str, policy: Path | None, records: Path | None, key: Path
+) -> Iterator[Finding]:
+    """Look at how much of the privacy budget is spent; nothing where there is none."""
+    from federator.runtime.link.policy.reading import read
+    from federator.runtime.link.privacy import opening
+
+    try:
+        said = opening.said(written, read(policy).privacy, records, key)
+    except InputError as error:
+        first = error.problems[0]
+        yield Finding(False, first.message, first.hint or "")
+        return
+    if said:
+        yield Finding(True, f"of the privacy budget of this data folder are spent {said}")
 
 
 def _data_user(user: str) -> Finding:

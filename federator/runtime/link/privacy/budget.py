@@ -36,6 +36,7 @@ TESTS = 4
 """How many evaluations of the test set that share pays for."""
 EVALUATED = "test"
 """The set of which counts leave, with noise; of others nothing does."""
+_DELTA = 1e-5  # for which epsilon is told where neither settings nor policy name one
 _TOLERANCE = 1e-9  # of sums of floating-point numbers
 
 
@@ -204,11 +205,11 @@ def refuse(what: str) -> None:
 
 def used(spent: Spent, settings: PrivacySettings | None, rule: PrivacyRule | None) -> str:
     """Say in words how much of a budget is spent."""
-    given = settings or rule
-    delta = min(x.delta for x in (settings, rule) if x is not None and x.delta) if given else 1e-5
+    given = [one for one in (settings, rule) if one is not None]
+    delta = min([one.delta for one in given if one.delta], default=_DELTA)
     said = f"epsilon {spent.training(delta):.2f} by {spent.trainings} trainings"
     said += f" and {spent.evaluations:.2f} by {spent.released} evaluations (delta {delta:g})"
-    caps = [x.epsilon for x in (settings, rule) if x is not None and x.epsilon]
+    caps = [one.epsilon for one in given if one.epsilon]
     return f"{said}, of {min(caps):g}" if caps else said
 
 

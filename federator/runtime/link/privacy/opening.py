@@ -4,8 +4,8 @@ from pathlib import Path
 
 from federator.errors import InputError, Problem
 from federator.runtime.link.policy.rules import PrivacyRule
-from federator.runtime.link.privacy.budget import Budget, NoBudget
-from federator.runtime.link.privacy.ledger import FILE, PrivacyLedger
+from federator.runtime.link.privacy.budget import Budget, NoBudget, used
+from federator.runtime.link.privacy.ledger import FILE, PrivacyLedger, Spent
 from federator.runtime.protocol.privacy.settings import PrivacySettings
 
 
@@ -25,6 +25,16 @@ def settings_in(written: str) -> PrivacySettings | None:
 def noted_at(key: Path | None) -> Path | None:
     """Return where the ledger's last line is noted: beside the site's key, if it has one."""
     return key and key.with_suffix(".privacy")
+
+
+def said(written: str, rule: PrivacyRule | None, records: Path | None, key: Path | None) -> str:
+    """Return in words how much is spent, touching nothing; empty where privacy was never asked for.
+
+    Its arguments, and what it raises, are those of :func:`budget`.
+    """
+    settings = settings_in(written)
+    found = PrivacyLedger.look(records / FILE, noted_at(key)) if records else None
+    return used(found or Spent(), settings, rule) if found or settings or rule else ""
 
 
 def budget(
