@@ -19,7 +19,7 @@ from federator.runtime.protocol.privacy.spending import Spending
 pytestmark = pytest.mark.usefixtures("in_a_run")
 
 EPOCH = Spending(0.1, 1.1, 10)
-SETTINGS = "epsilon=6 delta=1e-05 clip=1.0 noise=1.1 unit=record"
+SETTINGS = "epsilon=12 delta=1e-05 clip=1.0 noise=1.1 unit=record"
 TWO = Task("classification", 2)
 SERVER = Policy(TWO, min_cell_count=0, hears_noise=True)
 EVALUATED = {
@@ -73,16 +73,16 @@ def _rounds(link, most=100, **changed):
     raise AssertionError("it refused none")
 
 
-PLANNED = next(n for n in range(1, 100) if epsilon({(0.1, 1.1): 10 * n}, 1e-5) > 0.8 * 6) - 1
+PLANNED = next(n for n in range(1, 100) if epsilon({(0.1, 1.1): 10 * n}, 1e-5) > 0.8 * 12) - 1
 
 
 def test_a_round_beyond_the_cap_is_refused_before_training_and_by_its_rule_alone(linked, caplog):
     worker = PrivateWorker()
     done, told = _rounds(linked(worker=worker))
-    assert done == PLANNED > 3
+    assert done == PLANNED > 6
     assert worker.asked == 1 + done, "the worker joined and trained, and was not asked again"
     assert told.endswith("this site's own policy does not allow it (rule: privacy)")
-    assert "of 4.80 (delta 1e-05)" in caplog.text
+    assert "of 9.60 (delta 1e-05)" in caplog.text
 
 
 def test_neither_a_restart_nor_a_new_app_version_is_a_new_budget(linked):
@@ -94,11 +94,11 @@ def test_neither_a_restart_nor_a_new_app_version_is_a_new_budget(linked):
             done += 1
     left, _ = _rounds(linked(app="d" * 64))
     assert done + left == PLANNED
-    assert _rounds(linked(settings=SETTINGS.replace("=6", "=6.01")))[0] == 0
+    assert _rounds(linked(settings=SETTINGS.replace("=12", "=12.01")))[0] == 0
 
 
 def test_more_epochs_cost_as_many_rounds(linked):
-    assert _rounds(linked(), epochs=2)[0] == PLANNED // 2
+    assert _rounds(linked(worker=PrivateWorker(EPOCH.times(2))), epochs=2)[0] == PLANNED // 2
 
 
 def test_baselines_and_other_runs_count(linked):
@@ -123,7 +123,7 @@ def test_a_training_that_failed_after_it_began_counts(linked, tmp_path):
 @pytest.mark.parametrize(
     ("rule", "rounds"),
     [
-        (PrivacyRule(epsilon=3.0), lambda n: 0 < n < PLANNED),
+        (PrivacyRule(epsilon=6.0), lambda n: 0 < n < PLANNED),
         (PrivacyRule(epsilon=20.0), lambda n: n == PLANNED),
         (PrivacyRule(delta=1e-9), lambda n: 0 <= n < PLANNED),
         (PrivacyRule(delta=0.01), lambda n: n == PLANNED),
@@ -201,8 +201,8 @@ def test_of_tests_noised_counts_leave_and_nothing_else_four_times(linked):
         outcome = replies.outcome_in(answer.content, ("test",), SERVER)
         test = outcome.evaluations["test"]
         assert set(test.tables) == {"confusion"}
-        assert (test.loss, test.metrics, test.noise) == (None, {}, pytest.approx(0.3))
-        assert outcome.privacy.evaluations == pytest.approx(0.3 * (number + 1))
+        assert (test.loss, test.metrics, test.noise) == (None, {}, pytest.approx(0.6))
+        assert outcome.privacy.evaluations == pytest.approx(0.6 * (number + 1))
     again = order("evaluate", round=9, sets=("test",))
     assert "(rule: privacy)" in str(refusal(linked(app="b" * 64), again, _run("b" * 64))[1])
     assert not link.answer(order("evaluate", round=9, sets=("val",)), OURS, NODE).has_error()
