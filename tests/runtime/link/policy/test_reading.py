@@ -8,7 +8,7 @@ from fixtures.paths import ROOT
 
 from federator.errors import InputError
 from federator.runtime.link.policy.reading import read
-from federator.runtime.link.policy.rules import NAMES, Rules
+from federator.runtime.link.policy.rules import NAMES, PrivacyRule, Rules
 
 WHOLE = """\
 rounds_per_app: 200
@@ -25,6 +25,7 @@ baselines: false
 own_strategies: false
 survey: false
 largest_model_mb: 500
+privacy: {epsilon: 4, delta: 1e-6}
 """
 
 
@@ -50,6 +51,7 @@ def test_every_rule_can_be_set(policy):
     assert rules.evaluations_per_app == {"train": 0, "val": 200, "test": 20}
     assert rules.evaluations_in_all == {"train": 0, "val": 800, "test": 300}
     assert (rules.bins, rules.baselines, rules.largest_model_mb) == ((), False, 500)
+    assert rules.privacy == PrivacyRule(4.0, 1e-6)
     assert all(f"{name}:" in WHOLE for name in NAMES)
     assert all(getattr(rules, name) != getattr(Rules(), name) for name in NAMES)
 
@@ -119,7 +121,22 @@ def test_the_page_lists_every_rule_with_its_default(policy):
         keys = re.findall(r"\w+", names)
         values = [defaults] if "{" in defaults else defaults.split(", ")
         told |= dict(zip(keys, values, strict=True))
-    assert told.pop("hours_utc") == "always"
+    assert (told.pop("hours_utc"), told.pop("privacy")) == ("always", "none")
     text = "".join(f"{key}: {value.strip('`')}\n" for key, value in told.items())
-    assert {*told, "hours_utc"} == set(NAMES)
+    assert {*told, "hours_utc", "privacy"} == set(NAMES)
     assert policy(text) == Rules()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("privacy: 4", "privacy must be keys and values"),
+        ("privacy: {epsilon: 0}", "privacy: epsilon must be a number above 0, and at most 20"),
+        ("privacy: {epsilon: .inf}", "privacy: epsilon must be a number above 0"),
+        ("privacy: {delta: 1}", "privacy: delta must be a number above 0, and at most 0.01"),
+        ("privacy: {noise: 1}", "privacy: noise is not a key of it"),
+    ],
+)
+def test_a_privacy_rule_that_bounds_nothing_is_told(policy, text, told):
+    with pytest.raises(InputError, match=told):
+        policy(text)

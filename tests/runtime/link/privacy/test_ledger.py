@@ -6,6 +6,7 @@ import pytest
 
 from federator.errors import InputError
 from federator.runtime.chain import lines
+from federator.runtime.doctor import command
 from federator.runtime.link.privacy import opening
 from federator.runtime.link.privacy.ledger import (
     EVALUATION,
@@ -173,3 +174,21 @@ def test_privacy_without_a_folder_for_the_ledger_is_refused():
         opening.budget(written, None, None, None)
     with pytest.raises(InputError, match="noise must not be 0"):
         opening.budget(written.replace("1.1", "0"), None, None, None)
+
+
+def test_the_doctor_says_how_much_of_the_budget_is_spent(tmp_path, places):
+    written = "epsilon=8 delta=1e-5 clip=1 noise=1.1 unit=record"
+    spend(places)
+    (tmp_path / "policy.yaml").write_text("privacy: {epsilon: 6}\n")
+    where = tmp_path / "policy.yaml", tmp_path, tmp_path / "site.key"
+    (finding,) = command._privacy(written, *where)
+    assert finding.passed
+    shown = f"epsilon {epsilon({(0.1, 1.1): 30}, DELTA):.2f} by 3 trainings and 0.00 by 0 evalu"
+    assert f"are spent {shown}" in finding.what
+    assert finding.what.endswith("(delta 1e-05), of 6")
+    places[0].unlink()
+    (finding,) = command._privacy(written, *where)
+    assert not finding.passed
+    assert "cut short or removed" in finding.what
+    places[1].unlink()
+    assert not list(command._privacy("", None, *where[1:])), "of a site without privacy, no line"
