@@ -13,8 +13,11 @@ from federator.federation.schema import Federation
 from federator.notebook import preview
 from federator.notebook.contract import Parts
 from federator.notebook.strategy import literal
+from federator.runtime import plain_strategy
+from federator.runtime.plain_strategy import NotPlainError
 from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 
+_TOO_FEW = "Lower num_malicious_nodes, or use `robust: {norm_bound: …}`."
 _COUNTS = re.compile(r"(?:N|NUM|NUMBER_OF)?_?(?:CLASSES|LABELS)", re.IGNORECASE)
 _NAMES = re.compile(r"(?:CLASS|LABEL)_?NAMES|CLASSES|LABELS", re.IGNORECASE)
 
@@ -35,6 +38,7 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     local, unfound = _local(parts, read)
     doubts = [*source.warnings, *told, *_labels(parts, read), *unfound, *_folders(read)]
     doubts += _strategy(parts, read)
+    doubts += _krum(rendered.app.files["aggregation.py"], read)
     text = "\n".join([preview.render(parts, source), *local])
     return text, tuple(dict.fromkeys(doubts))
 
@@ -66,6 +70,24 @@ def _strategy(parts: Parts, read: Federation) -> Iterator[Problem]:
         message = "`strategy: own` is not needed: the strategy is one of Flower's, with numbers"
         hint = "Remove this line: then no code of the notebook's runs at the server."
         yield Problem(message, read.where("strategy"), hint)
+
+
+def _krum(aggregation: str, read: Federation) -> Iterator[Problem]:
+    """Yield a warning where Krum or MultiKrum promises nothing (Blanchard et al. 2017, 4.2)."""
+    try:
+        strategy = plain_strategy.read(aggregation)
+    except NotPlainError:
+        return
+    if strategy is None or strategy.name not in ("Krum", "MultiKrum"):
+        return
+    malicious = dict(enumerate(strategy.places)) | dict(strategy.names)
+    count = int(malicious.get("num_malicious_nodes", malicious.get(5)) or 0)
+    if count == 0:
+        message = f"{strategy.name} is told of no malicious site: num_malicious_nodes is 0"
+        yield Problem(message, Where(read.notebook.name), "Say how many it is to withstand.")
+    elif len(read.sites) < (least := 2 * count + 3):
+        message = f"{strategy.name} withstands {count} of {least} sites, not of {len(read.sites)}"
+        yield Problem(message, Where(read.notebook.name), _TOO_FEW)
 
 
 def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from federator.app.render import App, render_app
 from federator.common.files import renewed
 from federator.common.templates import FOLDER, Templates
 from federator.errors import (
+    FederationFileError,
     FederatorError,
     InputError,
     NotebookError,
@@ -165,20 +166,28 @@ def _require_no_data(parts: Parts, federation: Federation) -> None:
 
 
 def _require_plain(parts: Parts, app: App, federation: Federation) -> None:
-    """Check that a strategy that has to run at the server is declared as such.
+    """Check that a strategy that has to run at the server is declared, and keeps the bounds.
 
     Raises:
-        NotebookError: with the statement.
+        NotebookError: with the statement that has to run.
+        FederationFileError: with the bound that the strategy cannot keep.
     """
     if federation.strategy == "own":
         return
     if parts.own_strategy is not None:
         raise NotebookError(parts.own_strategy)
     try:
-        plain_strategy.read(app.files["aggregation.py"])
+        read = plain_strategy.read(app.files["aggregation.py"])
     except NotPlainError as error:  # such as by a template of the repository's own
         where = Where("aggregation.py", line=error.line)
         raise NotebookError(strategy.runs_at_server(error.what, where)) from None
+    name, bounds = read.name if read else "FedAvg", federation.robust.bounds
+    if (why := plain_strategy.unbounded(name, bounds)) is not None:
+        where = federation.where("robust", bounds[-1])
+        raise FederationFileError(Problem(why, where, f"remove {' and '.join(bounds)}"))
+    if federation.site_privacy and (why := plain_strategy.unbounded(name, ["max_share"])):
+        where = federation.where("site_privacy")
+        raise FederationFileError(Problem(why, where, "remove site_privacy, or use FedAvg"))
 
 
 def _own_templates(federation: Federation) -> Iterator[Problem]:

@@ -36,6 +36,8 @@ from federator.federation.fields import (
 )
 from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
 from federator.federation.privacy import Privacy, require_alone
+from federator.federation.robust import Robust
+from federator.federation.site_privacy import SitePrivacy
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
@@ -73,6 +75,10 @@ class Federation(Part):
     """How weights travel in training: exactly, or rounded in half of the bytes, with int8 3/8."""
     strategy: Literal["plain", "own"] = "plain"
     """How updates are combined: plain, by one of Flower's strategies; own, by the author's code."""
+    robust: Robust = Robust()
+    """What bounds the influence of a single site on the model; nothing, if it is absent."""
+    site_privacy: SitePrivacy | None = None
+    """Whether the models hide that a whole site took part, by clipping and noise at the server."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     local: Annotated[list[TensorPattern], After(distinct)] = Field([])
@@ -140,6 +146,15 @@ class Federation(Part):
             return value
         what = "a whole number from 1, or a percentage up to 100%"
         raise wrong(f"must be {what}, not {shown(value)}")
+
+    @field_validator("robust", "site_privacy")
+    @classmethod
+    def _goes_with_the_rest(
+        cls, found: Robust | SitePrivacy | None, info: ValidationInfo
+    ) -> object:
+        if found is not None:
+            found.require_fitting(info.data)
+        return found
 
     @field_validator("labels", "targets", "horizon")
     @classmethod

@@ -24,6 +24,9 @@ class ServerPart(TypedDict):
     baselines: bool
     survey: str
     encoding: str
+    norm_bound: float | None
+    max_share: float | None
+    site_privacy: dict[str, float] | None
     strategy: str
     messages: list[str]
     publish_model: bool
@@ -46,6 +49,9 @@ def server(federation: Federation) -> ServerPart:
         "baselines": federation.baselines,
         "survey": _SURVEY[False if federation.privacy else federation.survey],
         "encoding": federation.encoding,
+        "norm_bound": federation.robust.norm_bound,
+        "max_share": federation.robust.max_share,
+        "site_privacy": private.model_dump() if (private := federation.site_privacy) else None,
         "strategy": federation.strategy,
         "messages": [site.name for site in federation.sites if site.transport == "messages"],
         "publish_model": federation.publish.model,

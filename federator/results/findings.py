@@ -10,6 +10,7 @@ from federator.common import figures
 from federator.results.history import Journal
 from federator.results.measured import figures as figures_of
 from federator.results.privacy import spent
+from federator.results.updates import site_privacy, unusual
 from federator.runtime.protocol.evaluation import noise
 from federator.runtime.protocol.evaluation.release import few_of
 from federator.runtime.protocol.instructions import FEDERATION
@@ -39,6 +40,8 @@ def findings(journal: Journal) -> list[Finding]:
             warned.setdefault(state.reason, {})[state.site] = None
     return [
         *_of_survey(journal),
+        *map(Finding, site_privacy(journal)),
+        *_of_updates(journal),
         *map(Finding, journal.start.warnings),
         *map(Finding, spent.sentences(journal)),
         *map(Finding, _final(journal)),
@@ -54,6 +57,17 @@ def _of_survey(journal: Journal) -> Iterator[Finding]:
     for one in journal.survey.findings if journal.survey else ():
         yield Finding(
             f"{one.kind}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", one.sites
+        )
+
+
+def _of_updates(journal: Journal) -> Iterator[Finding]:
+    """Tell whose updates were unusual."""
+    for site, (numbers, why) in unusual(journal).items():
+        yield Finding(
+            f"its update was unusual in {rounds(numbers)} (in the last of them, {why}). Ask the "
+            "site what is different in its data or its software; `robust:` bounds what one site "
+            "can do.",
+            (site,),
         )
 
 

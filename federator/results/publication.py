@@ -78,6 +78,8 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             site: part.model_dump(include={"ok", "reason"}, exclude_unset=True)
             for site, part in event.sites.items()
         }
+        if event.unusual:
+            shown["unusual"] = {s: _NUMBER.sub("…", why) for s, why in event.unusual.items()}
     elif isinstance(event, Evaluation):
         try:
             pooled = event.pooled()

@@ -17,12 +17,12 @@ from rich.progress import (
 from rich.text import Text
 
 from federator.common import figures
-from federator.results import measured, survey
+from federator.results import measured, survey, updates
 from federator.results.privacy import spent
 from federator.results.tasks import views
 from federator.results.tasks.base import View
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Evaluation, Line, Start, Surveyed
+from federator.runtime.server.journal import Evaluation, Line, Round, Start, Surveyed
 
 
 class RunProgress:
@@ -113,6 +113,8 @@ class RunProgress:
         done = event["round"] - first + 1
         ends = now + (now - self._began) / done * (self._last - event["round"])
         self._bar.update(self._task, completed=done, ends=ends, note="")
+        for text in updates.lines(Round.model_validate(event)):
+            print_line(self._console, text)
         self._held = [
             (part["reason"], f"round {event['round']}, site {site}: failed ({part['reason']})")
             for site, part in event["sites"].items()

@@ -7,7 +7,7 @@ sums and products of those, the dictionary ``config``, and one strategy made wit
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from federator.runtime.app_config import parameter
@@ -30,6 +30,12 @@ STRATEGIES = frozenset(
 )
 """Flower 1.42's, without its two for XGBoost, which aggregate no weights, and without those for
 differential privacy. This is a list because importing Flower takes seconds. A test compares it."""
+
+BY_FLOWER = frozenset({"Bulyan", "QFedAvg"})
+"""Those that do not aggregate block by block, but by Flower's own code."""
+
+_UNWEIGHTED = frozenset({"FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum"})
+_NOT_WEIGHTED = "makes no mean of all sites by their examples, so that no share can be bounded"
 
 MODULE = "flwr.serverapp.strategy"
 _PARAMETER = "federator.runtime.app.parameter"
@@ -59,6 +65,20 @@ class PlainStrategy:
     places: tuple[Scalar, ...] = ()
     names: Mapping[str, Scalar] = field(default_factory=dict)
     line: int = 1
+
+
+def unbounded(strategy: str, bounds: Collection[str]) -> str | None:
+    """Return why a strategy cannot keep a bound of `robust`; None if it can.
+
+    Args:
+        strategy: its name.
+        bounds: the names of those that are set.
+    """
+    if bounds and strategy in BY_FLOWER:
+        return f"{strategy} aggregates by Flower's own code, which keeps no bounds"
+    if "max_share" in bounds and strategy in _UNWEIGHTED:
+        return f"{strategy} {_NOT_WEIGHTED}"
+    return None
 
 
 class NotPlainError(Exception):

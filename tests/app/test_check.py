@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from federator.app import convert
 from federator.app.check import check_federation
 from federator.cli import app
+from federator.errors import FederationFileError
 
 
 def check(path):
@@ -132,3 +133,25 @@ def test_a_plain_strategy_need_not_run_at_the_server(tmp_path):
     read = small_notebook.federate(tmp_path, "strategy: own\n", cells())
     (doubt,) = check_federation(read)[1]
     assert "`strategy: own` is not needed" in str(doubt)
+
+
+KRUM = "from flwr.serverapp.strategy import Krum\n\nstrategy = Krum(num_malicious_nodes=%d)"
+
+
+@pytest.mark.parametrize(
+    ("malicious", "says"),
+    [(0, "is told of no malicious site"), (1, "withstands 1 of 5 sites, not of 2")],
+)
+def test_krum_where_it_promises_nothing_is_told(tmp_path, malicious, says):
+    read = small_notebook.federate(tmp_path, "", cells(strategy=KRUM % malicious))
+    (doubt,) = check_federation(read)[1]
+    assert says in str(doubt)
+
+
+def test_a_bound_that_the_strategy_cannot_keep_is_refused(tmp_path):
+    strategy = "from flwr.serverapp.strategy import FedMedian\n\nstrategy = FedMedian()"
+    settings = "robust: {max_share: 0.6}\n"
+    read = small_notebook.federate(tmp_path, settings, cells(strategy=strategy))
+    with pytest.raises(FederationFileError, match=r"line \d+: FedMedian makes no mean") as refused:
+        check_federation(read)
+    assert "remove max_share" in str(refused.value)

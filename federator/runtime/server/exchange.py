@@ -74,6 +74,11 @@ class Pending:
     packed: Packed
 
 
+def sites_in(answers: Mapping[str, Answer]) -> list[str]:
+    """Return the sites with an update among answers, in the order of :func:`updates_in`."""
+    return [site for site, answer in answers.items() if answer.weights is not None]
+
+
 def updates_in(answers: Mapping[str, Answer]) -> tuple[list[WeightFile], list[int]]:
     """Return the updates among answers, and the number of training examples of each."""
     done = [answer for answer in answers.values() if answer.weights is not None]

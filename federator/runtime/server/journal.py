@@ -59,6 +59,7 @@ class Start(_Event):
     local_epochs: int = 1
     baselines: bool = False
     select: str = "last"
+    site_privacy: dict[str, float] = {}  # clip, noise and delta
     local: list[str] = []  # patterns over the names of the tensors that stay at the sites
     versions: dict[str, str] = {}
     encoding: str = "float32"  # of weights on their way
@@ -120,6 +121,15 @@ class Privacy(_Event):
         return self.training + self.evaluations
 
 
+class Update(_Line):
+    """What a site's update is beside the others' (aggregation/geometry.py)."""
+
+    norm: float  # Euclidean, of the change of all parameters
+    cosine: float | None = None  # to the mean of the other sites' directions
+    share: float | None = None  # of the mean that the next model is; None if it is no such mean
+    scale: float = 1.0  # what `robust: norm_bound` multiplied the change by
+
+
 class Contribution(_Line):
     """What a site did in a round."""
 
@@ -130,6 +140,7 @@ class Contribution(_Line):
     bytes_down: int = 0
     bytes_up: int = 0
     bytes_known: int = 0  # of weights that did not travel, since the other side had them
+    update: Update | None = None
 
 
 class Round(_Event):
@@ -140,6 +151,8 @@ class Round(_Event):
     round: int
     seconds: float
     sites: dict[str, Contribution]
+    unusual: dict[str, str] = {}  # by site, why its update is; it counts as any other
+    epsilon: float | None = None  # of all rounds so far, with site-level privacy
 
     @property
     def ok(self) -> bool:

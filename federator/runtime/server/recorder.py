@@ -5,12 +5,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from federator.runtime import source_map as sourcemap
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.aggregation.inspection import Inspection
 from federator.runtime.server.evaluations.result import Result
 from federator.runtime.server.exchange import Answer
 from federator.runtime.server.journal import (
@@ -91,22 +92,40 @@ class Recorder:
         append(self._run, SiteState(time=now(), site=site, state="missing", reason=reason))
 
     def write_round(
-        self, model: str, number: int, answers: Mapping[str, Answer], seconds: float
+        self,
+        model: str,
+        number: int,
+        answers: Mapping[str, Answer],
+        seconds: float,
+        inspection: Inspection | None = None,
     ) -> None:
-        """Write a round of training into the journal."""
+        """Write a round of training into the journal, and what its updates are like."""
+        inspection = inspection or Inspection()
         sites: dict[str, Contribution] = {}
         for site, answer in answers.items():
             traffic = {name: getattr(answer, name) for name in _TRAFFIC}
             if answer.outcome is not None and answer.failure is None:
                 examples = answer.outcome.examples["trainset"]
                 taken = round(answer.seconds, 3)
-                sites[site] = Contribution(ok=True, examples=examples, seconds=taken, **traffic)
+                known = {"update": found} if (found := inspection.updates.get(site)) else {}
+                sites[site] = Contribution(
+                    ok=True, examples=examples, seconds=taken, **traffic, **known
+                )
             elif answer.failure is not None:
                 reason = self.explain(answer.failure)
                 log.warning("round %d, site %s: %s", number, site, reason)
                 sites[site] = Contribution(ok=False, reason=reason, **traffic)
-        taken = round(seconds, 3)
-        append(self._run, Round(time=now(), model=model, round=number, seconds=taken, sites=sites))
+        for site, why in inspection.unusual.items():
+            log.warning("round %d, site %s: unusual update: %s", number, site, why)
+        taken, told = round(seconds, 3), dict[str, Any]()
+        if inspection.unusual:
+            told["unusual"] = dict(inspection.unusual)
+        if inspection.epsilon is not None:
+            told["epsilon"] = round(inspection.epsilon, 4)
+        append(
+            self._run,
+            Round(time=now(), model=model, round=number, seconds=taken, sites=sites, **told),
+        )
 
     def write_evaluation(
         self,

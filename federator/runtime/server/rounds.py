@@ -10,11 +10,16 @@ import time
 
 from flwr.serverapp.strategy import FedAvg
 
+from federator.errors import RunError
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.server.aggregation.blockwise import aggregate, is_plain
 from federator.runtime.server.aggregation.flower_strategies import run_strategy
-from federator.runtime.server.exchange import updates_in
-from federator.runtime.server.journal import Evaluation, events
+from federator.runtime.server.aggregation.geometry import measure
+from federator.runtime.server.aggregation.inspection import Inspection, inspect
+from federator.runtime.server.aggregation.robust import Robust, weigh
+from federator.runtime.server.aggregation.site_privacy import SitePrivacy
+from federator.runtime.server.exchange import sites_in, updates_in
+from federator.runtime.server.journal import Evaluation, Start, events
 from federator.runtime.server.packing import Order
 from federator.runtime.server.selection import select_round
 from federator.runtime.server.session import Session
@@ -27,13 +32,26 @@ class Rounds:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        settings = session.settings
+        self._robust = Robust(settings.norm_bound, settings.max_share)
+        self._private = SitePrivacy.of(settings.site_privacy, len(settings.sites))
 
     def run(self, start: Checkpoint) -> Checkpoint:
         """Run the planned rounds from a checkpoint; return the model that was chosen.
 
         Raises:
-            RunError: if too few sites join or deliver.
+            RunError: if too few sites join or deliver, or `robust` or `site_privacy` cannot
+                be kept.
         """
+        self._robust.require_fitting(self._session.strategy_name)
+        if self._private is not None:
+            self._private.require_fitting(
+                self._session.strategy_name,
+                start.weights.tensors,
+                self._session.buffers,
+                start.round + self._session.plan.rounds,
+            )
+            self._require_same_privacy()
         self._session.join()
         if start.round == 0:
             start = self._session.folder.begin(start.weights, self._session.buffers)
@@ -46,6 +64,16 @@ class Rounds:
         if self._session.settings.baselines:
             self._baselines(last.round)
         return chosen
+
+    def _require_same_privacy(self) -> None:
+        """Check that all rounds of this run had the same noise, so that their cost is known.
+
+        Raises:
+            RunError: if earlier ones had other noise, or none.
+        """
+        starts = events(self._session.folder.path, Start)
+        if any(one.site_privacy != self._session.settings.site_privacy for one in starts):
+            raise RunError("site_privacy has changed since this run began: start a new run")
 
     def _rounds(self, start: Checkpoint) -> Checkpoint:
         if is_plain(self._session.strategy):
@@ -73,19 +101,32 @@ class Rounds:
         orders = {site: train if site in trains else validate for site in session.sites.nodes}
         answers = session.deliver(number, orders)
         updates, examples = updates_in(answers)
+        geometry = measure(before.weights, updates, session.buffers)
+        if self._private is None:
+            weighting = weigh(session.strategy, self._robust, geometry, examples)
+            inspection = inspect(sites_in(answers), geometry, weighting)
+        else:  # norms and cosines have no noise
+            weighting = self._private.weigh(geometry)
+            inspection = Inspection(epsilon=self._private.epsilon(number))
         checkpoint = aggregate(
             session.strategy,
             number,
             before,
             updates,
-            examples,
+            weighting,
             session.folder,
             session.buffers,
             hashed=session.settings.encoding == EXACT,
         )
         before.weights.drop_page_cache()
         trained = {site: answer for site, answer in answers.items() if site in trains}
-        session.record.write_round(FEDERATION, number, trained, time.monotonic() - started)
+        session.record.write_round(
+            FEDERATION,
+            number,
+            trained,
+            time.monotonic() - started,
+            inspection,
+        )
         session.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
         if session.plan.personal:
             session.test(PERSONAL, checkpoint, ("val",))

@@ -139,6 +139,8 @@ def _run(
     told: Line = {"warnings": list(settings.warnings)} if settings.warnings else {}
     if written := context.run_config.get("privacy"):
         told["privacy"] = str(written)
+    if settings.site_privacy:
+        told["site_privacy"] = settings.site_privacy
     append(
         folder.path,
         Start(

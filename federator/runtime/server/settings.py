@@ -33,6 +33,9 @@ class ServerSettings:
         by: who ordered the run.
         initial_weights: safetensors file of the first model.
         encoding: how weights travel in rounds of training, one of those in encoding.py.
+        norm_bound: how long an update may be, as a multiple of the median norm; None: any length.
+        max_share: the largest share of the mean that a site may have; None: any.
+        site_privacy: clip, noise and delta of site-level differential privacy; None without it.
         strategy: ``plain``, or ``own`` if it is code of the author's.
         strategy_socket: where the process of that connects.
         messages: sites whose weights go in messages, though they could travel as files.
@@ -59,6 +62,9 @@ class ServerSettings:
     by: str = ""
     initial_weights: str | None = None
     encoding: str = "float32"
+    norm_bound: float | None = None
+    max_share: float | None = None
+    site_privacy: dict[str, float] | None = None
     strategy: str = "plain"
     strategy_socket: str | None = None
     messages: Sequence[str] = ()

@@ -36,7 +36,7 @@ def refuse_private(strategy: object) -> None:
             raise RunError(
                 f"{type(each).__name__} is refused: its noise is sized for a plain mean over the "
                 "sites, but sites are weighed by their numbers of examples, so it protects less "
-                "than it says; there is no sound protection here yet. Use the strategy without it"
+                "than it says. Use the strategy without it, and `site_privacy` in federation.yaml"
             )
 
 

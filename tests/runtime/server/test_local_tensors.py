@@ -60,7 +60,7 @@ def sites(root, monkeypatch, settings, **changed):
         flower.FedAdam(),
         flower.FedMedian(),
         flower.FedProx(proximal_mu=0.1),
-        flower.Krum(num_malicious_nodes=0),
+        flower.Bulyan(num_malicious_nodes=0),
     ],
     ids=lambda one: type(one).__name__,
 )
@@ -89,7 +89,7 @@ def test_no_message_has_a_byte_of_a_local_tensor(tmp_path, monkeypatch, strategy
 
 @pytest.mark.parametrize(
     ("strategy", "select"),
-    [(flower.FedAvg(), "last"), (flower.Krum(num_malicious_nodes=0), "best")],
+    [(flower.FedAvg(), "last"), (flower.Bulyan(num_malicious_nodes=0), "best")],
 )
 def test_the_sites_personal_models_are_evaluated_and_no_byte_of_them_passes(
     tmp_path, monkeypatch, strategy, select

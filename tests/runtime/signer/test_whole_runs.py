@@ -67,7 +67,7 @@ STRATEGIES = {
     "plain": flower.FedAvg,
     "some train": lambda: flower.FedAvg(fraction_train=0.5, min_train_nodes=1),
     "with a state": flower.FedAdam,
-    "by Flower": flower.Krum,
+    "by Flower": flower.Bulyan,
     "by Flower, which validates": lambda: flower.FedAvg(
         fraction_evaluate=1.0, weighted_by_key="num-examples", train_metrics_aggr_fn=lambda *_: None
     ),

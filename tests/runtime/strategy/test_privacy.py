@@ -40,7 +40,7 @@ def test_it_is_refused_with_the_reason(strategy):
     said = str(refused.value)
     assert "Clipping is refused" in said or said.startswith("OfMyOwn is refused")
     assert "weighed by their numbers of examples" in said
-    assert "no sound protection" in said
+    assert "`site_privacy` in federation.yaml" in said
 
 
 def test_others_are_not():

@@ -4,14 +4,17 @@ These are the plain strategies of Flower in the same arithmetic (tested against 
 classes), with two differences. Updates, models and the strategy's state stay on disk, except the
 block that is being aggregated: so memory depends neither on the number of sites nor on the size of
 the model. Buffers (buffers.py: BatchNorm's statistics) get the mean weighted by examples, whatever
-the strategy does with parameters; integer ones are rounded, and keep their type.
+the strategy does with parameters (of those sites that Krum took); integer ones are rounded, and
+keep their type.
 
 Formulas: McMahan et al. 2017 (FedAvg), Hsu et al. 2019 (FedAvgM), Reddi et al. 2021 (FedAdam,
-FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Li et al. 2020 (FedProx: the sites
-add its term; its aggregation is FedAvg's).
+FedYogi, FedAdagrad), Yin et al. 2018 (FedMedian, FedTrimmedAvg), Blanchard et al. 2017 (Krum,
+MultiKrum: the mean of the updates that robust.py chose), Li et al. 2020 (FedProx: the sites add its
+term; its aggregation is FedAvg's).
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from flwr.serverapp import strategy as strategies
 
+from federator.runtime.server.aggregation.geometry import AT_ONCE
+from federator.runtime.server.aggregation.robust import Weighting
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import BLOCK, Block, Draft, WeightFile
 from federator.runtime.weights.format import Tensor
@@ -29,7 +34,6 @@ Floats = npt.NDArray[np.floating]
 Updates = Iterable[npt.NDArray[Any]]
 
 _THREADS = 2
-_AT_ONCE = 2**22  # numbers that are sorted at a time, of all sites together
 
 _PLAIN = (
     strategies.FedAvg,
@@ -40,6 +44,8 @@ _PLAIN = (
     strategies.FedAdagrad,
     strategies.FedMedian,
     strategies.FedTrimmedAvg,
+    strategies.Krum,
+    strategies.MultiKrum,
 )
 
 _ORDINARY = strategies.FedAvg().train_metrics_aggr_fn
@@ -69,7 +75,7 @@ def aggregate(
     number: int,
     before: Checkpoint,
     updates: Sequence[WeightFile],
-    examples: Sequence[int],
+    weighting: Weighting,
     folder: RunFolder,
     buffers: Collection[str],
     hashed: bool = True,
@@ -81,13 +87,12 @@ def aggregate(
         number: the round's, from 1, counted on over resumed runs.
         before: the model that the sites started from.
         updates: one per site, with the model's tensors, in the order of the sites' names.
-        examples: number of training examples of each.
+        weighting: how much each counts.
         folder: where results go.
         buffers: names of the tensors that are no parameters.
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
     """
-    shares = [count / sum(examples) for count in examples]
-    most = min(BLOCK, _AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
+    most = min(BLOCK, AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
     tensors = before.weights.tensors
     state = {
         f"{moment}/{name}": Tensor("float32", tensor.shape)
@@ -96,7 +101,7 @@ def aggregate(
         for moment in moments(strategy)
     }
     with folder.drafts(number, tensors, state) as (model, kept):
-        each = _Aggregation(strategy, number, before, updates, shares, buffers, model, kept)
+        each = _Aggregation(strategy, number, before, updates, weighting, buffers, model, kept)
         with ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(each.block, before.weights.blocks(most)):
                 pass
@@ -114,7 +119,7 @@ class _Aggregation:
     number: int
     before: Checkpoint
     updates: Sequence[WeightFile]
-    shares: Sequence[float]
+    weighting: Weighting
     buffers: Collection[str]
     model: Draft
     kept: Draft
@@ -122,15 +127,42 @@ class _Aggregation:
     def block(self, block: Block) -> None:
         """Aggregate one block of the model."""
         kind = None if block.name in self.buffers else type(self.strategy)
+        is_float = self.before.weights.tensors[block.name].is_float
+        if self.weighting.noise and (kind is None or not is_float):
+            self.model.write(block, self.before.weights.read(block))
+            return
         combine = _MIDDLES.get(kind, _mean)
-        combined = combine(self.strategy, (u.read(block) for u in self.updates), self.shares)
+        combined = combine(self.strategy, self._read(block), self.weighting.shares)
+        combined = self._completed(block, combined)
         step = _STEPS.get(kind)
-        if not self.before.weights.tensors[block.name].is_float:
+        if not is_float:
             combined = np.rint(combined)
         elif step is not None:
             old = self.before.weights.read(block).astype(np.float64)
             combined = step(self, block, old, combined)
         self.model.write(block, combined)
+
+    def _completed(self, block: Block, mean: Floats) -> Floats:
+        """Add what the shares leave to the old model, and the noise."""
+        weighting = self.weighting
+        if weighting.rest:
+            mean = mean + weighting.rest * self.before.weights.read(block).astype(np.float64)
+        if weighting.noise:
+            drawn = np.random.Generator(np.random.PCG64(secrets.randbits(128)))
+            mean = mean + drawn.normal(0.0, weighting.noise, len(mean))
+        return mean
+
+    def _read(self, block: Block) -> Iterator[npt.NDArray[Any]]:
+        """Yield the block of each update, its change shortened where it is to be."""
+        weighting = self.weighting
+        scales = weighting.buffer_scales if block.name in self.buffers else weighting.scales
+        is_float = self.before.weights.tensors[block.name].is_float
+        for update, scale in zip(self.updates, scales, strict=True):
+            values = update.read(block)
+            if scale < 1 and is_float:
+                old = self.before.weights.read(block).astype(np.float64)
+                values = old + scale * (values - old)
+            yield values
 
     def _moment(self, name: str, block: Block) -> Floats:
         """Return what the strategy remembers of a block, zeros at first."""

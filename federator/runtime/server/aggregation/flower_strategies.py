@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from federator.errors import RunError
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.protocol.train_settings import with_settings
+from federator.runtime.server.aggregation.geometry import measure
+from federator.runtime.server.aggregation.inspection import Inspection, inspect
 from federator.runtime.server.aggregation.own_strategy import OwnStrategy
 from federator.runtime.server.aggregation.split_model import SplitModel
-from federator.runtime.server.exchange import Answer, updates_in
+from federator.runtime.server.exchange import Answer, sites_in, updates_in
 from federator.runtime.server.packing import Order
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
@@ -122,12 +124,27 @@ class SessionSites:
     def _train(self, by_site: Mapping[str, Request]) -> dict[str, Answer]:
         """Have sites train, and average their buffers."""
         started = time.monotonic()
-        answers = self._session.deliver(self._round, self._orders("train", by_site))
+        orders = self._orders("train", by_site)
+        answers = self._session.deliver(self._round, orders)
         self._session.record.write_round(
-            FEDERATION, self._round, answers, time.monotonic() - started
+            FEDERATION,
+            self._round,
+            answers,
+            time.monotonic() - started,
+            self._inspected(orders, answers),
         )
         self.model.average(*updates_in(answers))
         return answers
+
+    def _inspected(
+        self, orders: Mapping[str, Order], answers: Mapping[str, Answer]
+    ) -> Inspection | None:
+        """Describe the updates, where all sites started from one model."""
+        models = {id(order.weights): order.weights for order in orders.values()}
+        (before, *others), updates = models.values(), updates_in(answers)[0]
+        if others or before is None:
+            return None
+        return inspect(sites_in(answers), measure(before, updates, self._session.buffers))
 
     def _validate(self, by_site: Mapping[str, Request]) -> dict[str, Answer]:
         """Have sites validate a model: where it is one for all, those that were not asked, too."""

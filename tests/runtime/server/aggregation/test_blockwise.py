@@ -10,6 +10,8 @@ from flwr.serverapp import strategy as flower
 
 from federator.runtime.server.aggregation import blockwise
 from federator.runtime.server.aggregation.blockwise import is_plain
+from federator.runtime.server.aggregation.geometry import measure
+from federator.runtime.server.aggregation.robust import Robust, Weighting, weigh
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
@@ -24,6 +26,8 @@ STRATEGIES = {
     "FedAdagrad": lambda: flower.FedAdagrad(eta=0.05),
     "FedMedian": lambda: flower.FedMedian(),
     "FedTrimmedAvg": lambda: flower.FedTrimmedAvg(beta=0.25),
+    "Krum": lambda: flower.Krum(num_malicious_nodes=1),
+    "MultiKrum": lambda: flower.MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2),
 }
 EXAMPLES = [120, 40, 75, 200]
 
@@ -49,8 +53,10 @@ class Aggregation:
             save(self.root / name, weights)
         files = [WeightFile(self.root / f"u{i}") for i in range(len(updates))]
         before = Checkpoint(number - 1, WeightFile(self.root / "model"), self.state)
+        geometry = measure(before.weights, files, self.buffers)
+        weighting = weigh(self.strategy, Robust(), geometry, examples)
         made = blockwise.aggregate(
-            self.strategy, number, before, files, examples, folder, self.buffers
+            self.strategy, number, before, files, weighting, folder, self.buffers
         )
         self.state = made.state
         return made.weights.load()
@@ -60,7 +66,7 @@ class Aggregation:
 def block(request, monkeypatch):
     """How many numbers are folded at a time: fewer than a tensor has, or more."""
     monkeypatch.setattr(blockwise, "BLOCK", request.param)
-    monkeypatch.setattr(blockwise, "_AT_ONCE", 8 * request.param)
+    monkeypatch.setattr(blockwise, "AT_ONCE", 8 * request.param)
 
 
 def record(weights):
@@ -141,7 +147,7 @@ def after_batches(model, variance, batches):
     return found | {"num_batches_tracked": model["num_batches_tracked"] + batches}
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - {"Krum", "MultiKrum"}))
 def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
     """BatchNorm's statistics, whose variance shrinks from 1 to that of small inputs."""
     model = {
@@ -168,6 +174,18 @@ def test_buffers_are_the_weighted_mean_in_each_of_thirty_rounds(name, tmp_path):
         ["m/weight"],
         ["m/weight", "v/weight"],
     )
+
+
+def test_with_krum_buffers_are_those_of_the_sites_that_it_took(tmp_path):
+    model = {"weight": np.zeros(4, np.float32), "running_mean": np.zeros(4, np.float32)}
+    updates = [
+        {"weight": np.full(4, step, np.float32), "running_mean": np.full(4, site, np.float32)}
+        for site, step in enumerate([1.0, 1.1, 0.9, 50.0])
+    ]
+    strategy = flower.MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2)
+    found = Aggregation(strategy, tmp_path, buffers=BATCHNORM).aggregate(1, model, updates, [1] * 4)
+    assert found["weight"].max() < 1.2
+    assert found["running_mean"].max() <= 1.5, "site 3 has no part in it"
 
 
 @pytest.mark.parametrize("name", EAGER)
@@ -220,7 +238,8 @@ def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tm
         updates = [WeightFile(tmp_path / "update")] * sites
         tracemalloc.start()
         folder = RunFolder(tmp_path)
-        blockwise.aggregate(STRATEGIES[name](), 1, before, updates, [1] * sites, folder, ())
+        weighting = Weighting.of([1 / sites] * sites)
+        blockwise.aggregate(STRATEGIES[name](), 1, before, updates, weighting, folder, ())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -237,7 +256,7 @@ def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
     model, update = (WeightFile(tmp_path / name) for name in ("model", "update"))
     with pytest.raises(KeyError):
         before, folder = Checkpoint(0, model), RunFolder(tmp_path)
-        blockwise.aggregate(flower.FedAdam(), 1, before, [update], [1], folder, ())
+        blockwise.aggregate(flower.FedAdam(), 1, before, [update], Weighting.of([1]), folder, ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "update"]
 
 
@@ -250,7 +269,7 @@ def fold_of_one(tmp_path):
     folder = RunFolder(tmp_path / "run")
     before = Checkpoint(0, model)
     return lambda **how: blockwise.aggregate(
-        flower.FedAvg(), 1, before, [update], [1], folder, (), **how
+        flower.FedAvg(), 1, before, [update], Weighting.of([1]), folder, (), **how
     )
 
 
@@ -284,7 +303,8 @@ class OfMyOwn(flower.FedAvg):
         (flower.FedAvg(), True),
         (flower.FedAvg(fraction_train=0.5, min_available_nodes=5), True),
         (OfMyOwn(), False),
-        (flower.Krum(), False),
+        (flower.Krum(), True),
+        (flower.Bulyan(), False),
         (flower.FedAvg(weighted_by_key="num-batches"), False),
         (flower.FedAvg(train_metrics_aggr_fn=lambda *_: MetricRecord()), False),
     ],

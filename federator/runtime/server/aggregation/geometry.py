@@ -1,0 +1,105 @@
+"""Norms and directions of the sites' updates, computed block by block.
+
+One pass over the files gives the inner products of all pairs of changes (update - model). Norms,
+distances and cosines follow from those, so that memory depends neither on the number of sites nor
+on the size of the model.
+"""
+
+import sys
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from federator.runtime.weights.block_file import BLOCK, Block, WeightFile
+
+Products = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
+
+AT_ONCE = 2**22
+"""How many numbers are in memory at a time, of all sites together."""
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The changes that sites made to one model.
+
+    Attributes:
+        parameters: inner products of the changes of all floating-point parameters, sites x sites.
+        buffers: the same of all floating-point buffers.
+    """
+
+    parameters: Products
+    buffers: Products
+
+    @property
+    def norms(self) -> Numbers:
+        """The Euclidean norm of each site's change of the parameters."""
+        return norms_of(self.parameters)
+
+    @property
+    def distances(self) -> Products:
+        """The squared Euclidean distances between the sites' parameters, sites x sites."""
+        squares = np.diag(self.parameters)
+        return np.asarray(np.maximum(squares[:, None] + squares - 2 * self.parameters, 0.0))
+
+    @property
+    def cosines(self) -> Numbers:
+        """The cosine between each change and the mean of the other sites' directions.
+
+        Each of the others counts with length 1, so that a long update does not decide alone what
+        direction the others have. NaN where a change or that mean is zero, or where there is one
+        site.
+        """
+        norms, count = self.norms, len(self.parameters)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            directions = self.parameters / np.outer(norms, norms)
+            moved = norms > 0
+            inner = np.where(np.outer(moved, moved), directions, 0.0)
+            found = np.full(count, np.nan)
+            for site in np.flatnonzero(moved):
+                others = np.arange(count) != site
+                length = np.sqrt(inner[np.ix_(others, others)].sum())
+                if length > 1e-6:  # else they cancel out
+                    found[site] = np.clip(inner[site, others].sum() / length, -1.0, 1.0)
+        return found
+
+
+def norms_of(products: Products) -> Numbers:
+    """Return the norms that inner products tell; the largest number where one is beyond it."""
+    return np.minimum(np.sqrt(np.diag(products)), sys.float_info.max)
+
+
+def measure(
+    before: WeightFile, updates: Sequence[WeightFile], buffers: Collection[str]
+) -> Geometry:
+    """Measure what sites changed in a model.
+
+    Args:
+        before: the model that they started from.
+        updates: one per site, with the model's tensors.
+        buffers: names of the tensors that are no parameters.
+    """
+    count = len(updates)
+
+    def products(block: Block) -> Products:
+        old = before.read(block).astype(np.float64)
+        changes = np.empty((count, len(old)))
+        for row, update in zip(changes, updates, strict=True):
+            np.subtract(update.read(block), old, out=row)
+        with np.errstate(over="ignore", invalid="ignore"):  # of float64, beyond all numbers
+            return np.asarray(changes @ changes.T)
+
+    sums = {kind: np.zeros((count, count)) for kind in (False, True)}
+    blocks = [
+        block
+        for block in before.blocks(max(1, min(BLOCK, AT_ONCE // count)))
+        if before.tensors[block.name].is_float
+    ]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for block, found in zip(blocks, pool.map(products, blocks), strict=True):
+            sums[block.name in buffers] += found
+    return Geometry(parameters=sums[False], buffers=sums[True])
