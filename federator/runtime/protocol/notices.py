@@ -36,6 +36,8 @@ NOTICES = {
     "({set}): are the two in one unit?",
     "returned": "train returned another model than the one that it was handed, which is left out: "
     "copy its weights into the one handed over, by load_state_dict",
+    "buffers": "the evaluation changed buffers of the model ({set}), which were put back: does "
+    "test or predict call net.train()?",
     "decided": "the scores that predict returned are all 0 or 1 ({set}): AUC and calibration are "
     "those of decisions; return probabilities",
     "local-anew": "the tensors that stay at the site are as Model() makes them, in round {value}: "

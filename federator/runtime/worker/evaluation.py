@@ -10,6 +10,7 @@ from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import REASONS, Evaluation, Failure
 from federator.runtime.worker.author_code import reporting_failures
 from federator.runtime.worker.predictions import read_test
+from federator.runtime.worker.state import buffers_kept
 from federator.runtime.worker.tasks.base import Counted, Reader
 from federator.runtime.worker.tasks.classification import ClassificationReader
 from federator.runtime.worker.tasks.multilabel import MultilabelReader
@@ -63,12 +64,15 @@ class Evaluator:
             Failure: if the author's parts return something else than they must.
         """
         net.eval()
-        with reporting_failures(part="test"):
+        with buffers_kept(net) as by_test, reporting_failures(part="test"):
             result = self._module.test(net, loader)
         tested = read_test(result, self._declared, part, number)
         net.eval()
-        counted = self._count(net, loader, part, number)
+        with buffers_kept(net) as by_predict:
+            counted = self._count(net, loader, part, number)
         notices = [*tested.notices, *counted.notices]
+        if by_test or by_predict:
+            notices.append(Notice("buffers", part))
         if (seen := counted.examples) is not None:
             notices += self._compare_size(seen, part, examples, bool(counted.tables))
         if tested.accuracy is not None:

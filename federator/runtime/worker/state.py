@@ -1,6 +1,7 @@
 """A model's state dictionary: taken as arrays, filled from arrays, and compared with them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -74,6 +75,28 @@ def has_changed(net: "torch.nn.Module", weights: Weights) -> bool:
         if not torch.equal(now, torch.tensor(weights[name]).to(now.dtype)):
             return True
     return False
+
+
+@contextmanager
+def buffers_kept(net: "torch.nn.Module") -> Iterator[list[str]]:
+    """Put the buffers back that are changed inside: an evaluation must leave a model as it is.
+
+    Yields:
+        The names of those that were, once it is left: of BatchNorm in training mode, say.
+    """
+    import torch
+
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    changed: list[str] = []
+    yield changed
+    with torch.no_grad():
+        for name, buffer in net.named_buffers():
+            old = before.get(name)
+            if old is None or old.shape != buffer.shape:  # told as a state that has grown
+                continue
+            if not bool(((old == buffer) | ((old != old) & (buffer != buffer))).all()):
+                changed.append(name)
+                buffer.copy_(old)
 
 
 def holds_another_model(returned: object, net: "torch.nn.Module") -> bool:

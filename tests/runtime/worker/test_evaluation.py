@@ -147,3 +147,22 @@ def test_scores_that_are_returned_before_the_labels_are_told():
         "the scores that predict returned for the test set are the labels that the loader gives: "
         "return labels, scores, in this order"
     )
+
+
+@pytest.mark.parametrize("of", ["test", "predict"])
+def test_an_evaluation_in_training_mode_leaves_the_model_as_it_is(of):
+    """BatchNorm's statistics would else be those of the test set: in figures, and in training."""
+    net = torch.nn.Sequential(torch.nn.BatchNorm1d(1), torch.nn.Identity())
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+
+    def call(net, _loader):
+        net.train()
+        net(X)
+        return (0.5, None) if of == "test" else ([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.2])
+
+    module = SimpleNamespace(test=lambda *_: (0.5, None))
+    setattr(module, of, call)
+    evaluator = Evaluator(module, EvaluationSettings(TWO, ("healthy", "ill"), 1))
+    _, notices = evaluator.evaluate(net, [(X, Y)], "test", 4, 2)
+    assert notices == (Notice("buffers", "test"),)
+    assert all(torch.equal(before[name], buffer) for name, buffer in net.named_buffers())
