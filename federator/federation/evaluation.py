@@ -18,6 +18,7 @@ _TAKEN = {
     "labels": ("classification", "multilabel", "segmentation"),
     "targets": ("regression",),
     "horizon": ("survival",),
+    "surfaces": ("segmentation",),
 }
 _NEEDED = {
     "targets": 'name each target with its range of plausible values: "targets: {age: [0, 100]}"',
@@ -29,6 +30,8 @@ _NEEDED = {
 def fitting(task: object, field: str, value: object) -> object:
     """Return a field's value, or its default; ``labels`` have one in a classification only.
 
+    None of a field that a task can do without.
+
     Raises:
         ValueError: if the task takes no such field, or needs it, or it says nothing.
     """
@@ -39,7 +42,7 @@ def fitting(task: object, field: str, value: object) -> object:
         return None
     if value is None and task == "classification":
         return list(_DEFAULT_LABELS)
-    if value is None:
+    if value is None and field in _NEEDED:
         raise wrong(f"is needed for the task {task}", _NEEDED[field])
     if isinstance(value, dict):
         return _targets(value)

@@ -31,6 +31,7 @@ _INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
 _DAYS = "^[1-9][0-9]{0,4}d$"
 _TENSORS = r"^[A-Za-z0-9_.*?!\[\]-]{1,200}$"
+_SURFACES = "^[1-9][0-9]{0,3} (mm|voxels)$"
 _MEMORY = "^[1-9][0-9]*[mg]$"
 PERCENTAGE = "^(100|[1-9][0-9]?)%$"
 
@@ -47,6 +48,7 @@ MESSAGES = {
     # A password would stay in the image's history.
     _INDEX: "must be an address such as https://host/simple, without user and password",
     _TENSORS: "must be a tensor's name (letters, digits, _ and .), * for any text, not {given}",
+    _SURFACES: "must be a distance such as 50 mm or 20 voxels, not {given}",
     _MEMORY: "must be a size such as 512m or 8g, not {given}",
 }
 
@@ -146,6 +148,7 @@ ImageName = Annotated[str, Field(pattern=_IMAGE)]
 Index = Annotated[str, Field(pattern=_INDEX)]
 Server = Annotated[str, Field(pattern=_SERVER), After(_address)]
 TensorPattern = Annotated[str, Field(pattern=_TENSORS)]
+Distance = Annotated[str, Field(pattern=_SURFACES)]
 Memory = Annotated[str, Field(pattern=_MEMORY)]
 Folder = Annotated[Path, PlainValidator(_path, json_schema_input_type=str)]
 File = Annotated[Path, PlainValidator(_file, json_schema_input_type=str)]

@@ -21,6 +21,7 @@ from federator.federation.fields import (
     APP_NAME,
     MESSAGES,
     PERCENTAGE,
+    Distance,
     File,
     Label,
     Namespace,
@@ -39,7 +40,7 @@ from federator.federation.privacy import Privacy, require_alone
 from federator.federation.robust import Robust
 from federator.federation.site_privacy import SitePrivacy
 from federator.federation.yaml_file import did_you_mean, shown, wrong
-from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 
 FILE = "federation.yaml"
@@ -101,6 +102,8 @@ class Federation(Part):
     """A regression's targets, with the range of plausible values, such as "age: [0, 100]"."""
     horizon: Horizon | None = Field(None, validate_default=True)
     """The last time that a survival analysis looks at, in the data's unit."""
+    surfaces: Distance | None = None
+    """The largest HD95 of a segmentation that is told, such as "50 mm"; if absent, no HD95."""
     metrics: Metrics = Field({})
     """Further numbers that test returns and that may leave a site: names, or "dice: mean"."""
     privacy: Privacy | None = None
@@ -156,7 +159,7 @@ class Federation(Part):
             found.require_fitting(info.data)
         return found
 
-    @field_validator("labels", "targets", "horizon")
+    @field_validator("labels", "targets", "horizon", "surfaces")
     @classmethod
     def _fits_the_task(cls, value: object, info: ValidationInfo) -> object:
         return evaluation.fitting(info.data.get("task"), str(info.field_name), value)
@@ -215,6 +218,7 @@ class Federation(Part):
             tuple((span[0], span[1]) for span in (self.targets or {}).values()),
             self.horizon,
             self.metrics,
+            Surfaces.of(self.surfaces) if self.surfaces else None,
         )
 
     @property

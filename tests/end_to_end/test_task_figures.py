@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fixtures.rehearsals import lay_out, rehearse
+from fixtures.surfaces import hd95
 from sklearn.metrics import f1_score, jaccard_score, recall_score, roc_auc_score
 from torch import nn
 
@@ -54,6 +55,8 @@ def predict(net, loader):
         for x, y in loader:
             for mask, output in zip(y, net(x)):
                 yield mask, output.argmax(0)"""
+
+IN_MM = PREDICT.replace("output.argmax(0)", "output.argmax(0), (0.5, 0.5)")
 
 
 def several(rng, n):
@@ -120,9 +123,13 @@ def test_several_labels_an_example_have_the_figures_of_the_pooled_test_sets(tmp_
     assert parts["Micro average"]["f1"].value == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("own", [{}, {"predict": PREDICT}], ids=["outputs", "predict"])
-def test_masks_have_the_figures_of_all_cases(tmp_path, own):
-    settings = "task: segmentation\nlabels: [background, liver, spleen]\n"
+@pytest.mark.parametrize(
+    ("own", "surfaces", "unit"),
+    [({}, "", 0), ({"predict": PREDICT}, "", 0), ({"predict": IN_MM}, "surfaces: 3 mm\n", 0.5)],
+    ids=["outputs", "predict", "surfaces"],
+)
+def test_masks_have_the_figures_of_all_cases(tmp_path, own, surfaces, unit):
+    settings = f"task: segmentation\nlabels: [background, liver, spleen]\n{surfaces}"
     shown, pooled, weights, images, masks = run(
         tmp_path, masked, settings, model=DENSE, loss=CE, **own
     )
@@ -139,3 +146,8 @@ def test_masks_have_the_figures_of_all_cases(tmp_path, own):
             assert parts[name][column].low < expected < parts[name][column].high
         expected = recall_score(masks.ravel() == k, predicted.ravel() == k)
         assert parts[name]["sensitivity"].value == pytest.approx(expected, abs=1e-9)
+        assert ("hd95" in parts[name]) is bool(surfaces)
+        if surfaces:
+            both = [(m == k, p == k) for m, p in zip(masks, predicted, strict=True)]
+            far = [hd95(*pair, unit, 3.0) for pair in both if pair[0].any() or pair[1].any()]
+            assert parts[name]["hd95"].value == pytest.approx(np.mean(far), abs=1e-9)

@@ -6,6 +6,7 @@ import pytest
 
 from federator.errors import FederationFileError
 from federator.federation import schema
+from federator.runtime.protocol.evaluation.settings import Surfaces
 from federator.runtime.protocol.evaluation.tasks import Task
 
 FILE = "notebook: notebook.ipynb\nsites: [{name: north}]\n"
@@ -45,6 +46,13 @@ def test_targets_have_ranges_and_metrics_pool(tmp_path):
     assert read(tmp_path, "metrics: [dice]").evaluation.metrics == {"dice": "mean"}
 
 
+def test_surfaces_are_a_distance_with_a_unit(tmp_path):
+    text = "task: segmentation\nlabels: [none, tumour]\n"
+    assert read(tmp_path, text).evaluation.surfaces is None
+    for said, found in (("50 mm", Surfaces(50.0, "mm")), ("20 voxels", Surfaces(20.0, "voxels"))):
+        assert read(tmp_path, f"{text}surfaces: {said}").evaluation.surfaces == found
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -56,6 +64,15 @@ def test_targets_have_ranges_and_metrics_pool(tmp_path):
         ("task: regression\ntargets: {age: [0]}", "targets.age needs 2 or more entries"),
         ("task: regression\ntargets: {age: [0, .inf]}", "must be a number"),
         ("task: regression\ntargets: {}", "must name at least one target"),
+        ("labels: [a, b]\nsurfaces: 5 mm", "surfaces belongs to the task segmentation"),
+        (
+            "task: segmentation\nlabels: [a, b]\nsurfaces: 5",
+            "surfaces must be a distance such as 50 mm or 20 voxels, not 5",
+        ),
+        (
+            "task: segmentation\nlabels: [a, b]\nsurfaces: 0 mm",
+            "surfaces must be a distance such as 50 mm or 20 voxels, not '0 mm'",
+        ),
         ("task: survival", "horizon is needed for the task survival"),
         ("task: survival\nhorizon: 0", "horizon must be greater than 0"),
         ("horizon: 60", "horizon belongs to the task survival, not to classification"),

@@ -10,6 +10,7 @@ from federator.results import plots
 from federator.results.plots import Chart, Point, Series
 from federator.results.tasks import intervals
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
+from federator.runtime.protocol.evaluation.settings import Surfaces
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import OVERLAP_SUMS, VOXEL_SUMS
 
@@ -71,15 +72,22 @@ class SegmentationView(View):
 
     def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
         """Draw a box of the cases' Dice for each class, and within it for each of ``shown``."""
+        chart = self._boxes(title, shown, "histogram", 1.0)
+        return [chart] if chart else []
+
+    def _boxes(
+        self, title: str, shown: Mapping[str, Shown], table: str, most: float
+    ) -> Chart | None:
+        """Draw boxes of a value's histograms, whose bins end at ``most``."""
         boxes = []
         for place, (name, each) in enumerate(shown.items()):
+            tables = {k: found for k in self._classes if (found := each.tables.get(f"{table}.{k}"))}
             offset = (place + 0.5) / len(shown) - 0.5
-            series = _boxes(name, each, self._classes, 0.8 * offset, 0.3 / len(shown))
-            if series.points:
-                boxes.append(series)
+            points = _box_points(tables, most, 0.8 * offset, 0.3 / len(shown))
+            if points:
+                boxes.append(Series(name, each.site, points, each.dashed))
         names = {k: self.settings.names[k] for k in self._classes}
-        chart = _box_chart(title, boxes, names) if boxes else None
-        return [chart] if chart else []
+        return _box_chart(title, boxes, names, most) if boxes else None
 
     @property
     def _classes(self) -> range:
@@ -107,6 +115,49 @@ class SegmentationView(View):
         return found
 
 
+class SurfacesView(SegmentationView):
+    """With the HD95 of each class but the background, where the federation file asks for it."""
+
+    columns: ClassVar[Mapping[str, Column]] = {
+        **SegmentationView.columns,
+        "hd95": Column("HD95", "lower"),
+    }
+    chart_title = "Dice and HD95 by case"
+    chart_lead = SegmentationView.chart_lead.replace(
+        "the Dice coefficient", "the Dice coefficient, and of the HD95"
+    )
+
+    @property
+    def caption(self) -> str:
+        """What the HD95 is, and what counts as the largest, too."""
+        surfaces = self._surfaces
+        return (
+            f"{super().caption} HD95 is the 95 % Hausdorff distance in {surfaces.unit}: the mean "
+            "over the same cases of the test sets, with its interval. Distances beyond "
+            f"{surfaces}, and cases in which a class is only drawn or only predicted, count as "
+            f"{surfaces}."
+        )
+
+    def charts(self, title: str, shown: Mapping[str, Shown]) -> list[Chart]:
+        """Draw boxes of the cases' Dice, and of their HD95."""
+        surfaces = self._surfaces
+        chart = self._boxes(f"{title}: HD95 ({surfaces.unit})", shown, "distances", surfaces.limit)
+        return [*super().charts(f"{title}: Dice", shown), *([chart] if chart else [])]
+
+    @property
+    def _surfaces(self) -> Surfaces:
+        assert self.settings.surfaces is not None, "else it is another view"
+        return self.settings.surfaces
+
+    def _class(self, tables: Tables, k: int) -> dict[str, Figure]:
+        found = super()._class(tables, k)
+        if distances := tables.get(f"surfaces.{k}"):
+            n, total, squared = distances[0]
+            mean = intervals.of_mean(int(n), total, squared)
+            found["hd95"] = _within(mean, self._surfaces.limit)
+        return found
+
+
 class Quantiles(NamedTuple):
     """Of a histogram: values below which 5, 25, 50, 75 and 95 % of the cases lie; their number."""
 
@@ -114,19 +165,20 @@ class Quantiles(NamedTuple):
     cases: int
 
 
-def quantiles(histogram: Table) -> Quantiles | None:
-    """Read quantiles from counts in bins of equal width over 0..1; None where there is no case.
+def quantiles(histogram: Table, most: float = 1.0) -> Quantiles | None:
+    """Read quantiles from counts in bins of equal width; None where there is no case.
 
     Cases are taken to lie evenly within their bin, so that each value is in the right bin.
 
     Args:
         histogram: (1, bins).
+        most: where the last bin ends; the first begins at 0.
     """
     counts = np.asarray(histogram[0], dtype=float)
     total = counts.sum()
     if not total:
         return None
-    edges = np.linspace(0, 1, len(counts) + 1)
+    edges = np.linspace(0, most, len(counts) + 1)
     below = np.concatenate([[0.0], np.cumsum(counts)]) / total
     found = []
     for share in _SHARES:
@@ -152,18 +204,19 @@ def _macro(figures: Sequence[Figure]) -> Figure:
     )
 
 
-def _within(mean: Figure) -> Figure:
+def _within(mean: Figure, most: float = 1.0) -> Figure:
     if mean.low is None or mean.high is None:
         return mean
-    return Figure(mean.value, max(0.0, mean.low), min(1.0, mean.high))
+    return Figure(mean.value, max(0.0, mean.low), min(most, mean.high))
 
 
-def _boxes(name: str, shown: Shown, classes: range, offset: float, half: float) -> Series:
+def _box_points(
+    tables: Mapping[int, Table], most: float, offset: float, half: float
+) -> list[Point]:
     """Trace the boxes of a model's classes; only the point at a median has a tip."""
     points: list[Point] = []
-    for k in classes:
-        found = quantiles(table) if (table := shown.tables.get(f"histogram.{k}")) else None
-        if found is None:
+    for k, table in tables.items():
+        if (found := quantiles(table, most)) is None:
             continue
         low, lower, median, upper, high = found.values
         x, of = k + offset, (k, "box")
@@ -180,13 +233,15 @@ def _boxes(name: str, shown: Shown, classes: range, offset: float, half: float) 
             (x, upper), (right, upper), (right, lower), (x, lower),
         ]  # fmt: skip
         points += [Point(*corner, of=of) for corner in corners]
-    return Series(name, shown.site, points, shown.dashed)
+    return points
 
 
-def _box_chart(title: str, boxes: Sequence[Series], names: Mapping[int, str]) -> Chart | None:
+def _box_chart(
+    title: str, boxes: Sequence[Series], names: Mapping[int, str], most: float
+) -> Chart | None:
     """Lay out boxes over the classes' names; of their points only the medians are shown."""
     ends = Series("", None, [Point(x, None) for x in (min(names) - 0.5, max(names) + 0.5)])
-    chart = plots.chart(title, "Class", [ends, *boxes], (0.0, 1.0))
+    chart = plots.chart(title, "Class", [ends, *boxes], (0.0, most))
     if chart is None:
         return None
     lines = [

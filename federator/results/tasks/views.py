@@ -7,9 +7,9 @@ from federator.results.tasks.classification import ClassificationView
 from federator.results.tasks.multilabel import MultilabelView
 from federator.results.tasks.other import OtherView
 from federator.results.tasks.regression import RegressionView
-from federator.results.tasks.segmentation import SegmentationView
+from federator.results.tasks.segmentation import SegmentationView, SurfacesView
 from federator.results.tasks.survival import SurvivalView
-from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 from federator.runtime.server.journal import Start
 
@@ -29,5 +29,8 @@ def view(start: Start) -> View:
     if start.task == "classification" and len(names) == 2:
         positive = names.index(start.positive) if start.positive in names else 1
     task = Task(start.task, max(1, len(names)))
-    settings = EvaluationSettings(task, names, positive, tuple(start.ranges), start.horizon)
-    return VIEWS[start.task](settings)
+    surfaces = Surfaces.of(start.surfaces) if start.surfaces else None
+    settings = EvaluationSettings(
+        task, names, positive, tuple(start.ranges), start.horizon, surfaces=surfaces
+    )
+    return SurfacesView(settings) if surfaces else VIEWS[start.task](settings)

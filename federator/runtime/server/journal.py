@@ -55,6 +55,7 @@ class Start(_Event):
     positive: str | None = None
     ranges: list[tuple[float, float]] = []  # of each target
     horizon: float | None = None
+    surfaces: str | None = None  # such as "50 mm"
     seed: int = 0
     local_epochs: int = 1
     baselines: bool = False

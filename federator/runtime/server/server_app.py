@@ -191,6 +191,7 @@ def _evaluated(settings: EvaluationSettings) -> Line:
         "positive": None if positive is None else settings.names[positive],
         "ranges": [list(one) for one in settings.ranges],
         "horizon": settings.horizon,
+        "surfaces": settings.surfaces and str(settings.surfaces),
     }
 
 

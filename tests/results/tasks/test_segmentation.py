@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fixtures.surfaces import hd95
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -9,15 +10,20 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from federator.results import plots
 from federator.results.tasks.base import Shown
-from federator.results.tasks.segmentation import SegmentationView, quantiles
-from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.results.tasks.segmentation import SegmentationView, SurfacesView, quantiles
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tables import add
 from federator.runtime.protocol.evaluation.tasks import Task
-from federator.runtime.worker.tasks.segmentation import Cases
+from federator.runtime.worker.tasks.cases import Cases
 
 CLASSES = ("background", "liver", "spleen")
 VIEW = SegmentationView(EvaluationSettings(Task("segmentation", len(CLASSES)), CLASSES))
 SEGMENTATION = Task("segmentation", len(CLASSES))
+
+SURFACES = Surfaces(3.0, "voxels")
+WITH_SURFACES = SurfacesView(
+    EvaluationSettings(Task("segmentation", len(CLASSES)), CLASSES, surfaces=SURFACES)
+)
 
 
 def site(seed, n):
@@ -28,16 +34,16 @@ def site(seed, n):
     return masks, np.where(wrong, rng.integers(0, 3, masks.shape), masks)
 
 
-def counted(masks, predicted):
-    cases = Cases(len(CLASSES))
+def counted(masks, predicted, surfaces=None):
+    cases = Cases(len(CLASSES), surfaces)
     for pair in zip(masks, predicted, strict=True):
         cases.add(*pair)
     return cases.tables()
 
 
-def pooled(sites):
+def pooled(sites, surfaces=None):
     """Return the sum of the sites' tables, and their cases in one."""
-    tables = [counted(*each) for each in sites]
+    tables = [counted(*each, surfaces) for each in sites]
     summed = {name: add(each[name] for each in tables) for name in tables[0]}
     return summed, *(np.concatenate(parts) for parts in zip(*sites, strict=True))
 
@@ -100,13 +106,13 @@ def test_the_interval_of_the_macro_average_holds_however_the_classes_depend():
 @given(st.integers(2, 6), st.integers(0, 25), st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
 def test_nothing_of_fewer_cases_than_the_minimum_leaves_a_site(minimum, n, seed):
-    forms, tables = SEGMENTATION.forms, counted(*site(seed, n))
-    assert forms.keys() == tables.keys()
+    forms, tables = SEGMENTATION.forms, counted(*site(seed, n), SURFACES)
+    assert forms.keys() - tables.keys() == {"surfaces.0", "distances.0"}
     assert SEGMENTATION.examples(tables) <= n
     for name, table in tables.items():
         assert forms[name].read(table) == table
         released = forms[name].release(table, minimum)
-        if name.startswith("histogram"):
+        if name.startswith(("histogram", "distances")):
             cells = [] if released is None else released[0]
             assert all(cell == 0 or cell >= minimum for cell in cells)
         else:
@@ -148,3 +154,36 @@ def test_a_chart_has_a_box_for_each_class_and_model():
     for line in chart.lines:
         for point, (x, _) in zip(line.points, chart.x_ticks, strict=True):
             assert abs(point.x - x) < (plots.WIDTH - plots.LEFT - plots.RIGHT) / 4
+
+
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=3).filter(any), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_the_hd95_over_unequal_tiny_and_empty_sites_is_that_of_all_cases(sizes, seed):
+    tables, masks, predicted = pooled([site(seed + i, n) for i, n in enumerate(sizes)], SURFACES)
+    parts = WITH_SURFACES.parts(tables)
+    for k, name in enumerate(CLASSES[1:], 1):
+        pairs = [(m == k, p == k) for m, p in zip(masks, predicted, strict=True)]
+        pairs = [pair for pair in pairs if pair[0].any() or pair[1].any()]
+        values = [hd95(*pair, None, SURFACES.limit) for pair in pairs]
+        found = parts[name]["hd95"]
+        assert found.value == pytest.approx(np.mean(values) if values else None, abs=1e-9)
+        if not values:
+            continue
+        in_bins = quantiles(tables[f"distances.{k}"], SURFACES.limit).values
+        exact = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95], method="inverted_cdf")
+        assert in_bins == pytest.approx(exact, abs=SURFACES.limit / 32 + 1e-9)
+    others = {name: VIEW.figures(tables)[name] for name in VIEW.columns}
+    assert {name: WITH_SURFACES.figures(tables)[name] for name in VIEW.columns} == others
+
+
+def test_hd95_has_its_unit_a_box_and_a_lower_value_is_better():
+    tables, *_ = pooled([site(1, 12), site(2, 6)], SURFACES)
+    dice, far = WITH_SURFACES.charts("Federation", {"Federation": Shown(tables, None)})
+    assert dice.title == "Federation: Dice"
+    assert far.title == "Federation: HD95 (voxels)"
+    assert far.y_ticks[-1][1] == "3"
+    assert all(point.tip.startswith("median") for line in far.lines for point in line.points)
+    assert "HD95 is the 95 % Hausdorff distance in voxels" in WITH_SURFACES.caption
+    assert "count as 3 voxels" in WITH_SURFACES.caption
+    assert WITH_SURFACES.columns["hd95"].better == "lower"
+    assert WITH_SURFACES.figures(tables)["hd95"].high <= SURFACES.limit

@@ -159,7 +159,11 @@ def test_counts_of_more_examples_than_the_set_has_do_not_leave():
 
 PARTIAL = {
     "multilabel": {"confusion.0": [[1, 0], [0, 1]], "scores.1": [[0] * 63 + [3], [0] * 64]},
-    "segmentation": {"voxels.1": [[3, 5, 1, 2]], "histogram.0": [[2] + [0] * 31]},
+    "segmentation": {
+        "voxels.1": [[3, 5, 1, 2]],
+        "histogram.0": [[2] + [0] * 31],
+        "surfaces.1": [[3, 4.5, 7.0]],
+    },
 }
 
 

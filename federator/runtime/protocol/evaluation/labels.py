@@ -18,6 +18,7 @@ NOT_BINARY = "of which some are neither 0 nor 1"
 NOT_PROBABILITIES = "of which some are not in 0..1"
 NOT_CLASSES = "of which some are no class number (of a mask of 0 and 255, write mask > 0)"
 OTHER_SHAPE = "of another shape"
+NOT_POSITIVE = "of which some are not above 0"
 NEGATIVE, TOO_LARGE = "of which some are negative", "of which some are beyond 10^10"
 _TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
 
@@ -25,7 +26,7 @@ _TUPLES = [f"a {kind} of {n}" for kind in ("tuple", "list") for n in range(10)]
 FORMS = frozenset({
     COLUMNS, MASKS, REAL, COMPLEX, OUTSIDE, NOT_FINITE, TEXTS, OBJECTS, RAGGED, ARRAYS,
     CHANNELS, *_TUPLES,
-    NOT_BINARY, NOT_PROBABILITIES, NOT_CLASSES, OTHER_SHAPE, NEGATIVE, TOO_LARGE,
+    NOT_BINARY, NOT_PROBABILITIES, NOT_CLASSES, OTHER_SHAPE, NOT_POSITIVE, NEGATIVE, TOO_LARGE,
     "a dictionary", "one tensor", "one array", "a text", "a single number", "nothing",
     "a tuple", "a list", "another object", "an empty tuple", "a dictionary without `loss`",
     "a loss that is not a single number",

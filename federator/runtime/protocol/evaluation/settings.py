@@ -2,14 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from federator.runtime.app_config import Setting
 from federator.runtime.protocol.evaluation.tasks import NAMES, Task
 
+Unit = Literal["mm", "voxels"]
 Pooling = Literal["mean", "sum", "max"]
 """How a number of the sites' becomes one: the mean weighted by examples, the sum, the largest."""
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+
+class Surfaces(NamedTuple):
+    """Distances between surfaces: the largest that is told apart from larger ones, and its unit."""
+
+    limit: float
+    unit: Unit
+
+    @staticmethod
+    def of(text: str) -> "Surfaces":
+        """Read a text such as "50 mm", which the federation file has checked."""
+        limit, unit = text.split(" ")
+        return Surfaces(float(limit), cast(Unit, unit))
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,7 @@ class EvaluationSettings:
         ranges: of each target, the smallest and the largest value that is plausible.
         horizon: the last time of a survival analysis, in the data's unit.
         metrics: further numbers that the author's ``test`` returns, and how they pool.
+        surfaces: of a segmentation whose surfaces are compared; None else.
     """
 
     task: Task
@@ -31,6 +49,7 @@ class EvaluationSettings:
     ranges: tuple[tuple[float, float], ...] = ()
     horizon: float | None = None
     metrics: Mapping[str, Pooling] = field(default_factory=dict)
+    surfaces: Surfaces | None = None
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "EvaluationSettings":
@@ -45,7 +64,7 @@ class EvaluationSettings:
         names = tuple(filter(None, str(config.get("labels", "")).split(",")))
         positive = str(config.get("positive", ""))
         ranges = (one.split(":") for one in _split(config.get("ranges")))
-        horizon = config.get("horizon")
+        horizon, surfaces = config.get("horizon"), config.get("surfaces")
         return EvaluationSettings(
             Task(name, max(1, len(names))),
             names,
@@ -53,6 +72,7 @@ class EvaluationSettings:
             tuple((float(low), float(high)) for low, high in ranges),
             None if horizon is None else float(horizon),
             dict(map(_metric, _split(config.get("metrics")))),
+            None if surfaces is None else Surfaces.of(str(surfaces)),
         )
 
     def write(self) -> dict[str, Setting]:
@@ -71,6 +91,8 @@ class EvaluationSettings:
             written["ranges"] = ",".join(f"{low!r}:{high!r}" for low, high in self.ranges)
         if self.horizon is not None:
             written["horizon"] = self.horizon
+        if self.surfaces is not None:
+            written["surfaces"] = str(self.surfaces)
         return written
 
 

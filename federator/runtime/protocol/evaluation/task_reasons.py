@@ -24,6 +24,7 @@ _WITH_PREDICT = {
     "order, {predict}",
 }
 _MULTILABEL = "0 or 1 (NaN or -1: not labelled) of shape (N, {count})"
+_WITH_SPACING = "`yield mask, predicted, spacing` for each case, in mm along each axis"
 _CLASSES = "class numbers 0..{last}, 0 the background"
 _NUMBERS = "{count} column(s), (N, {count}), of real numbers (of one target, (N,) will do)"
 _OF_TASK = {
@@ -69,6 +70,12 @@ _OF_TASK = {
         "classes, (N, 1) and it), or write {predict}",
         "prediction": "predict returned {type}: write {predict}",
         "case": "predict yields {type} for a case of the {set}: {predict}",
+        "spacing-needs-predict": "surfaces in mm need a predict that knows the voxels' spacing: "
+        "write " + _WITH_SPACING,
+        "without-spacing": "predict yields {type} for a case of the {set}, and surfaces are in mm: "
+        "write " + _WITH_SPACING,
+        "spacing": "the spacing that predict yields for a case of the {set} is {found}, {type}: "
+        "yield mm between voxels, above 0, one number for each axis of the mask",
         "mask": "a mask that predict yields for the {set} is {found}, {type}: yield "
         + _CLASSES
         + ", of shape "

@@ -19,12 +19,14 @@ NAMES: tuple[TaskName, ...] = get_args(TaskName)
 
 SCORE_BINS = 64  # of scores in 0..1
 DICE_BINS = 32  # of a case's Dice coefficient, in 0..1
+DISTANCE_BINS = 32  # of a case's HD95, from 0 to the largest that the federation file tells apart
 RANGE_BINS = 32  # of predictions, over the range that the federation file gives
 RISK_BINS = 32  # of a risk, in 0..1
 TIMES = 16  # intervals of equal length up to the horizon
 
 # A table of sums begins with the number of examples that it sums over.
 OVERLAP_SUMS = ("cases", "dice", "dice_squared", "iou", "iou_squared")
+SURFACE_SUMS = ("cases", "hd95", "hd95_squared")
 VOXEL_SUMS = ("cases", "true_positive", "false_positive", "false_negative")
 # Truths and predictions are summed from the middle of the target's range: what a site's policy
 # leaves of a sum's digits is then lost in the spread of the values, not in their distance from 0.
@@ -95,11 +97,16 @@ def _multilabel(size: int) -> dict[str, Form]:
 
 
 def _segmentation(size: int) -> dict[str, Form]:
-    """Of class k, over those cases in which it is drawn or predicted."""
+    """Of class k, over those cases in which it is drawn or predicted.
+
+    ``surfaces.k`` and ``distances.k`` are of test sets, where the federation file asks for them.
+    """
     return {
         **_numbered("voxels", size, Form(1, len(VOXEL_SUMS), counted=0)),
         **_numbered("overlap", size, Form(1, len(OVERLAP_SUMS), counted=0)),
         **_numbered("histogram", size, bins(1, DICE_BINS)),
+        **_numbered("surfaces", size, Form(1, len(SURFACE_SUMS), counted=0)),
+        **_numbered("distances", size, bins(1, DISTANCE_BINS)),
     }
 
 
@@ -165,16 +172,16 @@ def _of_multilabel(size: int, tables: Tables) -> int | None:
 
 
 def _of_segmentation(size: int, tables: Tables) -> int | None:
-    cases = [int(table[0][0]) for name, table in tables.items() if "histogram" not in name]
-    cases += [int(sum(table[0])) for name, table in tables.items() if "histogram" in name]
+    most: list[int] = []
     for k in range(size):
-        first = tables.get(f"overlap.{k}")
-        voxels = tables.get(f"voxels.{k}")
-        if voxels and first and voxels[0][0] != first[0][0]:
-            raise ValueError("sums of other cases")
-        if first:
-            _same_rows(tables.get(f"histogram.{k}"), [int(first[0][0])])
-    return max(cases, default=None)
+        sums = [tables.get(f"{name}.{k}") for name in ("overlap", "voxels", "surfaces")]
+        counts = [tables.get(f"{name}.{k}") for name in ("histogram", "distances")]
+        cases = {int(table[0][0]) for table in sums if table}
+        cases |= {int(sum(table[0])) for table in counts if table}
+        if len(cases) > 1:
+            raise ValueError("tables of other cases")
+        most += cases
+    return max(most, default=None)
 
 
 def _of_regression(size: int, tables: Tables) -> int | None:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.protocol.evaluation.labels import CHANNELS, NOT_CLASSES, OTHER_SHAPE
-from federator.runtime.protocol.evaluation.tables import Table, Tables
-from federator.runtime.protocol.evaluation.tasks import DICE_BINS, OVERLAP_SUMS
+from federator.runtime.protocol.evaluation.labels import (
+    CHANNELS,
+    NOT_CLASSES,
+    NOT_POSITIVE,
+    OTHER_SHAPE,
+)
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.worker.author_code import reporting_failures
@@ -16,15 +19,14 @@ from federator.runtime.worker.loaders import examples_given, length, no_batch
 from federator.runtime.worker.outputs import probabilities
 from federator.runtime.worker.targets import form_of, read_numbers
 from federator.runtime.worker.tasks.base import Counted, Reader
+from federator.runtime.worker.tasks.cases import Cases, Classes, Spacing
 from federator.runtime.worker.tasks.model_outputs import Given, first_outputs, outputs_of, split
 
 if TYPE_CHECKING:
     import torch
 
 TASK = "segmentation"
-Classes = npt.NDArray[np.integer]
 Numbers = npt.NDArray[np.generic]
-_SLAB = 2**20  # voxels counted at once: their class numbers take 8 MB each
 _END = object()
 
 
@@ -34,6 +36,9 @@ class SegmentationReader(Reader):
     def check_training_set(self, loader: object) -> Sequence[Notice]:
         """Accept batches of any form: training may be on patches."""
         del loader
+        surfaces = self.settings.surfaces
+        if surfaces and surfaces.unit == "mm" and not self.predicts:
+            raise Failure(f"{TASK}-spacing-needs-predict")
         return ()
 
     def check_batch(self, batch: object, part: str) -> None:
@@ -49,7 +54,7 @@ class SegmentationReader(Reader):
         self, net: "torch.nn.Module", loader: object, part: str, number: int
     ) -> Counted:
         """Count each example of a batch as a case, by the class with the largest output."""
-        cases, codes = Cases(self.size), set()
+        cases, codes = self._cases(part), set()
         for given in outputs_of(net, loader, TASK, part, number):
             masks = self._masks(given.targets, part)
             channels = self._channels(given, masks, part)
@@ -69,7 +74,7 @@ class SegmentationReader(Reader):
         del number
         if isinstance(result, tuple | str | Mapping) or not hasattr(result, "__iter__"):
             raise Failure(f"{TASK}-prediction", form_of(result))
-        cases, given = Cases(self.size), examples_given(loader)
+        cases, given = self._cases(part), examples_given(loader)
         doubts: list[Failure] = []
         most = length(getattr(loader, "dataset", None))
         stream = iter(result)
@@ -80,14 +85,12 @@ class SegmentationReader(Reader):
                 break
             if most is not None and cases.count == most:
                 raise Failure(f"{TASK}-cases", set=part, shape=(most,), count=most)
-            if not isinstance(case, tuple) or len(case) != 2:
-                raise Failure(f"{TASK}-case", form_of(case), set=part)
-            true, guess = self._read_case(*case, part)
+            true, guess, spacing = self._read_case(case, part)
             if may_be_channels(true, self.size):
                 doubts.append(self._failure("mask", CHANNELS, true, part))
             if not cases.count:
                 self.require_order(true[None], guess[None], loader, f"{TASK}-swapped", part)
-            cases.add(true, guess)
+            cases.add(true, guess, spacing)
             del case, true, guess  # before the next, so that one case is in memory
         if doubts and len(doubts) == cases.count:
             raise doubts[0]
@@ -95,16 +98,38 @@ class SegmentationReader(Reader):
         notices = [Notice("cases", part, "", cases.count, given)] if fewer else []
         return Counted(cases.tables(), cases.count, notices)
 
-    def _read_case(self, mask: object, predicted: object, part: str) -> tuple[Classes, Classes]:
+    def _cases(self, part: str) -> Cases:
+        """Begin to sum over a set; surfaces are compared in test sets only, as that takes long."""
+        return Cases(self.size, self.settings.surfaces if part == "test" else None)
+
+    def _read_case(self, case: object, part: str) -> tuple[Classes, Classes, Spacing]:
+        """Return mask and predicted mask, and the spacing of their voxels where it is given."""
+        surfaces = self.settings.surfaces
+        in_mm = surfaces is not None and surfaces.unit == "mm"
+        if in_mm and isinstance(case, tuple) and len(case) == 2:
+            raise Failure(f"{TASK}-without-spacing", form_of(case), set=part)
+        if not isinstance(case, tuple) or len(case) != (3 if in_mm else 2):
+            raise Failure(f"{TASK}-case", form_of(case), set=part)
+        mask, predicted, *more = case
         true = _without_leading_ones(self._numbers(mask, "mask", part))
         guess = _without_leading_ones(self._numbers(predicted, "predicted", part))
         for name, array in (("mask", true), ("predicted", guess)):
             if array.ndim not in (2, 3) or array.shape != true.shape:
                 raise self._failure(name, OTHER_SHAPE, array, part)
+        spacing = self._read_spacing(more[0], true.ndim, part) if more else None
         classes = self._classes(true, "mask", part), self._classes(guess, "predicted", part)
         if is_one_hot(classes[0], self.size):
             raise self._failure("mask", CHANNELS, true, part)
-        return classes
+        return *classes, spacing
+
+    def _read_spacing(self, given: object, axes: int, part: str) -> Spacing:
+        spacing = self._numbers(given, "spacing", part)
+        if spacing.shape != (axes,):
+            raise self._failure("spacing", OTHER_SHAPE, spacing, part)
+        values = () if spacing.dtype.kind == "c" else tuple(map(float, spacing))
+        if not values or not all(0 < each < np.inf for each in values):
+            raise self._failure("spacing", NOT_POSITIVE, spacing, part)
+        return values
 
     def _masks(self, targets: object, part: str) -> Classes:
         """Return a batch's masks, of shape (N, ...) or (N, 1, ...)."""
@@ -150,58 +175,6 @@ class SegmentationReader(Reader):
         return Failure(
             f"{TASK}-{reason}", form, set=part, dtype=dtype, shape=shape, count=self.size
         )
-
-
-class Cases:
-    """The sums over cases, each added once and kept no longer.
-
-    Args:
-        classes: their number K, with the background.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self.count = 0
-        """How many cases were added."""
-        self._voxels = np.zeros((classes, 4), np.int64)
-        self._overlap = np.zeros((classes, len(OVERLAP_SUMS) - 1))
-        self._histogram = np.zeros((classes, DICE_BINS), np.int64)
-
-    def add(self, mask: Classes, predicted: Classes) -> None:
-        """Add a case: two arrays of one shape, of class numbers 0..K-1.
-
-        A class's Dice coefficient is 2 TP / (2 TP + FP + FN) (Dice, Ecology 1945;26:297), its
-        IoU TP / (TP + FP + FN) (Jaccard, New Phytologist 1912;11:37). A case in which the class
-        is neither drawn nor predicted counts for none of its figures; where it is only drawn, or
-        only predicted, its Dice coefficient is 0.
-        """
-        self.count += 1
-        matrix = count_voxels(mask, predicted, len(self._voxels))
-        right, drawn, found = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-        for k in np.flatnonzero(drawn + found):
-            both, either = int(right[k]), int(drawn[k] + found[k] - right[k])
-            dice, iou = 2 * both / (both + either), both / either
-            self._voxels[k] += (1, both, found[k] - both, drawn[k] - both)
-            self._overlap[k] += (dice, dice**2, iou, iou**2)
-            self._histogram[k, min(int(dice * DICE_BINS), DICE_BINS - 1)] += 1
-
-    def tables(self) -> Tables:
-        """Return the tables of each class, as protocol/evaluation/tasks.py has them."""
-        tables: dict[str, Table] = {}
-        for k in range(len(self._voxels)):
-            tables[f"voxels.{k}"] = [self._voxels[k].tolist()]
-            tables[f"overlap.{k}"] = [[int(self._voxels[k, 0]), *self._overlap[k].tolist()]]
-            tables[f"histogram.{k}"] = [self._histogram[k].tolist()]
-        return tables
-
-
-def count_voxels(mask: Classes, predicted: Classes, classes: int) -> npt.NDArray[np.int64]:
-    """Count a case's voxels by class: (K, K), rows the mask's class, columns the predicted one."""
-    matrix = np.zeros(classes**2, np.int64)
-    for start in range(0, mask.size, _SLAB):
-        true, guess = (each.reshape(-1)[start : start + _SLAB] for each in (mask, predicted))
-        flat = true.astype(np.int64) * classes + guess.astype(np.int64)
-        matrix += np.bincount(flat, minlength=classes**2)
-    return matrix.reshape(classes, classes)
 
 
 def read_classes(array: Numbers, classes: int) -> Classes | None:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federator.runtime.protocol.evaluation.settings import POOLINGS, EvaluationSettings
+from federator.runtime.protocol.evaluation.settings import POOLINGS, EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tasks import NAMES, Task
 
 WORDS = st.text("abc xyz-é", min_size=1, max_size=8).filter(lambda text: text == text.strip())
+UNITS = st.sampled_from(["mm", "voxels"])
 NUMBERS = st.floats(-1e9, 1e9)
 
 
@@ -24,6 +25,7 @@ def test_settings_are_read_as_they_were_written(data, task):
         tuple((low, low + 1.5) for low in data.draw(st.lists(NUMBERS, max_size=len(names)))),
         data.draw(st.none() | st.floats(0.5, 1e6)),
         data.draw(metrics),
+        data.draw(st.none() | st.builds(Surfaces, st.integers(1, 9999).map(float), UNITS)),
     )
     assert EvaluationSettings.of(settings.write()) == settings
 

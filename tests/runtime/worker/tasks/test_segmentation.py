@@ -13,21 +13,23 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.protocol.outcomes import Failure
-from federator.runtime.worker.tasks import segmentation
-from federator.runtime.worker.tasks.segmentation import Cases, SegmentationReader, count_voxels
+from federator.runtime.worker.tasks import cases as counting
+from federator.runtime.worker.tasks.cases import Cases, count_voxels
+from federator.runtime.worker.tasks.segmentation import SegmentationReader
 
 RNG = np.random.default_rng(3)
 MASKS = RNG.integers(0, 2, (4, 1, 6, 5))
 IMAGES = RNG.normal(size=(4, 1, 6, 5)).astype(np.float32)
 
 
-def reader(size=2, predicts=False):
+def reader(size=2, predicts=False, surfaces=None):
     names = ("background", "spleen", "liver", "lung")[:size]
-    return SegmentationReader(EvaluationSettings(Task("segmentation", size), names), predicts)
+    settings = EvaluationSettings(Task("segmentation", size), names, surfaces=surfaces)
+    return SegmentationReader(settings, predicts)
 
 
 def loader(masks=MASKS, images=IMAGES, batch=3):
@@ -85,7 +87,7 @@ def test_cases_are_counted_as_scikit_learn_does(given_cases):
 def test_a_case_is_counted_in_slabs(monkeypatch):
     mask, predicted = RNG.integers(0, 3, (2, 11, 7, 5))
     whole = count_voxels(mask, predicted, 3)
-    monkeypatch.setattr(segmentation, "_SLAB", 10)
+    monkeypatch.setattr(counting, "_SLAB", 10)
     for kind in (np.uint8, np.uint64, np.int16):
         assert np.array_equal(count_voxels(mask.astype(kind), predicted.astype(kind), 3), whole)
     assert np.array_equal(whole, confusion_matrix(mask.ravel(), predicted.ravel()))
@@ -286,3 +288,72 @@ def test_outputs_that_are_not_finite_and_sets_without_a_batch_are_told():
     said = told(lambda: reader().from_outputs(broken, loader(), "val", 2))
     assert said == "the model's outputs are not finite numbers, for the validation set in round 2"
     assert "gives no batch" in told(lambda: reader().from_outputs(Ends(), [], "test", 0))
+
+
+def yielded(spacing, masks=MASKS):
+    return ((mask, 1 - mask, *spacing) for mask in masks)
+
+
+def test_surfaces_are_compared_in_test_sets_in_mm_or_in_voxels():
+    in_mm = reader(predicts=True, surfaces=Surfaces(10.0, "mm"))
+    in_voxels = reader(predicts=True, surfaces=Surfaces(10.0, "voxels"))
+    found = in_mm.from_predict(yielded([(2.0, 3.0)]), [], "test", 0).tables
+    expected = Cases(2, Surfaces(10.0, "mm"))
+    for mask in MASKS[:, 0]:
+        expected.add(mask, 1 - mask, (2.0, 3.0))
+    assert found == expected.tables()
+    assert found["surfaces.1"][0][0] == sum(found["distances.1"][0]) == 4
+    assert "surfaces.0" not in found, "the background has no surface of its own"
+    assert found != in_voxels.from_predict(yielded([]), [], "test", 0).tables
+    for part, given_by in (("val", in_mm), ("test", reader())):
+        spacing = [(2.0, 3.0)] if given_by is in_mm else []
+        tables = given_by.from_predict(yielded(spacing), [], part, 0).tables
+        assert not {name for name in tables if name.startswith(("surfaces", "distances"))}
+
+
+def test_a_case_counts_by_its_distance_or_as_the_largest_where_a_surface_is_missing():
+    cases = Cases(2, Surfaces(10.0, "voxels"))
+    square, empty = np.zeros((2, 40, 40), int)
+    square[10:20, 10:20] = 1
+    pairs = [(square, np.roll(square, by, axis=1)) for by in (0, 1, 3, 20)]
+    for mask, predicted in [*pairs, (square, empty), (empty, square), (empty, empty)]:
+        cases.add(mask, predicted)
+    tables = cases.tables()
+    assert tables["surfaces.1"] == [[6, 0 + 1 + 3 + 10 + 10 + 10, 0 + 1 + 9 + 300]]
+    bins = dict.fromkeys((0, 3, 9), 1) | {31: 3}  # 32 bins of 0.3125 voxels
+    assert tables["distances.1"] == [[bins.get(place, 0) for place in range(32)]]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "words"),
+    [
+        ([], "predict yields a tuple of 2 for a case of the test set, and surfaces are in mm"),
+        ([(1.0, 1.0), 3], "predict yields a tuple of 4 for a case"),
+        ([(1.0, 1.0, 1.0)], "is float64 of shape (3,), of another shape: yield mm between voxels"),
+        ([1.5], "is float64 of shape (), of another shape"),
+        ([(1.0, 0.0)], "is float64 of shape (2,), of which some are not above 0"),
+        ([(1.0, np.nan)], "of which some are not above 0"),
+        ([(1j, 1)], "of which some are not above 0"),
+        (["1 mm"], "is no numbers, texts"),
+    ],
+)
+def test_a_spacing_that_is_none_is_named_with_what_to_write(spacing, words):
+    in_mm = reader(predicts=True, surfaces=Surfaces(50.0, "mm"))
+    said = told(lambda: in_mm.from_predict(yielded(spacing), [], "test", 0))
+    assert words in said
+    assert "yield" in said
+
+
+def test_a_spacing_where_voxels_are_asked_for_is_no_case():
+    in_voxels = reader(predicts=True, surfaces=Surfaces(50.0, "voxels"))
+    said = told(lambda: in_voxels.from_predict(yielded([(1.0, 1.0)]), [], "test", 0))
+    assert "predict yields a tuple of 3 for a case of the test set" in said
+
+
+def test_surfaces_in_mm_need_a_predict():
+    said = told(lambda: reader(surfaces=Surfaces(50.0, "mm")).check_training_set([]))
+    assert said == (
+        "surfaces in mm need a predict that knows the voxels' spacing: write `yield mask, "
+        "predicted, spacing` for each case, in mm along each axis"
+    )
+    assert reader(surfaces=Surfaces(50.0, "voxels")).check_training_set([]) == ()
