@@ -37,7 +37,7 @@ def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
     source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
     local, unfound = _local(parts, read)
     doubts = [*source.warnings, *told, *_labels(parts, read), *unfound, *_folders(read)]
-    doubts += _strategy(parts, read)
+    doubts += [*_strategy(parts, read), *_predict(parts, read)]
     doubts += _krum(rendered.app.files["aggregation.py"], read)
     text = "\n".join([preview.render(parts, source), *local])
     return text, tuple(dict.fromkeys(doubts))
@@ -88,6 +88,20 @@ def _krum(aggregation: str, read: Federation) -> Iterator[Problem]:
     elif len(read.sites) < (least := 2 * count + 3):
         message = f"{strategy.name} withstands {count} of {least} sites, not of {len(read.sites)}"
         yield Problem(message, Where(read.notebook.name), _TOO_FEW)
+
+
+def _predict(parts: Parts, read: Federation) -> Iterator[Problem]:
+    """Yield a warning where nothing can be evaluated without a ``predict``, and there is none."""
+    nodes = (node for one in parts.task.statements for node in ast.parse(one.source).body)
+    if any(isinstance(node, ast.FunctionDef) and node.name == "predict" for node in nodes):
+        return
+    for key, needs, given in (
+        ("task", read.task == "survival", "return times, events, risks"),
+        ("surfaces", (read.surfaces or "").endswith("mm"), "yield mask, predicted, spacing"),
+    ):
+        if needs:
+            message = f"`{key}: {getattr(read, key)}` needs a predict, and the notebook has none"
+            yield Problem(message, read.where(key), f"`def predict(net, loader): ... {given}`")
 
 
 def _labels(parts: Parts, read: Federation) -> Iterator[Problem]:

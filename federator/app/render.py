@@ -113,6 +113,7 @@ def _config(federation: Federation, parts: Parts) -> dict[str, Value]:
     return {
         "rounds": federation.rounds or parts.rounds or DEFAULT_ROUNDS,
         "local-epochs": federation.local_epochs,
+        **({"local-steps": federation.local_steps} if federation.local_steps else {}),
         "seed": federation.seed,
         **federation.evaluation.write(),
         "select": federation.select,

@@ -120,7 +120,8 @@ class _Files:
                 "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
             }
         )
-        worker["environment"] |= app
+        told = ("FEDERATOR_MIN_CELL_COUNT", "FEDERATOR_SURVEY")  # to its doctor
+        worker["environment"] |= app | {name: values[name] for name in told}
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
         worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]

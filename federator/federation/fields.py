@@ -106,6 +106,11 @@ def _address(value: str) -> str:
     return value if port else f"{value}:443"
 
 
+def _with_unit(value: object) -> object:
+    """Return a number as a text, so that its unit is missed and not its quotes."""
+    return str(value) if type(value) in (int, float) else value
+
+
 def _scalar(value: object) -> object:
     if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
@@ -148,7 +153,7 @@ ImageName = Annotated[str, Field(pattern=_IMAGE)]
 Index = Annotated[str, Field(pattern=_INDEX)]
 Server = Annotated[str, Field(pattern=_SERVER), After(_address)]
 TensorPattern = Annotated[str, Field(pattern=_TENSORS)]
-Distance = Annotated[str, Field(pattern=_SURFACES)]
+Distance = Annotated[str, Field(pattern=_SURFACES), BeforeValidator(_with_unit)]
 Memory = Annotated[str, Field(pattern=_MEMORY)]
 Folder = Annotated[Path, PlainValidator(_path, json_schema_input_type=str)]
 File = Annotated[Path, PlainValidator(_file, json_schema_input_type=str)]

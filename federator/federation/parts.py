@@ -62,6 +62,8 @@ class Deadlines(Part):
     """For sites to join before the first round: seconds, or a text such as 90s, 30m, 2h."""
     round: Duration = 3600
     """For the sites' answers in each round: seconds, or a text such as 90s, 30m, 2h."""
+    measured: Annotated[float, Field(ge=1.5, le=100)] | None = None
+    """After two rounds: how many times as long as the slowest site took so far, at most `round`."""
 
 
 class Build(Part):

@@ -35,6 +35,7 @@ from federator.federation.fields import (
     Variable,
     distinct,
 )
+from federator.federation.nearby import nearby
 from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
 from federator.federation.privacy import Privacy, require_alone
 from federator.federation.robust import Robust
@@ -62,6 +63,8 @@ class Federation(Part):
     """Training rounds; if absent, the notebook's config["num_rounds"], else 3."""
     local_epochs: Repetitions = 1
     """Epochs that each site trains in a round."""
+    local_steps: Repetitions | None = None
+    """Batches that each site trains on in a round, as many at all sites, in place of an epoch."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the initial weights and of each site's training."""
     min_sites: int | str = "100%"
@@ -171,6 +174,13 @@ class Federation(Part):
             require_alone(info.data)
         return privacy
 
+    @field_validator("local_steps")
+    @classmethod
+    def _steps_or_epochs(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        if steps is not None and info.data.get("local_epochs", 1) != 1:
+            raise wrong("must be absent where there are local_epochs", "keep one of the two lines")
+        return steps
+
     @field_validator("personal")
     @classmethod
     def _personal_one_way(cls, personal: str | None, info: ValidationInfo) -> str | None:
@@ -260,7 +270,7 @@ def read(path: Path) -> Federation:
         federation, problems = yaml_file.load(folder / FILE, Federation, MESSAGES)
     except OSError as error:
         others = [file.parent.name for file in folder.parent.glob(f"*/{FILE}")]
-        hint = did_you_mean(folder.name, others) or _nearby(folder)
+        hint = did_you_mean(folder.name, others) or nearby(folder, FOLDER, FILE)
         message = f"cannot read {folder / FILE}: {error.strerror}"
         raise FederationFileError(Problem(message, hint=hint)) from None
     if phrase := misnamed(folder.name):
@@ -269,20 +279,6 @@ def read(path: Path) -> Federation:
     if federation is None or problems:
         raise FederationFileError(*problems)
     return federation
-
-
-def _nearby(folder: Path) -> str:
-    """Return which federations there are around a wrong place, and how to name one."""
-    try:
-        here = folder if folder.is_dir() else folder.parent
-    except OSError:  # such as a name that is too long
-        here = folder.parent
-    roots = [here, *here.parents[:3]]
-    found = next((all_ for root in roots if (all_ := sorted(root.glob(f"{FOLDER}/*/{FILE}")))), [])
-    if not found:
-        return f"give a folder in which there is a {FILE}, such as {FOLDER}/NAME"
-    names = ", ".join(str(file.parent) for file in found[:5])
-    return f"give the folder of a federation: {names}"
 
 
 def misnamed(name: str) -> str | None:

@@ -21,6 +21,7 @@ class ServerPart(TypedDict):
     quorum: int
     join_deadline: float
     round_deadline: float
+    measured: float | None
     baselines: bool
     survey: str
     encoding: str
@@ -46,6 +47,7 @@ def server(federation: Federation) -> ServerPart:
         "quorum": federation.quorum,
         "join_deadline": federation.deadlines.join,
         "round_deadline": federation.deadlines.round,
+        "measured": federation.deadlines.measured,
         "baselines": federation.baselines,
         "survey": _SURVEY[False if federation.privacy else federation.survey],
         "encoding": federation.encoding,

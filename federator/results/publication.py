@@ -140,11 +140,10 @@ def summary(journal: Journal) -> str:
     start, trained, end = journal.start, journal.trained(), journal.end
     ended = journal.state.capitalize() if end else "Not ended"
     after = f" after round {trained[-1].round}" if trained else ""
-    epochs = f"{start.local_epochs} local epoch{'s' if start.local_epochs != 1 else ''} in each"
     absent = [f"{site}: {why}" for site, why in _absent(journal).items()]
     return page(
         f"## {start.federation}: rounds {start.first_round} to {start.last_round}",
-        f"**{ended}{after}.** Run {start.run}, {start.strategy}, {epochs}.",
+        f"**{ended}{after}.** Run {start.run}, {start.strategy}, {start.local_work} in each.",
         fenced(end.reason) if end and end.reason else "",
         _findings(journal),
         _local(journal),

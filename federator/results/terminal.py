@@ -83,7 +83,7 @@ class RunProgress:
         print_line(
             self._console,
             f"run {event['run']}: {event['strategy']}, rounds {self._first} to {self._last}, "
-            f"{event['local_epochs']} local epoch(s) each, sites {sites}",
+            f"{start.local_work} each, sites {sites}",
         )
         for text in start.warnings:
             print_line(self._console, text)

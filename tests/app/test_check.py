@@ -155,3 +155,25 @@ def test_a_bound_that_the_strategy_cannot_keep_is_refused(tmp_path):
     with pytest.raises(FederationFileError, match=r"line \d+: FedMedian makes no mean") as refused:
         check_federation(read)
     assert "remove max_share" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("task: survival\nhorizon: 60\n", "`task: survival` needs a predict"),
+        (
+            "task: segmentation\nlabels: [none, tumour]\nsurfaces: 50 mm\n",
+            "`surfaces: 50 mm` needs a predict",
+        ),
+        ("task: segmentation\nlabels: [none, tumour]\nsurfaces: 9 voxels\n", None),
+    ],
+)
+def test_what_cannot_be_evaluated_without_a_predict_is_told(tmp_path, settings, told):
+    for name, predict in (("without", None), ("with", "def predict(net, loader):\n    yield 1")):
+        (tmp_path / name).mkdir()
+        content = cells(classes="CLASSES = 2", needs=predict or "pass")
+        doubts = check_federation(small_notebook.federate(tmp_path / name, settings, content))[1]
+        found = [str(one) for one in doubts if "needs a predict" in str(one)]
+        expected = bool(told) and name == "without"
+        assert len(found) == expected
+        assert not expected or told in found[0]

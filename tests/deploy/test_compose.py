@@ -180,6 +180,9 @@ def test_a_site_with_a_gpu(files):
     assert east["link"]["environment"]["FEDERATOR_BASELINES"] == "${BASELINES:-false}"
     assert east["link"]["environment"]["FEDERATOR_MIN_CELL_COUNT"] == "${MIN_CELL_COUNT:-9}"
     assert east["link"]["environment"]["FEDERATOR_SURVEY"] == "${SURVEY:-true}"
+    for name in ("MIN_CELL_COUNT", "SURVEY", "POLICY"):  # for the worker's doctor
+        told = [east[service]["environment"][f"FEDERATOR_{name}"] for service in ("link", "worker")]
+        assert told[0] == told[1]
     assert "#GPUS=all" in files["east.env.example"]
     assert "GPUS" not in files["north.env.example"] + files["north.yaml"]
 

@@ -67,11 +67,11 @@ def test_surfaces_are_a_distance_with_a_unit(tmp_path):
         ("labels: [a, b]\nsurfaces: 5 mm", "surfaces belongs to the task segmentation"),
         (
             "task: segmentation\nlabels: [a, b]\nsurfaces: 5",
-            "surfaces must be a distance such as 50 mm or 20 voxels, not 5",
+            'surfaces must be a distance such as 50 mm or 20 voxels, not "5"',
         ),
         (
             "task: segmentation\nlabels: [a, b]\nsurfaces: 0 mm",
-            "surfaces must be a distance such as 50 mm or 20 voxels, not '0 mm'",
+            'surfaces must be a distance such as 50 mm or 20 voxels, not "0 mm"',
         ),
         ("task: survival", "horizon is needed for the task survival"),
         ("task: survival\nhorizon: 0", "horizon must be greater than 0"),

@@ -152,3 +152,11 @@ def test_a_deadline_is_shorter_than_an_instruction_that_a_site_takes(value: str,
 
 def test_the_encodings_are_those_of_the_runtime() -> None:
     assert json.loads(schema())["properties"]["encoding"]["enum"] == list(ENCODINGS)
+
+
+def test_steps_take_the_place_of_epochs(folder: Path) -> None:
+    write(folder, f"{VALID}\nlocal_steps: 50\n")
+    assert read(folder).local_steps == 50
+    write(folder, f"{VALID}\nlocal_epochs: 2\nlocal_steps: 50\n")
+    with pytest.raises(FederationFileError, match="local_steps must be absent where there are"):
+        read(folder)

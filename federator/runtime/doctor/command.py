@@ -5,16 +5,24 @@ meet. Nothing that it finds out leaves the site.
 """
 
 import argparse
+import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from federator.errors import FederatorError, InputError
 from federator.runtime.doctor.finding import Finding
 from federator.runtime.keys import site_key
 from federator.runtime.keys.coordinator_key import read_keys
 from federator.runtime.options import Parser, file, trusted
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.outcomes import Failure
+
+if TYPE_CHECKING:
+    from federator.runtime.doctor.data import Leaving
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,8 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     add("--policy", type=Path, help="the site's own policy, policy.yaml")
     add("--records", type=Path, help="the folder of the site's record and privacy ledger")
     add("--privacy", default="", help="the federation's differential privacy; empty for none")
+    add("--min-cell-count", type=int, default=5, help="smallest count, other than 0, that leaves")
+    add("--survey", action="store_true", help="whether this site takes part in the survey")
+    add("--show-survey", action="store_true", help="only print all that the survey would send")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    if options.show_survey:
+        return _show_survey(options)
     passed = True
     for finding in _findings(options):
         print(finding, flush=True)
@@ -58,7 +71,39 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     if options.data is not None:
         from federator.runtime.doctor import data
 
-        yield from data.look(options.data.resolve(), options.app.resolve(), options.site)
+        folders = (options.data.resolve(), options.app.resolve())
+        yield from data.look(*folders, options.site, _leaving(options))
+
+
+def _show_survey(options: argparse.Namespace) -> int:
+    """Print what the survey would send: each attribute, and each table, in a line."""
+    from federator.runtime.doctor import data
+
+    if options.data is None:
+        raise FederatorError("nothing to look at: give --data")
+    folders = (options.data.resolve(), options.app.resolve())
+    try:
+        told = data.survey(*folders, options.site, _leaving(options))
+    except Failure as failure:
+        raise FederatorError(f"the data cannot be loaded: {failure}") from None
+    if told is None:
+        print("This site sends nothing of its data before training.")
+        return 0
+    for name, value in asdict(told).items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for key, one in rows:
+            print(f"{name} {key}".rstrip() + f": {json.dumps(one)}")
+    return 0
+
+
+def _leaving(options: argparse.Namespace) -> "Leaving":
+    """Return what may leave, by this site's settings and its own policy."""
+    from federator.runtime.link.policy.reading import read
+    from federator.runtime.link.process import disclosure
+
+    rules = read(options.policy)
+    minimum, told = options.min_cell_count, options.survey
+    return lambda task: disclosure(Policy(task, min_cell_count=minimum, survey=told), rules)
 
 
 def _policy(policy: Path | None, account: Path) -> Finding:

@@ -2,27 +2,43 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from federator.runtime import app_files
-from federator.runtime.app_config import app_config
+from federator.runtime.app_config import Setting, app_config
 from federator.runtime.doctor.finding import Finding
+from federator.runtime.protocol.disclosure import Policy, filter_outcome
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
+from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.notices import SET_NAMES
-from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.protocol.outcomes import Failure, Outcome
+from federator.runtime.protocol.privacy.settings import PrivacySettings
+from federator.runtime.protocol.survey import Survey
 from federator.runtime.worker.loaders import Drawn
 from federator.runtime.worker.sandbox.isolation import is_read_only
 from federator.runtime.worker.trainer import Trainer
+from federator.runtime.worker.training.throughput import Throughput
+
+Leaving = Callable[[Task], Policy]
 
 _GIB = 2**30
 _LEAST = 64 * 2**20  # bytes; PyTorch's DataLoader passes batches through /dev/shm
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
-    """Look at the data folder, then run the author's ``load_data`` on it, then at the machine."""
+def look(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding]:
+    """Look at the data folder, then run the author's ``load_data`` on it, then at the machine.
+
+    Args:
+        folder: the data folder.
+        app: the folder of the Flower App.
+        site: the site's name.
+        rules: returns what may leave the site, for a task.
+    """
     yield (readable := _folder(folder, app))
     if readable.passed:
         yield Finding(
@@ -30,7 +46,7 @@ def look(folder: Path, app: Path, site: str) -> Iterator[Finding]:
             "the data folder is mounted read-only",
             "start this from the site's own file: there, it is",
         )
-        yield from _contents(folder, app, site)
+        yield from _contents(folder, app, site, rules)
     yield from _machine()
 
 
@@ -50,12 +66,50 @@ def _folder(folder: Path, app: Path) -> Finding:
     return Finding(True, f"{folder} can be read, with {count} entries")
 
 
-def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
+def survey(folder: Path, app: Path, site: str, rules: Leaving) -> Survey | None:
+    """Return all that the survey would send of the data, as the link would let it out.
+
+    Args:
+        folder: the data folder.
+        app: the folder of the Flower App.
+        site: the site's name.
+        rules: returns what may leave the site, for a task.
+
+    Returns:
+        None if the site takes part in no survey.
+
+    Raises:
+        Failure: if the data cannot be loaded.
+    """
     config = app_config(app)
+    policy = _policy(rules, config)
+    if not policy.survey:
+        return None
+    trainer = Trainer(app, config, folder, site)
+    outcome, _ = trainer.follow(Instruction("join", 0, 0.0, survey=True), None)
+    return _leaving(outcome, policy)
+
+
+def _policy(rules: Leaving, config: Mapping[str, Setting]) -> Policy:
+    """Return what may leave; under differential privacy no site tells a survey."""
+    policy = rules(EvaluationSettings.of(config).task)
+    private = PrivacySettings.in_config(config) is not None
+    return replace(policy, survey=policy.survey and not private)
+
+
+def _leaving(outcome: Outcome, policy: Policy) -> Survey | None:
+    return filter_outcome(asdict(outcome), (), policy).survey
+
+
+def _contents(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding]:
+    config = app_config(app)
+    policy = _policy(rules, config)
     try:
         trainer = Trainer(app, config, folder, site)
-        outcome, _ = trainer.follow(Instruction("join", 0, 0.0), None)
+        join = Instruction("join", 0, 0.0, survey=policy.survey)
+        outcome, _ = trainer.follow(join, None)
         drawn = trainer.label_counts()
+        speed = trainer.throughput()
     except Failure as failure:
         remedy = f"see the lines above{app_files.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
@@ -66,6 +120,40 @@ def _contents(folder: Path, app: Path, site: str) -> Iterator[Finding]:
     for notice in outcome.warnings:
         if notice.code == "last-batch":
             yield Finding(False, "a round of training would fail at this site", str(notice))
+    if speed is not None:
+        yield _speed(speed)
+    yield _survey(_leaving(outcome, policy))
+
+
+def _speed(speed: Throughput) -> Finding:
+    """Say whether training will wait for the data or for the model."""
+    what = f"training set: a batch is read in {_duration(speed.reading)}"
+    if speed.computing is None:
+        return Finding(True, what)
+    what += f"; the model takes {_duration(speed.computing)} for it"
+    if speed.reading < speed.computing:
+        return Finding(True, what)
+    remedy = (
+        "training will wait for the data: the author can give the loader num_workers and keep less "
+        "work in the dataset; here, decoded or resized copies on a fast disk help"
+    )
+    return Finding(True, f"{what}: {remedy}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _survey(told: Survey | None) -> Finding:
+    """Say what the survey would send of these data, in short."""
+    if told is None:
+        return Finding(True, "survey: nothing of the data is told before training")
+    kinds = Counter(name.partition(".")[0] for name in told.tables)
+    tables = ", ".join(f"{kind} ({count})" for kind, count in kinds.items()) or "none"
+    how = "`doctor --show-survey` prints all of it"
+    return Finding(
+        True, f"survey: if the server asks before training, these tables leave: {tables}; {how}"
+    )
 
 
 def _set(part: str, said: int, drawn: Drawn | None, labels: tuple[str, ...]) -> Finding:
@@ -119,4 +207,6 @@ def _gpu() -> Finding:
     remedy = "does nvidia-smi work on this machine, and is NVIDIA's container toolkit installed?"
     if not torch.cuda.is_available():
         return Finding(False, "the GPU is not visible in the container", remedy)
-    return Finding(True, f"GPU: {torch.cuda.get_device_name()}")
+    free, most = torch.cuda.mem_get_info()
+    memory = f"{free / _GIB:.1f} of {most / _GIB:.1f} GiB of its memory are free"
+    return Finding(True, f"GPU: {torch.cuda.get_device_name()}; {memory}")

@@ -55,6 +55,11 @@ NOTICES = {
     "({set}): is the horizon in the unit of the times?",
     "personal-anew": "the site's personal model begins anew in round {value}, as the federation's: "
     "the site has none of an earlier round, or one of another form",
+    "slow-loader": "training waits {value} % of its time for the loader of the {set}, which gives "
+    "{other} batches a second: give it num_workers, keep decoded or resized copies of the files in "
+    "the data folder, or move work from the dataset to the GPU",
+    "same-batches": "each round trains on the same first {value} of the {other} batches of the "
+    "{set} (local_steps): give its loader shuffle=True",
     "last-batch": "the last batch of the {set} holds one example, with which BatchNorm cannot "
     "train: give its loader drop_last=True, or another batch size",
 }

@@ -58,6 +58,7 @@ class Start(_Event):
     surfaces: str | None = None  # such as "50 mm"
     seed: int = 0
     local_epochs: int = 1
+    local_steps: int | None = None  # batches in an epoch; None for all
     baselines: bool = False
     select: str = "last"
     site_privacy: dict[str, float] = {}  # clip, noise and delta
@@ -72,6 +73,14 @@ class Start(_Event):
     rehearsal: bool = False  # on one machine, with keys that were made for it
     privacy: str = ""  # protocol/privacy/settings.py
     sites_withheld: bool = False  # there are figures of all sites together only
+
+    @property
+    def local_work(self) -> str:
+        """What a site trains in a round, in words."""
+        count, what = self.local_epochs, "epoch"
+        if self.local_steps is not None:
+            count, what = self.local_epochs * self.local_steps, "step"
+        return f"{count} local {what}{'s' if count != 1 else ''}"
 
 
 class SiteState(_Event):

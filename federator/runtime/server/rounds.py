@@ -91,7 +91,7 @@ class Rounds:
         session, started = self._session, time.monotonic()
         assert isinstance(session.strategy, FedAvg)
         session.welcome()
-        deadline = time.time() + session.settings.round_deadline
+        deadline = session.training_deadline()
         train = Order(session.instruction("train", number, deadline, sets=("val",)), before.weights)
         # It travels as for those who train, so that all validate the same model.
         instruction = session.instruction(

@@ -123,6 +123,7 @@ def _run(
         **_evaluated(plan.settings),
         "seed": plan.seed,
         "local_epochs": plan.epochs,
+        "local_steps": plan.steps,
         "baselines": settings.baselines,
         "select": plan.select,
         "local": list(plan.local.patterns),

@@ -16,7 +16,7 @@ from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instru
 from federator.runtime.server.aggregation.blockwise import moments
 from federator.runtime.server.aggregation.own_strategy import OwnStrategy, name_of
 from federator.runtime.server.exchange import Answer, updates_in
-from federator.runtime.server.journal import FILE, SiteState, events
+from federator.runtime.server.journal import FILE, Round, SiteState, events
 from federator.runtime.server.packing import Order
 from federator.runtime.server.recorder import Recorder
 from federator.runtime.server.settings import ServerSettings
@@ -24,6 +24,7 @@ from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.disk import require_space
 from federator.runtime.server.survey.surveys import Surveys
+from federator.runtime.server.waiting import patience
 from federator.runtime.weights.buffers import Buffers
 from federator.runtime.weights.encoding import EXACT
 from federator.runtime.weights.local_tensors import LocalTensors
@@ -42,6 +43,7 @@ class Plan:
     settings: EvaluationSettings
     local: LocalTensors = field(default_factory=LocalTensors)
     personal: bool = False  # whether each site keeps a model for itself (Ditto)
+    steps: int | None = None  # batches in an epoch; None for those that a site has
 
     @staticmethod
     def of(config: Mapping[str, Setting]) -> "Plan":
@@ -54,6 +56,7 @@ class Plan:
             settings=EvaluationSettings.of(config),
             local=LocalTensors.of(config),
             personal=bool(config.get(PERSONAL)),
+            steps=int(config["local-steps"]) if "local-steps" in config else None,
         )
 
     @property
@@ -154,6 +157,12 @@ class Session:
         self._tell_survey()
 
     # -- training and testing ---------------------------------------------------------------
+
+    def training_deadline(self) -> float:
+        """Return until when (epoch seconds) a round's updates are waited for, if it begins now."""
+        rounds = events(self.folder.path, Round)
+        settings = self.settings
+        return time.time() + patience(rounds, settings.round_deadline, settings.measured)
 
     def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""

@@ -25,6 +25,7 @@ class ServerSettings:
         quorum: how many of them must deliver for a round to count.
         join_deadline: seconds to wait for the sites at the start.
         round_deadline: seconds to wait for a round's updates.
+        measured: how many times the slowest site's time so far to wait, if that is less; or None.
         baselines: whether each site is also trained alone, for comparison.
         survey: ``no``, ``yes``, ``required`` (no round while anything is found) or ``only`` (none).
         local_only: whether this is one machine, where a node may say which site it is.
@@ -54,6 +55,7 @@ class ServerSettings:
     quorum: int = 1
     join_deadline: float = 300.0
     round_deadline: float = 3600.0
+    measured: float | None = None
     baselines: bool = False
     survey: str = "no"
     local_only: bool = True

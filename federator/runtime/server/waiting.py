@@ -1,12 +1,14 @@
-"""How the server waits for sites: how often it asks for answers, and when it says that it waits.
+"""How the server waits for sites: for how long, how often it asks, and when it says so.
 
 A site decides in the same way how often it asks for messages (link/polling.py).
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
+from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.journal import Round
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
 
 Tell = Callable[[Collection[str], datetime], None]
@@ -21,6 +23,26 @@ _CROWD = 4  # sites; where more are pending, a question brings in several answer
 
 # Seconds without a word from a site, after which that is told: of some, and of all that were asked.
 _QUIET, _ALL_QUIET = 15.0, 60.0
+
+
+_MEASURED = 2  # rounds, before their times say how long others take
+_LEAST = 60.0  # seconds: a site that was busy for a moment is waited for
+
+
+def patience(rounds: Iterable[Round], most: float, times: float | None) -> float:
+    """Return how many seconds a round waits for its updates, by how long earlier ones took.
+
+    Args:
+        rounds: those of the run so far.
+        most: seconds, where nothing is measured, and at the most.
+        times: how many times as long as the slowest site took so far; None for ``most``.
+    """
+    done = [each for each in rounds if each.model == FEDERATION and each.ok]
+    taken = [part.seconds for each in done for part in each.sites.values() if part.ok]
+    known = [seconds for seconds in taken if seconds is not None]
+    if times is None or len(done) < _MEASURED or not known:
+        return most
+    return min(most, max(_LEAST, times * max(known)))
 
 
 class WaitingNotice:

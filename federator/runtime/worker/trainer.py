@@ -30,8 +30,10 @@ from federator.runtime.worker.privacy.training import PrivateTraining
 from federator.runtime.worker.sandbox.pretrained import structure
 from federator.runtime.worker.sandbox.scratch import Workspace
 from federator.runtime.worker.site_data import SiteData, require_data
-from federator.runtime.worker.state import fill, has_changed, holds_another_model, take
+from federator.runtime.worker.state import fill, has_changed, take
 from federator.runtime.worker.survey.reading import take_survey
+from federator.runtime.worker.training.batches import Training
+from federator.runtime.worker.training.throughput import Throughput, measure
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +77,7 @@ class Trainer:
         self._local = LocalPart(LocalTensors.of(config), volume)
         self._ditto = Ditto.of(config, volume, self._module) if config.get(PERSONAL) else None
         self._private = PrivateTraining.of(config, self._module)
+        self._training = Training(int(config["local-steps"]) if "local-steps" in config else None)
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model
@@ -127,8 +130,7 @@ class Trainer:
         if instruction.kind != "train":
             return self._outcome(evaluations, notices), None
         self._net = None  # until it is known that training left its tensors as they were
-        if self._train(net, instruction):
-            notices.append(Notice("returned"))
+        notices += self._train(net, instruction)
         if instruction.epochs and not has_changed(net, whole):
             notices.append(Notice("unchanged"))
         trained = take(net)
@@ -165,6 +167,17 @@ class Trainer:
             task = self._settings.task
             classes = task.size if task.name == "classification" else 0  # no others are counted
             return {part: draw(loader, classes) for part, loader in self._data.sets.items()}
+
+    @reporting_failures(part="load_data")
+    def throughput(self) -> Throughput | None:
+        """Measure how fast the training set is read, and the model computes; the model is spoilt.
+
+        Raises:
+            Failure: as :meth:`follow`.
+        """
+        with self._workspace.entered():
+            self._data.load()
+            return measure(self.model(0), self._data.loaders["train"])
 
     def model(self, seed: int) -> "torch.nn.Module":
         """Return the author's ``Model()``, built once, from a seed."""
@@ -205,6 +218,7 @@ class Trainer:
             Failure: if the labels of a set, or the model's outputs, are not what they must be.
         """
         reader, sets = self._evaluator.reader, self._data.sets
+        notices = self._training.look_ahead(self._data.loaders["train"])
         lone = has_lone_example(self._data.loaders["train"])
         if not reader.predicts:
             batches = {part: self._data.first(part) for part in sets if part != "train"}
@@ -217,8 +231,8 @@ class Trainer:
         if lone and is_plain_pair(batch := self._data.first("train")):
             assert isinstance(batch, tuple | list)
             if needs_more_than_one(self.model(seed), batch[0]):
-                return [Notice("last-batch", "train")]
-        return []
+                notices.append(Notice("last-batch", "train"))
+        return notices
 
     def _survey(self) -> Survey:
         """Count what the data hold.
@@ -232,8 +246,8 @@ class Trainer:
 
     def _train(
         self, net: "torch.nn.Module", instruction: Instruction, centre: Weights | None = None
-    ) -> bool:
-        """Train a model by the author's ``train``; tell whether that returned another one."""
+    ) -> list[Notice]:
+        """Train a model by the author's ``train``; return what there is to warn of."""
         accepted = inspect.signature(self._module.train).parameters
         given, left = split_settings(self._module.train, instruction.settings)
         if left and not self._told:
@@ -248,15 +262,15 @@ class Trainer:
             extra["global_weights"] = own if centre is None else centres_of(net, centre)
         seed_all(instruction.seed, instruction.round, self._site)
         net.train()
-        loaders = self._data.loaders["train"], self._data.loaders["val"]
+        loaders = self._data.loaders
         private: AbstractContextManager[object] = nullcontext()
         if self._private:
-            private = self._private.session(net, loaders[0], instruction)
-        with private as privacy, reporting_failures(part="train"):
+            private = self._private.session(net, loaders["train"], instruction)
+        with private as privacy:
             if privacy and "privacy" in accepted:
                 extra["privacy"] = privacy
-            returned = self._module.train(net, *loaders, instruction.epochs, **extra)
-        return holds_another_model(returned, net)
+            train = self._module.train
+            return self._training.run(train, net, loaders, instruction.epochs, extra)
 
     def _evaluate_all(
         self, net: "torch.nn.Module", instruction: Instruction

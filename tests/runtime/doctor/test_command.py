@@ -1,6 +1,8 @@
 """What a site is told of its data; of the network: test_network.py."""
 
+import json
 import os
+import re
 import shutil
 
 import pytest
@@ -10,6 +12,13 @@ from fixtures.small_notebook import LOAD_DATA, MODEL, TEST
 from federator.app.convert import convert
 from federator.runtime import __main__
 from federator.runtime.doctor import command, data
+from federator.runtime.protocol.disclosure import Policy
+from federator.runtime.protocol.survey import vet
+from federator.runtime.worker.training.throughput import Throughput
+
+
+def rules(task):
+    return Policy(task, survey=True)
 
 
 def failures(findings):
@@ -34,6 +43,8 @@ def test_data_that_are_as_they_must_be(tmp_path, app, monkeypatch, capsys):
     assert "pass  train set: 64 examples (38 benign, 26 malignant)" in said
     for name in ("val set", "test set", "memory", "/tmp", "/dev/shm"):
         assert f"pass  {name}" in said
+    assert re.search(r"pass  training set: a batch is read in [\d.]+ m?s; the model takes", said)
+    assert "pass  survey: nothing of the data is told before training" in said
 
 
 def test_where_data_do_not_fit_the_author_s_words_about_them_are_shown(tmp_path, app):
@@ -44,7 +55,7 @@ def test_where_data_do_not_fit_the_author_s_words_about_them_are_shown(tmp_path,
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x").touch()
     for name in ("empty", "other"):
-        said = "\n".join(failures(data.look(tmp_path / name, told, "north")))
+        said = "\n".join(failures(data.look(tmp_path / name, told, "north", rules)))
         assert "the notebook describes the data as:\n      | One file, `data.csv`." in said
 
 
@@ -61,21 +72,23 @@ def test_a_user_s_name_is_told_before_docker_refuses_it(user, monkeypatch, capsy
 
 
 def test_data_that_are_not(tmp_path, app):
-    absent = failures(data.look(tmp_path / "absent", app, "north"))
+    absent = failures(data.look(tmp_path / "absent", app, "north", rules))
     assert "absent cannot be read: No such file or directory\n      the worker runs" in absent[0]
     (tmp_path / "empty").mkdir()
-    assert "is empty" in failures(data.look(tmp_path / "empty", app, "north"))[0]
+    assert "is empty" in failures(data.look(tmp_path / "empty", app, "north", rules))[0]
     broken = lay_out_site(tmp_path / "broken", 1)
     (broken / "labels.npy").unlink()
-    broken = failures(data.look(broken, app, "north"))[-1]
+    broken = failures(data.look(broken, app, "north", rules))[-1]
     assert "FileNotFoundError in task.py, line" in broken
     assert "see the lines above" in broken
 
 
 def said(path, app):
     """Return what is said of the data, without what is said of the machine."""
-    found = [str(finding) for finding in data.look(path, app, "north")]
-    return [line for line in found if " set: " in line or "training" in line or "loaded" in line]
+    found = [str(finding) for finding in data.look(path, app, "north", rules)]
+    return [
+        line for line in found if re.search(" (train|val|test) set: |training would|loaded", line)
+    ]
 
 
 def test_a_label_that_is_not_there_is_named_with_what_it_means(tmp_path, app):
@@ -147,9 +160,77 @@ def test_a_last_batch_of_one_is_foreseen_where_batchnorm_cannot_train_on_it(tmp_
 def test_a_file_that_may_not_be_read_is_named(tmp_path, app):
     folder = lay_out_site(tmp_path / "data", 1)
     (folder / "labels.npy").chmod(0)
-    assert "labels.npy cannot be read" in failures(data.look(folder, app, "north"))[0]
+    assert "labels.npy cannot be read" in failures(data.look(folder, app, "north", rules))[0]
 
 
 def test_nothing_to_look_at(capsys):
     assert __main__.main(["doctor"]) == 1
     assert "give --server, --data or both" in capsys.readouterr().err
+
+
+def shown(capsys, *options):
+    """Return what the doctor says that the survey would send, by name."""
+    assert command.main(["--show-survey", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {name: json.loads(value) for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def test_the_doctor_shows_what_the_survey_sends_and_nothing_else(tmp_path, app, capsys):
+    site = lay_out_site(tmp_path / "data", 1)
+    look = ("--data", str(site), "--app", str(app), "--site", "north", "--survey")
+    found = shown(capsys, *look)
+    sent = sent_survey(app, site, 5)
+    tables = {key.removeprefix("tables "): one for key, one in found.items() if " " in key}
+    assert tables == sent.tables
+    assert found["shape"] == list(sent.shape)
+    assert tables["labels.train"] == [[38, 26]]
+    assert all(name in found for name in ("batch", "dtype", "target_dtype", "partial"))
+    few = shown(capsys, *look, "--min-cell-count", "30")
+    assert "tables labels.train" not in few, "26 are fewer than 30"
+    (tmp_path / "policy.yaml").write_text("min_cell_count: 30\n")
+    assert shown(capsys, *look, "--policy", str(tmp_path / "policy.yaml")) == few
+
+
+def sent_survey(app, site, minimum):
+    """Return the survey that a site's link lets out when it is asked to join."""
+    trainer = data.Trainer(app, data.app_config(app), site, "north")
+    outcome, _ = trainer.follow(data.Instruction("join", 0, 0.0, survey=True), None)
+    task = data.EvaluationSettings.of(data.app_config(app)).task
+    return vet(data.asdict(outcome)["survey"], task, minimum)
+
+
+@pytest.mark.parametrize("silent", ["setting", "policy"])
+def test_a_site_that_takes_part_in_no_survey_is_told_so(tmp_path, app, capsys, silent):
+    site = lay_out_site(tmp_path / "data", 1)
+    options = ["--data", str(site), "--app", str(app)]
+    if silent == "policy":
+        (tmp_path / "policy.yaml").write_text("survey: false\n")
+        options += ["--survey", "--policy", str(tmp_path / "policy.yaml")]
+    assert command.main(["--show-survey", *options]) == 0
+    assert capsys.readouterr().out == "This site sends nothing of its data before training.\n"
+
+
+def test_in_short_it_names_the_kinds_of_tables(tmp_path, app):
+    site = lay_out_site(tmp_path / "data", 1)
+    (line,) = [str(one) for one in data.look(site, app, "north", rules) if "survey" in one.what]
+    assert line.startswith(
+        "pass  survey: if the server asks before training, these tables leave: labels (3), "
+    )
+    assert line.endswith("; `doctor --show-survey` prints all of it")
+
+
+@pytest.mark.parametrize(
+    ("speed", "words"),
+    [
+        (Throughput(0.0021, 0.05), "a batch is read in 2.1 ms; the model takes 50 ms for it"),
+        (Throughput(1.5, None), "a batch is read in 1.5 s"),
+        (
+            Throughput(0.2, 0.05),
+            "a batch is read in 200 ms; the model takes 50 ms for it: training will wait for the "
+            "data: the author can give the loader num_workers and keep less work in the dataset; "
+            "here, decoded or resized copies on a fast disk help",
+        ),
+    ],
+)
+def test_what_training_waits_for_is_said_with_what_to_do(speed, words):
+    assert str(data._speed(speed)) == f"pass  training set: {words}"

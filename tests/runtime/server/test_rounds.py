@@ -1,5 +1,7 @@
 """Rounds with sites that come and go, or of which only some train."""
 
+import time
+
 import numpy as np
 import pytest
 from fakes.site_grid import SiteGrid, serve
@@ -117,3 +119,15 @@ def test_a_site_that_is_away_meanwhile_is_missing_in_what_it_missed(run):
     assert chosen.round == 6
     (selection,) = events(folder, "selection")
     assert selection["left_out"].keys() == {"2", "3"}
+
+
+@pytest.mark.parametrize("strategy", [flower.FedAvg(), flower.Krum()])
+def test_a_deadline_follows_from_the_first_two_rounds(run, strategy):
+    sites = {name: Site(LEVEL[name]) for name in LEVEL}
+    _, grid, _ = run(sites, strategy, rounds=4, measured=3.0, round_deadline=7200.0)
+    now, ends = time.time(), dict[int, float]()
+    for _, order in grid.told:
+        if order.kind == "train":
+            ends[order.round] = order.expires - now
+    assert all(7000 < ends[number] <= 7200 for number in (1, 2))
+    assert all(0 < ends[number] <= 60 for number in (3, 4))

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from federator.runtime.server import waiting
-from federator.runtime.server.waiting import WaitingNotice
+from federator.runtime.server.journal import Contribution, Round
+from federator.runtime.server.waiting import WaitingNotice, patience
 
 
 @pytest.fixture
@@ -45,3 +46,36 @@ def test_that_nobody_has_answered_yet_is_told_later(clock):
     assert told == []
     looked(clock, wait, (60, "ab"), (61, "b"), (76, "b"))
     assert [sites for sites, _ in told] == [["a", "b"], ["b"]]
+
+
+def took(model="federation", **sites):
+    """Return a round in which each site took so many seconds; None: it failed."""
+    parts = {
+        site: Contribution(
+            ok=seconds is not None, reason=None if seconds else "late", seconds=seconds
+        )
+        for site, seconds in sites.items()
+    }
+    return Round(
+        time="2026-03-02T09:30:00+00:00", model=model, round=1, seconds=3600.0, sites=parts
+    )
+
+
+FIRST, SECOND = took(north=100.0, south=40.0), took(north=90.0, south=200.0)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "times", "seconds"),
+    [
+        ([FIRST, SECOND], None, 7200.0),  # nothing is to be measured
+        ([FIRST], 3.0, 7200.0),  # one round says too little
+        ([FIRST, took("north", north=1.0)], 3.0, 7200.0),  # nor does a site alone
+        ([FIRST, SECOND], 3.0, 600.0),  # by the slowest site
+        ([FIRST, took(north=None, south=50.0)], 3.0, 300.0),  # not by one that did not come
+        ([FIRST, took(north=None, south=None)], 3.0, 7200.0),
+        ([FIRST, SECOND], 100.0, 7200.0),  # at the most
+        ([took(north=1.0), took(north=2.0)], 3.0, 60.0),  # a moment is no measure
+    ],
+)
+def test_a_round_waits_by_how_long_earlier_ones_took(rounds, times, seconds):
+    assert patience(rounds, 7200.0, times) == seconds

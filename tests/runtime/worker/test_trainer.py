@@ -549,3 +549,21 @@ def test_a_survey_is_told_at_joining_if_it_is_asked_for(make):
     assert told.tables["labels.train"] == [[4, 4]]
     assert told.shape == (2,) and told.partial == ()
     assert trainer.loads == 1
+
+
+def test_local_steps_are_the_batches_of_an_epoch(make):
+    counting = """\
+    def train(net, trainloader, valloader, epochs):
+        for _ in range(epochs):
+            for _ in trainloader:
+                for parameter in net.parameters():
+                    parameter.data += 1
+    """
+    for config, batches in (({}, 3), ({"local-steps": 5}, 5), ({"local-steps": 1}, 1)):
+        trainer = make(train=counting, config=config)
+        weights = take(trainer.model(0))
+        before = {name: array.copy() for name, array in weights.items()}
+        order = Instruction("train", 1, 0.0, epochs=2)
+        _, trained = trainer.follow(order, weights)
+        moved = {float(np.round((trained[name] - before[name]).mean())) for name in before}
+        assert moved == {2.0 * batches}

@@ -158,7 +158,7 @@ class SessionSites:
 
     def _orders(self, kind: Kind, by_site: Mapping[str, Request]) -> dict[str, Order]:
         """Return the orders that say what a strategy's requests do."""
-        deadline = time.time() + self._session.settings.round_deadline
+        deadline = self._session.training_deadline()
         sets = ("val",) if kind == "evaluate" else ()
         # Tested as it is then trained, so that it travels once.
         encoding, orders = self._session.settings.encoding, dict[str, Order]()

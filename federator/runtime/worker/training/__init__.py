@@ -1,0 +1,1 @@
+"""What the author's ``train`` gets beside the model."""
