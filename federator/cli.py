@@ -124,24 +124,22 @@ def check(
     ],
 ) -> None:
     """Show which parts of a notebook go to the sites, which stay behind, and why."""
-    from federator.app.check import check_federation, is_federation
+    from federator.app.check import check_federation, check_notebook, is_federation
     from federator.federation import schema
-    from federator.notebook import contract, preview, reader
-    from federator.notebook.dependencies import requirements
+    from federator.notebook import reader
 
     with reporting_errors():
         for path in notebooks:
-            if is_federation(path):
-                text, doubts = check_federation(schema.read(path))
-                typer.echo(text)
-                warn(doubts)
-                typer.echo(f"{path}: " + ("see the warnings" if doubts else "all is well"))
-                continue
-            read = reader.read(path)
-            parts = contract.take_apart(read)
-            typer.echo(preview.render(parts, read))
-            missing = requirements.missing([*parts.task.imported, *parts.aggregation.imported])
-            warn(dict.fromkeys(read.warnings + parts.warnings + missing))
+            with_file = is_federation(path)
+            checked = (
+                check_federation(schema.read(path))
+                if with_file
+                else check_notebook(reader.read(path))
+            )
+            typer.echo(checked.text)
+            warn(checked.doubts)
+            if with_file:
+                typer.echo(f"{path}: " + ("see the warnings" if checked.doubts else "all is well"))
 
 
 @app.command(cls=Command, rich_help_panel=AUTHOR)
@@ -244,6 +242,27 @@ def start_rounds(
             fetch = "" if public else server.fetching(order.run)
             folder = server.runs / order.run
             _watch(rounds.events(server), folder, settings, fetch, order.survey_only)
+
+
+@app.command("status", cls=Command, rich_help_panel=AUTHOR)
+def show_status(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="folder of a federation or a run; none in the server's container"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
+) -> None:
+    """Show where the last run stands: sites, rounds, who is waited for, what failed."""
+    from federator.app.check import is_federation
+    from federator.federation import schema
+    from federator.results import status
+
+    with reporting_errors():
+        if path is not None and is_federation(path):
+            read = schema.read(path)
+            path = read.root / "results" / read.name
+        standing = status.read(status.newest(path or _server().runs))
+        typer.echo(status.as_json(standing) if as_json else "\n".join(status.lines(standing)))
 
 
 @app.command("publish", cls=Command, rich_help_panel=IN_SERVER)

@@ -237,7 +237,7 @@ def listed(title):
 
 def test_the_help_lists_commands_by_person():
     author = [
-        *("init", "update", "check", "convert", "run", "survey", "report", "verify"),
+        *("init", "update", "check", "convert", "run", "survey", "status", "report", "verify"),
         "dispatch",
     ]
     coordinator = [

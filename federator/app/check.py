@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from federator.app import convert
@@ -10,8 +11,10 @@ from federator.app.tensor_names import tensor_names
 from federator.errors import Problem, Where
 from federator.federation import schema
 from federator.federation.schema import Federation
-from federator.notebook import preview
+from federator.notebook import contract, preview
 from federator.notebook.contract import Parts
+from federator.notebook.dependencies import requirements
+from federator.notebook.reader import Notebook
 from federator.notebook.strategy import literal
 from federator.runtime import plain_strategy
 from federator.runtime.plain_strategy import NotPlainError
@@ -27,20 +30,56 @@ def is_federation(path: Path) -> bool:
     return path.name == schema.FILE or (path / schema.FILE).is_file()
 
 
-def check_federation(read: Federation) -> tuple[str, tuple[Problem, ...]]:
-    """Return the preview of a federation's notebook, and the warnings about both. Write nothing.
+@dataclass(frozen=True)
+class Checked:
+    """A notebook that can be converted.
+
+    Attributes:
+        source: the notebook.
+        parts: what it was taken apart into.
+        doubts: the warnings about it, and about its federation file.
+        local: lines on the tensors that stay at the sites.
+    """
+
+    source: Notebook
+    parts: Parts
+    doubts: tuple[Problem, ...]
+    local: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The preview of the conversion as plain text."""
+        return "\n".join([preview.render(self.parts, self.source), *self.local])
+
+
+def check_notebook(source: Notebook) -> Checked:
+    """Check a notebook without a federation file.
+
+    Raises:
+        NotebookError: if it cannot be converted.
+    """
+    parts = contract.take_apart(source)
+    missing = requirements.missing([*parts.task.imported, *parts.aggregation.imported])
+    return Checked(source, parts, tuple(dict.fromkeys(source.warnings + parts.warnings + missing)))
+
+
+def check_federation(read: Federation, source: Notebook | None = None) -> Checked:
+    """Check a federation's notebook against its federation file. Write nothing.
+
+    Args:
+        read: the federation file.
+        source: the notebook as it is open in an editor; if absent, its file is read.
 
     Raises:
         InputError: as :func:`convert.convert`.
     """
-    rendered = convert.render(read, read.root / "build")
+    rendered = convert.render(read, read.root / "build", source)
     source, parts, told = rendered.source, rendered.parts, rendered.components.warnings
     local, unfound = _local(parts, read)
     doubts = [*source.warnings, *told, *_labels(parts, read), *unfound, *_folders(read)]
     doubts += [*_strategy(parts, read), *_predict(parts, read)]
     doubts += _krum(rendered.app.files["aggregation.py"], read)
-    text = "\n".join([preview.render(parts, source), *local])
-    return text, tuple(dict.fromkeys(doubts))
+    return Checked(source, parts, tuple(dict.fromkeys(doubts)), tuple(local))
 
 
 def _local(parts: Parts, read: Federation) -> tuple[list[str], list[Problem]]:

@@ -79,11 +79,16 @@ class Rendered:
     components: Components
 
 
-def convert(federation: Federation, build: Path) -> Components:
+def convert(federation: Federation, build: Path, source: Notebook | None = None) -> Components:
     """Write the components of a federation to ``build/<federation>``.
 
     The same notebook and federation file give the same bytes, whatever the notebook's outputs.
     On an error the folder stays as it was.
+
+    Args:
+        federation: the federation file.
+        build: the folder that the components' folder is in.
+        source: the notebook as it is open in an editor; if absent, its file is read.
 
     Raises:
         NotebookError: if the notebook cannot be converted.
@@ -91,7 +96,7 @@ def convert(federation: Federation, build: Path) -> Components:
         RequirementError: if the version of an imported module is not known.
         InputError: if the author's code would run in the server's own process.
     """
-    rendered = render(federation, build)
+    rendered = render(federation, build, source)
     components = rendered.components
     try:
         _write(components, rendered.app)
@@ -119,13 +124,13 @@ def converted(federation: Federation, build: Path) -> Components:
     return components
 
 
-def render(federation: Federation, build: Path) -> Rendered:
+def render(federation: Federation, build: Path, source: Notebook | None = None) -> Rendered:
     """Return what :func:`convert` would write, and write nothing.
 
     Raises:
         InputError: as :func:`convert`.
     """
-    read = reader.read(federation.notebook)
+    read = source or reader.read(federation.notebook)
     parts = contract.take_apart(read)
     _require_no_data(parts, federation)
     rendered = render_app(federation.notebook.name, parts, federation, read.layout)

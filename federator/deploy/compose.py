@@ -107,13 +107,10 @@ class _Files:
             raise InputError(Problem(message, hint="run `federator build --push` again"))
         link["image"] = review["image"] = str(images.link)
         worker["image"] = str(client)
-        values = settings.link(federation, site)
-        for name in ("MIN_CELL_COUNT", "BASELINES", "SURVEY"):  # a site may set these in its .env
-            values[f"FEDERATOR_{name}"] = f"${{{name}:-{values[f'FEDERATOR_{name}']}}}"
         app = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
         link["environment"] |= (
             app
-            | values
+            | settings.in_site_file(federation, site)
             | {
                 "FEDERATOR_SERVER": self.address,
                 "FEDERATOR_COORDINATOR_KEY": as_setting(self._public(PUBLISHED)),

@@ -101,3 +101,11 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
         "FEDERATOR_BASELINES": str(site.baselines).lower(),
         "FEDERATOR_SURVEY": str(site.survey).lower(),
     }
+
+
+def in_site_file(federation: Federation, site: Site) -> dict[str, str]:
+    """Return a link's settings as a site's file has them: some of them a site may set itself."""
+    values = link(federation, site)
+    for name in ("MIN_CELL_COUNT", "BASELINES", "SURVEY"):  # in its .env
+        values[f"FEDERATOR_{name}"] = f"${{{name}:-{values[f'FEDERATOR_{name}']}}}"
+    return values

@@ -26,6 +26,12 @@ def render(parts: Parts, notebook: Notebook) -> str:
                 lines += textwrap.wrap(
                     f"{heading}: {text}", 100, initial_indent=indent, subsequent_indent=indent
                 )
+    return "\n".join([*lines, *summary(parts, notebook)])
+
+
+def summary(parts: Parts, notebook: Notebook) -> list[str]:
+    """Return lines on what no single cell shows: strategy, rounds, parameters, files."""
+    lines = []
     if notebook.layout is not None:
         cells = ", ".join(map(str, notebook.layout.cells))
         lines.append(f"data.md, for the people at the sites: the text of cell {cells}")
@@ -43,7 +49,7 @@ def render(parts: Parts, notebook: Notebook) -> str:
         ("file", parts.local_files.assets),
     ):
         lines += [f"{heading} beside it: {file.path} ({file.size:,} bytes)" for file in files]
-    return "\n".join(lines)
+    return lines
 
 
 def _merged(behind: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:

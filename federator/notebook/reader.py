@@ -11,7 +11,7 @@ import warnings as python_warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from federator.errors import NotebookError, Problem, Where
 from federator.notebook import data_layout
@@ -31,6 +31,7 @@ _MARKS = (
     ("language",),
     ("deepnote_cell_type",),
 )
+_OURS = re.compile(r"%(?:(?:re)?load_ext\s+)?federator\b")  # that it stays behind is no news
 _PYTHON = ("python", "ipython", "sos", "code", "pylab", "visualization", "xpython")
 
 
@@ -74,6 +75,15 @@ def read(path: Path) -> Notebook:
     Raises:
         NotebookError: there is no such file, or it is not a Python notebook of format 4.
     """
+    return from_node(load(path), path.name, path.parent)
+
+
+def load(path: Path) -> Any:  # noqa: ANN401  # whatever the JSON is
+    """Return the JSON of a notebook file.
+
+    Raises:
+        NotebookError: there is no such file, or it is not JSON.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -89,7 +99,7 @@ def read(path: Path) -> Notebook:
     if not text.strip():
         raise _refusal(path.name, "the file is empty", "Save the notebook in Jupyter.")
     try:
-        node = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         message = f"this is not a notebook: the file is not JSON ({error.msg})"
         hint = "Give the .ipynb file, as Jupyter saved it."
@@ -100,7 +110,6 @@ def read(path: Path) -> Notebook:
         raise _refusal(path.name, "this is not a notebook: the JSON is nested too deeply") from None
     except ValueError:  # Python reads whole numbers of 4,300 digits at most
         raise _refusal(path.name, "this is not a notebook: it holds a number too long") from None
-    return from_node(node, path.name, path.parent)
 
 
 def from_node(
@@ -136,7 +145,8 @@ def from_node(
             warnings += [
                 _left_out(text, Where(name, number, line))
                 for line, text in plain.foreign.items()
-                if not plain.source.split("\n")[line - 1] or INSTALLS.match(text)
+                if INSTALLS.match(text)
+                or not (plain.source.split("\n")[line - 1] or _OURS.match(text))
             ]
     if problems:
         raise NotebookError(*problems)

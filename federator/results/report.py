@@ -52,10 +52,10 @@ def write(run: Path) -> Path:
         RunError: if the folder has no journal of a run that has started.
     """
     journal = read(run)
-    templates = _templates()
+    made = templates()
     many = len(journal.sites) > MANY_SITES
-    css = templates.get_template("report.css").render()
-    page = templates.get_template("report.html.j2").render(
+    css = made.get_template("report.css").render()
+    page = made.get_template("report.html.j2").render(
         journal=journal,
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
@@ -173,18 +173,19 @@ def _failures(journal: Journal) -> list[Failure]:
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """Return the templates of the report, and of what Jupyter shows of a run."""
     folder = shipped().joinpath("report")
-    templates = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["intervals"] = lambda found: [
+    made.filters["intervals"] = lambda found: [
         each for each in found.values() if each.low is not None
     ]
     for written in (figures.duration, figures.model, figures.number, figures.size):
-        templates.filters[written.__name__] = written
-    return templates
+        made.filters[written.__name__] = written
+    return made

@@ -36,7 +36,7 @@ def test_what_the_federation_file_says_otherwise_than_the_notebook_is_told(tmp_p
     content = cells(classes="CLASSES = 2\nCLASS_NAMES = ['a', 'c', 'b']", needs=USES)
     doubts = [
         str(one)
-        for one in check_federation(small_notebook.federate(tmp_path, settings, content))[1]
+        for one in check_federation(small_notebook.federate(tmp_path, settings, content)).doubts
     ]
     assert [text.split("\n")[0] for text in doubts] == [
         "tumour.ipynb: cell 9, line 1: `CLASSES` is 2, and the federation file names the labels "
@@ -45,7 +45,7 @@ def test_what_the_federation_file_says_otherwise_than_the_notebook_is_told(tmp_p
         "names the labels a, b, c",
     ]
     right = cells(classes="CLASSES = 3\nCLASS_NAMES = ['a', 'b', 'c']", needs=USES)
-    assert check_federation(small_notebook.federate(tmp_path, settings, right))[1] == ()
+    assert check_federation(small_notebook.federate(tmp_path, settings, right)).doubts == ()
 
 
 def test_an_unknown_parameter_and_a_missing_package_are_errors(tmp_path):
@@ -76,14 +76,14 @@ def test_a_task_that_the_notebook_does_not_look_like_is_told(tmp_path):
     test = small_notebook.TEST.replace("cross_entropy", "mse_loss")
     content = cells(train=train, test=test)
     read = small_notebook.federate(tmp_path, "", content)
-    (doubt,) = check_federation(read)[1]
+    (doubt,) = check_federation(read).doubts
     assert convert.convert(read, tmp_path / "build").warnings == (doubt,), "convert and run, too"
     assert str(doubt).startswith(
         "tumour.ipynb: cell 6, line 6: `mse_loss` looks like `task: regression`, the federation "
         "file says `classification`"
     )
     settings = "task: regression\ntargets: {age: [0, 100]}\n"
-    assert check_federation(small_notebook.federate(tmp_path, settings, content))[1] == ()
+    assert check_federation(small_notebook.federate(tmp_path, settings, content)).doubts == ()
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_task_that_the_notebook_does_not_look_like_is_told(tmp_path):
 )
 def test_tensors_that_stay_are_told_as_far_as_the_text_shows(tmp_path, local, model, shown, told):
     content = cells(model="relu = nn.ReLU\n\n" + model)
-    text, doubts = check_federation(federate(tmp_path, f"local: {local}\n", content))
-    lines = text.splitlines()
+    checked = check_federation(federate(tmp_path, f"local: {local}\n", content))
+    lines = checked.text.splitlines()
     assert [ln for ln in lines if ln.startswith("stays at each site")] == [
         f"stays at each site: {name}" for name in shown
     ]
@@ -106,7 +106,7 @@ def test_tensors_that_stay_are_told_as_far_as_the_text_shows(tmp_path, local, mo
     assert unclear == ["tensors of layers.1 are known when the model is made: `federator run`"] * (
         "relu()" in model
     )
-    found = [str(problem) for problem in doubts if "tensor" in str(problem)]
+    found = [str(problem) for problem in checked.doubts if "tensor" in str(problem)]
     assert len(found) == len(told)
     assert all(told[0] in one and "federation.yaml: line 3" in one for one in found)
 
@@ -122,16 +122,17 @@ strategy = Mine()"""
 
 def test_a_strategy_that_runs_at_the_server_is_shown(tmp_path):
     content = cells(strategy=OWN)
-    text, doubts = check_federation(small_notebook.federate(tmp_path, "strategy: own\n", content))
-    assert "strategy: Mine, code that runs at the server (tumour.ipynb: cell 8, line 3)" in text
-    assert doubts == ()
+    checked = check_federation(small_notebook.federate(tmp_path, "strategy: own\n", content))
+    strategy = "strategy: Mine, code that runs at the server (tumour.ipynb: cell 8, line 3)"
+    assert strategy in checked.text
+    assert checked.doubts == ()
     done = check(tmp_path / "notebooks" / "tumour.ipynb")
     assert "strategy: Mine, code that runs at the server" in done.output
 
 
 def test_a_plain_strategy_need_not_run_at_the_server(tmp_path):
     read = small_notebook.federate(tmp_path, "strategy: own\n", cells())
-    (doubt,) = check_federation(read)[1]
+    (doubt,) = check_federation(read).doubts
     assert "`strategy: own` is not needed" in str(doubt)
 
 

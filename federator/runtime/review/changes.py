@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from federator.runtime.files import fingerprint
 from federator.runtime.review.site_file import SiteFile
@@ -18,7 +18,7 @@ def compare(old: SiteFile | None, new: SiteFile) -> Iterator[str]:
     sections = {
         "Images": [_changed(*(_pick(file, images=True) for file in (old, new)))],
         "Settings": [_changed(*(_pick(file, images=False) for file in (old, new)))],
-        "Code that runs beside the data": list(_code(old.app if old else {}, new.app)),
+        "Code that runs beside the data": list(code(old.app if old else {}, new.app)),
     }
     for title, parts in sections.items():
         lines = [line for part in parts for line in part]
@@ -44,7 +44,8 @@ def _changed(old: list[str], new: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
-def _code(old: dict[str, str], new: dict[str, str]) -> Iterator[list[str]]:
+def code(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield, for each file of an app, the lines by which its new text differs from the old one."""
     for name in sorted({*old, *new}):
         before, after = (app.get(name, "").splitlines() for app in (old, new))
         if not before and not after and (name in old) != (name in new):

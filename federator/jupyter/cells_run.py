@@ -1,0 +1,49 @@
+"""The cells that this kernel has run: their text, their number, and when."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from federator.notebook.magics import to_plain
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A cell as it was last run.
+
+    Attributes:
+        count: the number that Jupyter shows beside it, ``[n]``.
+        source: its text.
+        at: when it was run, in seconds since 1970.
+    """
+
+    count: int
+    source: str
+    at: float
+
+    @property
+    def only_magics(self) -> bool:
+        """Whether there is nothing of Python in it."""
+        return not to_plain(self.source).source.strip()
+
+
+class CellsRun:
+    """Notes each cell as it is run; a front end that has cell ids sends the id along.
+
+    Attributes:
+        known: the cells by id, or by their number where the front end sends no id.
+        running: the key of the cell that runs now.
+    """
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self.known: dict[str, Ran] = {}
+        self.running = ""
+        self._count = count
+
+    def note(self, info: Any) -> None:  # noqa: ANN401  # IPython's ExecutionInfo
+        """Note a cell that is about to run: IPython's event ``pre_run_cell``."""
+        if info.store_history and not info.silent:
+            count = self._count()
+            self.running = info.cell_id or f"[{count}]"
+            self.known[self.running] = Ran(count, info.raw_cell, time.time())
