@@ -27,6 +27,7 @@ pytestmark = [
 ]
 MAGICS = ["%load_ext federator", "%federator check", "%federator run --rounds 2 --no-baselines"]
 CELLS = "document.querySelectorAll('.jp-Notebook .jp-CodeCell')"
+KERNEL = "document.querySelector('.jp-Toolbar-kernelName')?.innerText.includes('Python 3')"
 IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status == 'idle'"
 
 
@@ -59,7 +60,7 @@ def page(root, tmp_path_factory):
         notebook = f"{address}/lab/tree/notebooks/breast_cancer.ipynb?reset"
         with jupyter_lab.browser(notebook, scratch, free_port()) as page:
             page.wait(f"{CELLS}.length > 3")
-            page.wait(IDLE)
+            page.wait(f"{KERNEL} && {IDLE}")
             yield page
 
 
