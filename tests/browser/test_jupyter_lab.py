@@ -27,8 +27,7 @@ pytestmark = [
 ]
 MAGICS = ["%load_ext federator", "%federator check", "%federator run --rounds 2 --no-baselines"]
 CELLS = "document.querySelectorAll('.jp-Notebook .jp-CodeCell')"
-KERNEL = "document.querySelector('.jp-Toolbar-kernelName')?.innerText.includes('Python 3')"
-IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status == 'idle'"
+IDLE = "document.body.innerText.includes('Python 3 (ipykernel) | Idle')"
 
 
 def free_port() -> int:
@@ -60,14 +59,22 @@ def page(root, tmp_path_factory):
         notebook = f"{address}/lab/tree/notebooks/breast_cancer.ipynb?reset"
         with jupyter_lab.browser(notebook, scratch, free_port()) as page:
             page.wait(f"{CELLS}.length > 3")
-            page.wait(f"{KERNEL} && {IDLE}")
+            page.wait(IDLE)
             yield page
 
 
 def run_cell(page, number: int) -> None:
-    """Put the cursor into a cell, and press Shift and Enter."""
-    page.evaluate(f"{CELLS}[{number}].querySelector('.cm-content').focus()")
-    page.key("Enter", 13, modifiers=8)
+    """Put the cursor into a cell, and press Shift and Enter, until the cell is run."""
+    cell = f"{CELLS}[{number}]"
+    before = page.evaluate(f"{cell}.querySelector('.jp-InputPrompt').innerText")
+    prompt = f"{cell}.querySelector('.jp-InputPrompt').innerText != {before!r}"
+    while True:  # JupyterLab ignores the keys while it still connects to the kernel
+        page.evaluate(f"{cell}.querySelector('.cm-content').focus()")
+        page.key("Enter", 13, modifiers=8)
+        for _ in range(20):
+            if page.evaluate(prompt):
+                return
+            time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")

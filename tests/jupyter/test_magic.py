@@ -106,7 +106,7 @@ def test_a_run_shows_its_curves_the_sites_and_the_report_in_the_cell(shown, root
     assert "finished, round 2 of 2" in page and 'role="status"' in page
     for site in ("a", "b"):
         assert re.search(rf'<th scope="row">{site}</th><td>joined</td>\s*<td>64, 64, 64</td>', page)
-    assert page.count('<svg viewBox="0 0 360') == 2  # loss and accuracy
+    assert page.count('<svg viewBox="0 0 360') == 3  # loss, and the two headlines of two labels
     assert "The curves as numbers" in page and "round 1: 0." in page
     (folder,) = (root / "results" / "tumours").glob("*-001")
     assert events(folder, "end")[0]["state"] == "finished"
