@@ -61,3 +61,18 @@ def test_a_task_that_the_federation_file_must_name_is_told():
     )
     text = preview.render(contract.take_apart(written), written)
     assert "\nlikely task: regression (`mse_loss`, cell 7)\n" in text
+
+
+def test_what_goes_in_is_told_with_the_reason_and_what_forces_it():
+    written = filled({"10": ["federate"], "11": ["local"]}, seed="torch.manual_seed(0)", mine="x=1")
+    cells = {cell.number: cell for cell in contract.take_apart(written).cells}
+    assert dict(cells[3].because) == {"WIDTH": "needed by Model", "RATE": "needed by train"}
+    assert dict(cells[2].because)["np"] == "needed by load_data"
+    assert dict(cells[4].because) == {"load_data": "it is a part"}
+    assert dict(cells[9].because) == {
+        "FedAdam": "needed by strategy",
+        "strategy": "it is a part",
+        "config": "it is a part",
+    }
+    assert cells[10].because == (("torch.manual_seed(0)", "the cell is tagged `federate`"),)
+    assert [cells[number].forced for number in (9, 10, 11)] == ["", "federate", "local"]

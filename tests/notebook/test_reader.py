@@ -3,6 +3,7 @@ import json
 import nbformat
 import pytest
 from fixtures import small_notebook
+from fixtures.filled import of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
 from federator.errors import NotebookError
@@ -226,3 +227,10 @@ def test_a_cell_of_another_language_is_not_read_as_python(metadata):
 def test_a_cell_in_python_is(metadata):
     node = new_notebook(cells=[new_code_cell("x = 1", metadata=metadata)])
     assert reader.from_node(node, "n.ipynb").cells[0].language is None
+
+
+def test_that_the_magics_of_this_library_stay_behind_is_no_news():
+    read = of("%load_ext federator\n%federator check\n%matplotlib inline\nx = 1")
+    assert [str(one) for one in read.warnings] == [
+        "tumour.ipynb: cell 1, line 3: `%matplotlib inline` is not Python and is left out"
+    ]
