@@ -33,17 +33,14 @@ class CellsRun:
 
     Attributes:
         known: the cells by id, or by their number where the front end sends no id.
-        running: the key of the cell that runs now.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
         self.known: dict[str, Ran] = {}
-        self.running = ""
         self._count = count
 
     def note(self, info: Any) -> None:  # noqa: ANN401  # IPython's ExecutionInfo
         """Note a cell that is about to run: IPython's event ``pre_run_cell``."""
         if info.store_history and not info.silent:
             count = self._count()
-            self.running = info.cell_id or f"[{count}]"
-            self.known[self.running] = Ran(count, info.raw_cell, time.time())
+            self.known[info.cell_id or f"[{count}]"] = Ran(count, info.raw_cell, time.time())

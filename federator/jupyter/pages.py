@@ -1,7 +1,6 @@
 """What a cell shows, as HTML with links to cells, and as the text of the command line beside it."""
 
 import re
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from IPython.display import DisplayHandle, display
@@ -48,17 +47,8 @@ def check(checked: Checked, subject: Subject) -> tuple[str, str]:
 def problems(error: FederatorError, notebook: OpenNotebook | None) -> tuple[str, str]:
     """Return the page of what is wrong."""
     return (
-        fill("cell_problems.html.j2", notebook, title="Not possible", problems=error.problems),
+        fill("cell_problems.html.j2", notebook, problems=error.problems),
         "\n".join(text_of(one, notebook) for one in error.problems),
-    )
-
-
-def warnings(doubts: Iterable[Problem], notebook: OpenNotebook) -> tuple[str, str]:
-    """Return the page of what is doubtful."""
-    doubts = list(doubts)
-    return (
-        fill("cell_problems.html.j2", notebook, title="Warnings", problems=doubts),
-        "\n".join(f"warning: {text_of(one, notebook)}" for one in doubts),
     )
 
 

@@ -27,7 +27,7 @@ def problems(tmp_path, more="", unit="", **changed):
     )
     read = small_notebook.federate(tmp_path, PRIVACY % unit + more, cells)
     try:
-        return [str(one) for one in check_federation(read)[1]]
+        return [str(one) for one in check_federation(read).doubts]
     except NotebookError as error:
         return [str(one) for one in error.problems]
 
