@@ -145,7 +145,7 @@ KRUM = "from flwr.serverapp.strategy import Krum\n\nstrategy = Krum(num_maliciou
 )
 def test_krum_where_it_promises_nothing_is_told(tmp_path, malicious, says):
     read = small_notebook.federate(tmp_path, "", cells(strategy=KRUM % malicious))
-    (doubt,) = check_federation(read)[1]
+    (doubt,) = check_federation(read).doubts
     assert says in str(doubt)
 
 
