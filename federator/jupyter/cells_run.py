@@ -1,7 +1,6 @@
 """The cells that this kernel has run: their text, their number, and when."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,18 +28,17 @@ class Ran:
 
 
 class CellsRun:
-    """Notes each cell as it is run; a front end that has cell ids sends the id along.
+    """Notes each cell that was run; a front end that has cell ids sends the id along.
 
     Attributes:
         known: the cells by id, or by their number where the front end sends no id.
     """
 
-    def __init__(self, count: Callable[[], int]) -> None:
+    def __init__(self) -> None:
         self.known: dict[str, Ran] = {}
-        self._count = count
 
-    def note(self, info: Any) -> None:  # noqa: ANN401  # IPython's ExecutionInfo
-        """Note a cell that is about to run: IPython's event ``pre_run_cell``."""
-        if info.store_history and not info.silent:
-            count = self._count()
+    def note(self, result: Any) -> None:  # noqa: ANN401  # IPython's ExecutionResult
+        """Note a cell that was run: IPython's event ``post_run_cell``, which has its number."""
+        info, count = result.info, result.execution_count
+        if info.store_history and not info.silent and count is not None:
             self.known[info.cell_id or f"[{count}]"] = Ran(count, info.raw_cell, time.time())

@@ -29,7 +29,7 @@ class Federator:
     """The magic of one kernel."""
 
     def __init__(self, shell: "InteractiveShell") -> None:
-        self.run = CellsRun(lambda: shell.execution_count)
+        self.run = CellsRun()
         self._shell = shell
         self._commands: dict[str, Callable[[Namespace, Subject], None]] = {
             "check": self._check,
@@ -98,4 +98,4 @@ def load(shell: Any) -> None:  # noqa: ANN401  # IPython's InteractiveShell
     """Register the magic in a kernel, and note from now on which cells are run."""
     magic = Federator(shell)
     shell.register_magic_function(magic, "line", "federator")
-    shell.events.register("pre_run_cell", magic.run.note)
+    shell.events.register("post_run_cell", magic.run.note)

@@ -8,9 +8,11 @@ import nbformat
 import pytest
 from fixtures.jupyter_run import Typist
 from fixtures.small_notebook import cells, federate, write
+from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell
 
 from federator.errors import InputError, NotebookError
+from federator.jupyter.cells_run import CellsRun
 from federator.jupyter.open_notebook import opened, path_here
 from federator.jupyter.subject import Kernel, found
 
@@ -123,3 +125,11 @@ def test_a_notebook_without_ids_has_no_links(tmp_path):
     path = tmp_path / "old.ipynb"
     nbformat.write(node, path)
     assert opened(path, None).ids == {}
+
+
+def test_the_number_is_the_one_that_jupyter_shows():
+    """IPython counts up before some of its events, and after others."""
+    shell, run = InteractiveShell(), CellsRun()
+    shell.events.register("post_run_cell", run.note)
+    result = shell.run_cell("x = 1", store_history=True, cell_id="a")
+    assert run.known["a"].count == result.execution_count == 1
