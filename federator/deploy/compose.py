@@ -108,9 +108,10 @@ class _Files:
         link["image"] = review["image"] = str(images.link)
         worker["image"] = str(client)
         app = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
+        values = settings.in_site_file(federation, site)
         link["environment"] |= (
             app
-            | settings.in_site_file(federation, site)
+            | values
             | {
                 "FEDERATOR_SERVER": self.address,
                 "FEDERATOR_COORDINATOR_KEY": as_setting(self._public(PUBLISHED)),

@@ -1,7 +1,7 @@
 """Distances between surfaces: the 95 % Hausdorff distance of a mask and a predicted one.
 
-By numpy alone: SciPy's distance transform would add 35 MB (its wheel) to a worker's image, and takes
-three times the memory (see the test).
+By numpy alone: SciPy's distance transform would add 35 MB (its wheel) to a worker's image, and
+takes three times the memory (see the test).
 """
 
 from collections.abc import Sequence
