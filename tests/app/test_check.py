@@ -173,8 +173,8 @@ def test_what_cannot_be_evaluated_without_a_predict_is_told(tmp_path, settings, 
     for name, predict in (("without", None), ("with", "def predict(net, loader):\n    yield 1")):
         (tmp_path / name).mkdir()
         content = cells(classes="CLASSES = 2", needs=predict or "pass")
-        doubts = check_federation(small_notebook.federate(tmp_path / name, settings, content))[1]
-        found = [str(one) for one in doubts if "needs a predict" in str(one)]
+        checked = check_federation(small_notebook.federate(tmp_path / name, settings, content))
+        found = [str(one) for one in checked.doubts if "needs a predict" in str(one)]
         expected = bool(told) and name == "without"
         assert len(found) == expected
         assert not expected or told in found[0]
