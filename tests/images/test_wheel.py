@@ -23,6 +23,8 @@ def modules(made):
 PACKAGE = Path(federator.__file__).parent
 # What a site runs, and what its images do not have.
 AT_SITES = ("doctor", "keygen", "review", "link", "worker")
+# A class of Opacus's: imported when a private training begins, and never by a link.
+OF_OPACUS = "federator/runtime/worker/privacy/optimizer.py"
 NOT_INSTALLED = ("jinja2", "ruamel", "pyflakes", "nbformat", "nbconvert", "safetensors")
 
 
@@ -104,7 +106,7 @@ def test_each_module_is_imported_with_the_sites_wheel_alone(site):
         "import sys, importlib, pathlib\n"
         f"sys.modules.update(dict.fromkeys({NOT_INSTALLED!r}))\n"
         "for path in pathlib.Path('federator').rglob('*.py'):\n"
-        "    if path.name != '__main__.py':\n"
+        f"    if path.name != '__main__.py' and path.as_posix() != {OF_OPACUS!r}:\n"
         "        importlib.import_module('.'.join(path.with_suffix('').parts))\n"
         "print(sys.modules['federator'].__file__, 'torch' in sys.modules)"
     )
