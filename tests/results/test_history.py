@@ -85,7 +85,7 @@ def test_a_reason_that_looks_like_an_event_stays_a_reason(tmp_path: Path) -> Non
 
 
 def test_what_a_later_version_adds_is_passed_over(tmp_path: Path) -> None:
-    read = _write(tmp_path, _start(1, 1, weather="fair"), '{"event": "privacy", "epsilon": 3}\n')
+    read = _write(tmp_path, _start(1, 1, weather="fair"), '{"event": "weather", "rain": 3}\n')
     assert (read.unreadable, read.start.last_round) == (0, 1)
 
 
