@@ -255,7 +255,7 @@ def show_status(
     """Show where the last run stands: sites, rounds, who is waited for, what failed."""
     from federator.app.check import is_federation
     from federator.federation import schema
-    from federator.results import status
+    from federator.results.progress import status
 
     with reporting_errors():
         if path is not None and is_federation(path):

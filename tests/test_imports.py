@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def test_every_package_is_installed():
     found = [path.parent.relative_to(ROOT) for path in (ROOT / "federator").rglob("__init__.py")]
     listed = [name for name in read["options"]["packages"].split() if ".shipped." not in name]
     assert listed == sorted(".".join(folder.parts) for folder in found)
+
+
+def test_a_folder_is_taken_in_at_a_glance_and_a_file_read_in_one_sitting():
+    """At most 12 files in a folder beside its ``__init__.py``, and 300 lines in a file."""
+    files = [path for path in (ROOT / "federator").rglob("*.py") if path.name != "__init__.py"]
+    folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in files)
+    assert [folder for folder, count in folders.items() if count > 12] == []
+    long = [path.name for path in files if len(path.read_text().splitlines()) > 300]
+    assert long == []
 
 
 def test_every_rule_holds():

@@ -14,8 +14,9 @@ from federator.deploy.local import local_run
 from federator.errors import FederatorError, Problem
 from federator.jupyter import pages
 from federator.jupyter.subject import Subject
-from federator.results import charts, history, plots, report
-from federator.results.standing import Standing
+from federator.results import history, report
+from federator.results.drawing import charts, plots
+from federator.results.progress.standing import Standing
 
 
 def run(subject: Subject, rounds: int | None, resume: bool, baselines: bool | None) -> None:

@@ -16,8 +16,9 @@ import jinja2
 
 from federator.common import figures
 from federator.common.templates import shipped
-from federator.results import charts, measured, plots, survey
+from federator.results import measured, survey
 from federator.results.comparison import compare
+from federator.results.drawing import charts, plots
 from federator.results.findings import findings
 from federator.results.history import COMMON, Journal, read
 from federator.results.privacy import spent

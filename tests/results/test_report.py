@@ -10,9 +10,10 @@ from fixtures.report_pages import Page
 from rich.console import Console
 
 from federator.errors import RunError
-from federator.results import charts, history, plots, report
+from federator.results import history, report
 from federator.results.comparison import compare
-from federator.results.plots import Point, Series
+from federator.results.drawing import charts, plots
+from federator.results.drawing.plots import Point, Series
 from federator.runtime.server import journal
 
 

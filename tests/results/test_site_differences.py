@@ -60,7 +60,13 @@ def test_the_report_names_the_worst_site_of_each_chief_figure(tmp_path):
 
 def test_of_a_lower_is_better_figure_the_highest_is_the_worst(tmp_path):
     emit = run_journal.Writer(tmp_path)
-    how = {"strategy": "FedAvg", "first_round": 1, "last_round": 1, "task": "regression"}
+    how = {
+        "strategy": "FedAvg",
+        "first_round": 1,
+        "last_round": 1,
+        "task": "regression",
+        "ranges": [(20, 100)],
+    }
     emit("start", run="r", federation="f", sites=["a", "b"], labels=["age"], **how)
     draw = np.random.default_rng(1)
     results = {}

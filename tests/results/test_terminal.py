@@ -179,7 +179,8 @@ def test_what_is_waited_for_is_told():
 def failing(events, reason):
     start = next(event for event in events if event["event"] == "start")
     sites = {"north": {"ok": False, "reason": "it is gone"}, "south": {"ok": True}}
-    lost = {"event": "round", "model": "federation", "round": 1, "seconds": 1, "sites": sites}
+    told = {"event": "round", "model": "federation", "round": 1, "seconds": 1, "sites": sites}
+    lost = told | {"time": start["time"]}
     return said(start, lost, {"event": "end", "state": "failed", "reason": reason})[1:]
 
 

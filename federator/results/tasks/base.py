@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from federator.results.plots import Chart
+from federator.results.drawing.plots import Chart
 from federator.runtime.protocol.evaluation.rounding import Limits
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.evaluation.tables import Tables

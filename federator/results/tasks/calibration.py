@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from federator.common import figures
-from federator.results import plots
-from federator.results.plots import Chart, Point, Series
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.tasks.base import Shown
 
 _GROUPS = 8  # of neighbouring bins: a share of few examples tells little

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from federator.common import figures
-from federator.results import plots
-from federator.results.plots import Chart, Point, Series
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.tasks import calibration, counts, intervals
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.rounding import Limits

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from federator.results.plots import Chart
+from federator.results.drawing.plots import Chart
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.classification import (
     ClassificationView,

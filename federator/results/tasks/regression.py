@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import ClassVar
 
-from federator.results import plots
-from federator.results.plots import Chart, Point, Series
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.intervals import Z, deviation, of_mean, student
 from federator.runtime.protocol.evaluation.tables import Table, Tables

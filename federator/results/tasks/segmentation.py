@@ -6,8 +6,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from federator.results import plots
-from federator.results.plots import Chart, Point, Series
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.tasks import intervals
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.runtime.protocol.evaluation.settings import Surfaces

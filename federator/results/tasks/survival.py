@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from federator.results import plots
-from federator.results.plots import Chart, Point, Series
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.tasks.base import EXACT, AllLimits, Column, Figure, Shown, View
 from federator.results.tasks.intervals import Z
 from federator.runtime.protocol.evaluation.tables import Table, Tables

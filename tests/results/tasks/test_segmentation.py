@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from federator.results import plots
+from federator.results.drawing import plots
 from federator.results.tasks.base import Shown
 from federator.results.tasks.segmentation import SegmentationView, SurfacesView, quantiles
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces

@@ -8,7 +8,7 @@ from fakes.run_journal import Writer
 from fixtures.command_line import call
 from fixtures.small_notebook import federate
 
-from federator.results import status
+from federator.results.progress import status
 
 START = {
     "run": "2026-03-02-001", "federation": "tumours", "first_round": 1, "last_round": 10,

@@ -8,7 +8,7 @@ from typing import Any
 
 from federator.common import figures
 from federator.errors import RunError
-from federator.results.standing import Standing
+from federator.results.progress.standing import Standing
 from federator.runtime.server.journal import FILE
 
 

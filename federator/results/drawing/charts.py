@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from federator.common import figures
-from federator.results import plots
 from federator.results.comparison import compare
+from federator.results.drawing import plots
+from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.findings import rounds
 from federator.results.history import Journal
 from federator.results.measured import figures as figures_of
-from federator.results.plots import Chart, Point, Series
 from federator.results.tasks.base import Figure, Shown
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
