@@ -171,10 +171,11 @@ def _require_no_data(parts: Parts, federation: Federation) -> None:
 
 
 def _require_plain(parts: Parts, app: App, federation: Federation) -> None:
-    """Check that a strategy that has to run at the server is declared, and keeps the bounds.
+    """Check that a strategy that has to run at the server is declared, and fits the rest.
 
     Raises:
-        NotebookError: with the statement that has to run.
+        NotebookError: with the statement that has to run; or if the strategy needs more than the
+            sum that secure aggregation shows.
         FederationFileError: with the bound that the strategy cannot keep.
     """
     if federation.strategy == "own":
@@ -193,6 +194,9 @@ def _require_plain(parts: Parts, app: App, federation: Federation) -> None:
     if federation.site_privacy and (why := plain_strategy.unbounded(name, ["max_share"])):
         where = federation.where("site_privacy")
         raise FederationFileError(Problem(why, where, "remove site_privacy, or use FedAvg"))
+    if federation.secure_aggregation and (why := plain_strategy.beyond_sums(read)):
+        hint = "use FedAvg, FedProx, FedAvgM, FedAdam, FedYogi or FedAdagrad, or do without"
+        raise NotebookError(Problem(why, federation.where("secure_aggregation"), hint))
 
 
 def _own_templates(federation: Federation) -> Iterator[Problem]:

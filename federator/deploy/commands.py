@@ -72,7 +72,7 @@ def write_compose(
 ) -> None:
     """Write the compose files of the server and of each site, with the pushed images."""
     from federator.app.convert import converted
-    from federator.deploy import compose
+    from federator.deploy import compose, site_keys
     from federator.deploy.server_file.approval import SERVER
     from federator.federation import schema
     from federator.images.build import Images
@@ -87,6 +87,7 @@ def write_compose(
         given = components.client_requirements if build_at_site else None
         for file in compose.write(read, components.app, images, size, given):
             typer.echo(file)
+        warn(site_keys.missing_in_cohort(read))
         for site in read.sites:
             content = (read.folder / f"{site.name}.yaml").read_bytes()
             typer.echo(f"fingerprint of {site.name}.yaml: {fingerprint(content)}")

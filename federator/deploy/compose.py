@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, ScalarString
 
 from federator.common.templates import FOLDER, Templates
-from federator.deploy import memory_limits
+from federator.deploy import memory_limits, site_keys
 from federator.deploy.server_file import first_weights
 from federator.deploy.server_file.approval import SERVER, require_permitted
 from federator.deploy.server_file.gateway import GATEWAY, configuration
@@ -118,6 +118,8 @@ class _Files:
                 "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
             }
         )
+        cohort = site_keys.cohort(federation) if federation.secure_aggregation else ()
+        link["environment"]["FEDERATOR_COHORT"] = _block("\n".join(cohort))
         told = ("FEDERATOR_MIN_CELL_COUNT", "FEDERATOR_SURVEY")  # to its doctor
         worker["environment"] |= app | {name: values[name] for name in told}
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"

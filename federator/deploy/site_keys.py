@@ -4,13 +4,14 @@ They are committed. The running server admits a site whose key is added and lock
 key is removed; the other sites are not interrupted.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from federator.errors import InputError, Problem
 from federator.federation.schema import FILE, Federation
 from federator.federation.yaml_file import did_you_mean
 from federator.runtime import files
-from federator.runtime.keys.site_key import NOBODY, fingerprint, line, read_public
+from federator.runtime.keys.site_key import NOBODY, entry, fingerprint, line, read_public
 
 _NOBODY = (
     """No site is admitted: the last key was removed. `federator site add` removes this file."""
@@ -65,6 +66,32 @@ def without_key(federation: Federation) -> list[str]:
     """Return the names of the federation's sites that have sent no key yet."""
     folder = _folder(federation)
     return [s.name for s in federation.sites if not (folder / f"{s.name}.pub").exists()]
+
+
+def cohort(federation: Federation, folder: Path | None = None) -> list[str]:
+    """Return the keys of the federation's sites for secure aggregation: ``SITE:KEY`` for each.
+
+    A site that has sent no key yet is missing.
+
+    Args:
+        federation: with the sites.
+        folder: of their public keys; if absent, the federation's.
+
+    Raises:
+        InputError: if a file holds no key.
+    """
+    names = sorted(site.name for site in federation.sites)
+    files_ = {name: (folder or _folder(federation)) / f"{name}.pub" for name in names}
+    return [entry(read_public(path), name) for name, path in files_.items() if path.exists()]
+
+
+def missing_in_cohort(federation: Federation) -> Iterator[Problem]:
+    """Yield a warning if secure aggregation cannot have all sites in a sum yet."""
+    names = without_key(federation)
+    if federation.secure_aggregation and names:
+        message = f"the sites' files lack the keys of {', '.join(names)} for secure aggregation"
+        hint = "once they have sent them: `federator site add`, then `federator compose` again"
+        yield Problem(message, federation.where("secure_aggregation"), hint)
 
 
 def require(federation: Federation, site: str) -> None:

@@ -36,34 +36,36 @@ class Privacy(Part):
         """The same, as link and worker are told."""
         return PrivacySettings.of(self.model_dump())
 
+    def require_fitting(self, others: Mapping[str, object]) -> None:
+        """Check that a federation file asks for nothing that privacy excludes.
 
-def require_alone(others: Mapping[str, object]) -> None:
-    """Check that a federation file asks for nothing that privacy excludes.
+        Args:
+            others: the fields of the file, by name.
 
-    Args:
-        others: the fields of the file, by name.
-
-    Raises:
-        ValueError: if it does.
-    """
-    if others.get("personal"):
-        raise wrong(
-            "does not go with `personal: ditto`: the sites' own models get no noise, and counts of "
-            "them would leave",
-            "remove `personal`",
-        )
-    if others.get("survey") == "required":
-        raise wrong(
-            "does not go with `survey: required`: a survey tells of training sets without noise",
-            "remove `survey`: under privacy no site tells one",
-        )
-    if others.get("select") == "best":
-        raise wrong(
-            "does not go with `select: best`: no loss leaves a site, by which rounds are compared",
-            "remove `select`",
-        )
-    if others.get("metrics"):
-        raise wrong(
-            "does not go with `metrics`: numbers that test returns get no noise, and do not leave",
-            "remove `metrics`",
-        )
+        Raises:
+            ValueError: if it does.
+        """
+        if others.get("personal"):
+            raise wrong(
+                "does not go with `personal: ditto`: the sites' own models get no noise, and "
+                "counts of them would leave",
+                "remove `personal`",
+            )
+        if others.get("survey") == "required":
+            raise wrong(
+                "does not go with `survey: required`: a survey tells of training sets without "
+                "noise",
+                "remove `survey`: under privacy no site tells one",
+            )
+        if others.get("select") == "best":
+            raise wrong(
+                "does not go with `select: best`: no loss leaves a site, by which rounds are "
+                "compared",
+                "remove `select`",
+            )
+        if others.get("metrics"):
+            raise wrong(
+                "does not go with `metrics`: numbers that test returns get no noise, and do not "
+                "leave",
+                "remove `metrics`",
+            )

@@ -37,9 +37,10 @@ from federator.federation.fields import (
 )
 from federator.federation.nearby import nearby
 from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
-from federator.federation.privacy import Privacy, require_alone
+from federator.federation.privacy import Privacy
 from federator.federation.robust import Robust
 from federator.federation.site_privacy import SitePrivacy
+from federator.federation.sums import excluded, quorum_of
 from federator.federation.yaml_file import did_you_mean, shown, wrong
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings, Surfaces
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
@@ -83,6 +84,8 @@ class Federation(Part):
     """What bounds the influence of a single site on the model; nothing, if it is absent."""
     site_privacy: SitePrivacy | None = None
     """Whether the models hide that a whole site took part, by clipping and noise at the server."""
+    secure_aggregation: bool = False
+    """Mask the sites' updates, so that the server learns their sum only; from 3 sites on."""
     initial_weights: File | None = None
     """Weights to start from, relative to this file; if absent, those of the notebook's Model()."""
     local: Annotated[list[TensorPattern], After(distinct)] = Field([])
@@ -153,26 +156,26 @@ class Federation(Part):
         what = "a whole number from 1, or a percentage up to 100%"
         raise wrong(f"must be {what}, not {shown(value)}")
 
-    @field_validator("robust", "site_privacy")
+    @field_validator("robust", "site_privacy", "privacy")
     @classmethod
     def _goes_with_the_rest(
-        cls, found: Robust | SitePrivacy | None, info: ValidationInfo
+        cls, found: Robust | SitePrivacy | Privacy | None, info: ValidationInfo
     ) -> object:
         if found is not None:
             found.require_fitting(info.data)
         return found
 
+    @field_validator("secure_aggregation")
+    @classmethod
+    def _sums_alone(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and (reason := excluded(info.data)):
+            raise wrong(*reason)
+        return wanted
+
     @field_validator("labels", "targets", "horizon", "surfaces")
     @classmethod
     def _fits_the_task(cls, value: object, info: ValidationInfo) -> object:
         return evaluation.fitting(info.data.get("task"), str(info.field_name), value)
-
-    @field_validator("privacy")
-    @classmethod
-    def _private_alone(cls, privacy: Privacy | None, info: ValidationInfo) -> Privacy | None:
-        if privacy is not None:
-            require_alone(info.data)
-        return privacy
 
     @field_validator("local_steps")
     @classmethod
@@ -253,9 +256,7 @@ class Federation(Part):
     @property
     def quorum(self) -> int:
         """The number of sites that a round needs."""
-        if isinstance(self.min_sites, int):
-            return self.min_sites
-        return -(-len(self.sites) * int(self.min_sites.rstrip("%")) // 100)
+        return quorum_of(self.min_sites, len(self.sites))
 
 
 def read(path: Path) -> Federation:

@@ -11,6 +11,7 @@ from federator.federation.schema import Federation
 from federator.runtime.app_config import app_config
 from federator.runtime.protocol.instructions import PERSONAL
 from federator.runtime.protocol.signing.orders import Terms
+from federator.runtime.weights.encoding import MASKED
 
 
 class ServerPart(TypedDict):
@@ -50,7 +51,7 @@ def server(federation: Federation) -> ServerPart:
         "measured": federation.deadlines.measured,
         "baselines": federation.baselines,
         "survey": _SURVEY[False if federation.privacy else federation.survey],
-        "encoding": federation.encoding,
+        "encoding": MASKED if federation.secure_aggregation else federation.encoding,
         "norm_bound": federation.robust.norm_bound,
         "max_share": federation.robust.max_share,
         "site_privacy": private.model_dump() if (private := federation.site_privacy) else None,
@@ -100,6 +101,7 @@ def link(federation: Federation, site: Site) -> dict[str, str]:
         "FEDERATOR_STRATEGY": federation.strategy,
         "FEDERATOR_BASELINES": str(site.baselines).lower(),
         "FEDERATOR_SURVEY": str(site.survey).lower(),
+        "FEDERATOR_COHORT_MINIMUM": str(federation.quorum) if federation.secure_aggregation else "",
     }
 
 

@@ -23,6 +23,7 @@ _PARTS = (
     "link",
     "worker",
     "protocol",
+    "masking",
     "weights",
     "keys",
     "chain",

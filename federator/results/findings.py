@@ -48,8 +48,23 @@ def findings(journal: Journal) -> list[Finding]:
         *map(Finding, _untested(journal)),
         *map(Finding, _left_out(journal)),
         *_withheld(journal),
+        *_clipped(journal),
         *(Finding(text, tuple(sites)) for text, sites in warned.items()),
     ]
+
+
+def _clipped(journal: Journal) -> Iterator[Finding]:
+    """Tell which sites' steps secure aggregation clipped, so that the mean is another."""
+    found: dict[str, list[int]] = {}
+    for done in journal.trained():
+        for site in done.masked.saturated if done.masked else ():
+            found.setdefault(site, []).append(done.round)
+    for site, numbers in found.items():
+        text = (
+            f"secure aggregation clipped the largest steps of its update in {rounds(numbers)}: "
+            "scale the inputs, or train more slowly"
+        )
+        yield Finding(text, (site,))
 
 
 def _of_survey(journal: Journal) -> Iterator[Finding]:

@@ -80,6 +80,8 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
         }
         if event.unusual:
             shown["unusual"] = {s: _NUMBER.sub("…", why) for s, why in event.unusual.items()}
+        if event.masked:  # how many numbers were clipped is a site's figure
+            shown["masked"].pop("saturated", None)
     elif isinstance(event, Evaluation):
         try:
             pooled = event.pooled()

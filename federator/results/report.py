@@ -25,7 +25,7 @@ from federator.results.privacy import spent
 from federator.results.site_differences import differences
 from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.weights.encoding import EXACT
+from federator.runtime.weights.encoding import EXACT, MASKED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -130,7 +130,9 @@ def comparison_table(journal: Journal) -> "Table":
         "personal: the shared tensors, in model.safetensors, and each site's own": bool(
             journal.start.local
         ),
-        "No site trained alone: set `baselines: true` to compare.": not journal.start.baselines,
+        "No site trained alone: set `baselines: true` to compare.": not (
+            journal.start.baselines or journal.start.encoding == MASKED
+        ),
     }
     table.caption = "\n".join(note for note, applies in notes.items() if applies)
     return table
@@ -146,7 +148,7 @@ def _saved(journal: Journal) -> dict[str, dict[str, int]]:
                 known[site] += part.bytes_known
                 encoded[site] += max(0, 2 * (journal.start.model_bytes or 0) - carried)
     found = {"Not sent again": known}
-    if journal.start.encoding != EXACT:
+    if journal.start.encoding not in (EXACT, MASKED):
         found[f"Saved by {journal.start.encoding}"] = encoded
     return {title: by_site for title, by_site in found.items() if any(by_site.values())}
 

@@ -37,6 +37,9 @@ BY_FLOWER = frozenset({"Bulyan", "QFedAvg"})
 _UNWEIGHTED = frozenset({"FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum"})
 _NOT_WEIGHTED = "makes no mean of all sites by their examples, so that no share can be bounded"
 
+MEANS = frozenset({"FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedProx", "FedYogi"})
+"""Those that need no more than the mean of the sites' updates."""
+
 MODULE = "flwr.serverapp.strategy"
 _PARAMETER = "federator.runtime.app.parameter"
 _MODULES = {"flwr", "flwr.serverapp", MODULE}
@@ -79,6 +82,20 @@ def unbounded(strategy: str, bounds: Collection[str]) -> str | None:
     if "max_share" in bounds and strategy in _UNWEIGHTED:
         return f"{strategy} {_NOT_WEIGHTED}"
     return None
+
+
+def beyond_sums(strategy: PlainStrategy | None) -> str:
+    """Return why secure aggregation does not go with a strategy; empty if it does."""
+    if strategy is None:
+        return ""
+    if strategy.name not in MEANS:
+        why = "secure aggregation shows the server the sum of the sites' updates only"
+        return f"{strategy.name} needs the update of each site, and {why}"
+    first = strategy.places[0] if strategy.places else 1.0
+    if strategy.names.get("fraction_train", first) != 1:
+        why = "sums over changing sites would tell single sites' updates"
+        return f"with secure aggregation all sites train in each round (fraction_train): {why}"
+    return ""
 
 
 class NotPlainError(Exception):

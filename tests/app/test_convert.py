@@ -1,5 +1,6 @@
 """From a federation file and its notebook to build/<federation>."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -265,3 +266,33 @@ def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
 def test_the_app_names_the_flower_that_it_is_made_for(tmp_path: Path) -> None:
     project = tomllib.loads((components(tmp_path).app / "pyproject.toml").read_text())["project"]
     assert f"flwr=={version('flwr')}" in project["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("FedMedian()", "FedMedian needs the update of each site"),
+        ("FedTrimmedAvg(beta=0.2)", "FedTrimmedAvg needs the update of each site"),
+        ("Krum(num_malicious_nodes=1)", "Krum needs the update of each site"),
+        ("MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2)", "MultiKrum needs"),
+        ("QFedAvg(0.1, 0.1)", "QFedAvg needs the update of each site"),
+        ("FedAvg(fraction_train=0.5)", "all sites train in each round (fraction_train)"),
+        ("FedAvg(0.5)", "all sites train in each round (fraction_train)"),
+        ("FedAdam(eta=0.1)", ""),
+        ("FedAvgM(server_momentum=0.9)", ""),
+    ],
+)
+def test_secure_aggregation_is_refused_with_a_strategy_that_needs_more_than_sums(
+    tmp_path: Path, made: str, said: str
+) -> None:
+    name = made.partition("(")[0]
+    text = f"from flwr.serverapp.strategy import {name}\nstrategy = {made}"
+    content = small_notebook.cells(strategy=text)
+    sums = "secure_aggregation: true"
+    three = ["east", "north", "west"]
+    if not said:
+        assert components(tmp_path, sums, content, sites=three).app.exists()
+        return
+    with pytest.raises(NotebookError, match=re.escape(said)) as told:
+        components(tmp_path, sums, content, sites=three)
+    assert "federation.yaml: line" in str(told.value)

@@ -634,6 +634,40 @@ def test_a_new_version_is_reviewed_and_taken(deployed):
     desk.run(start)
 
 
+def test_with_secure_aggregation_the_server_gets_no_update_of_a_site(deployed):
+    """All sites take new files over, and train one round from the first model, as they did."""
+    file = deployed.server.folder / "compose" / NAME / "federation.yaml"
+    plain = file.read_text()
+    file.write_text(plain.replace("min_sites: 2", "min_sites: 3\nsecure_aggregation: true"))
+    take_in_use(deployed)
+    try:
+        said = deployed.sites["hospital-a"].run("docker compose run --rm link doctor")
+        assert "sums of 3 sites at least, of these: hospital-a, hospital-b, hospital-c" in said
+        deployed.compose("run --rm order --rounds 1 --fresh")
+        deployed.server.run(
+            f"docker compose -f compose/{NAME}/server.yaml exec -T server federator rounds"
+        )
+        done = deployed.events("round")[-1]
+        assert done["masked"]["sites"] == list(SITES) and done["masked"]["attempts"] == 1
+        assert all(part["ok"] and part["bytes_up"] for part in done["sites"].values())
+        assert deployed.events("start")[-1]["encoding"] == "masked"
+    finally:
+        file.write_text(plain)
+        take_in_use(deployed)
+
+
+def take_in_use(deployed):
+    """Write the compose files of a changed federation file, and start all anew with them."""
+    deployed.server.run(f"federator compose compose/{NAME}")
+    deployed.server.run(f"docker compose -f compose/{NAME}/server.yaml up -d")
+    wait_for_server(deployed)
+    for site, desk in deployed.sites.items():
+        shutil.copy(deployed.server.folder / "compose" / NAME / f"{site}.yaml", desk.folder)
+        desk.run(f"cp {site}.yaml compose.yaml")
+        desk.run("docker compose up -d")
+        wait_for_worker(deployed, site)
+
+
 def test_a_site_sets_a_policy_of_its_own(deployed):
     desk = deployed.sites["hospital-b"]
     named, look, start = commands("site-operator.md")["6"]

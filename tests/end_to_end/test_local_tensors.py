@@ -1,17 +1,13 @@
 """A federation of which some tensors stay at the sites: no byte of them is anywhere else."""
 
-import os
 import shutil
-import threading
-import time
-from contextlib import contextmanager, suppress
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures.rehearsals import events, in_messages, lay_out, lay_out_site, rehearse
 from fixtures.small_notebook import MODEL
+from fixtures.stores import copied
 
 from federator.deploy.local.local_run import LocalRun
 from federator.errors import InputError
@@ -29,33 +25,6 @@ class Careful(FedAvg):
 
 strategy = Careful()
 config = {"num_rounds": 2}"""
-
-
-@contextmanager
-def copied(store, target):
-    """Keep a second name of every file that is ever in the store."""
-    target.mkdir()
-    done = threading.Event()
-
-    def copy():
-        seen, number = set(), 0
-        while not done.is_set():
-            for path in [Path(where, file) for where, _, files in os.walk(store) for file in files]:
-                with suppress(OSError):
-                    state = path.stat()
-                    if state.st_size and state.st_ino not in seen:
-                        number += 1
-                        os.link(path, target / f"{number}-{path.name}")
-                        seen.add(state.st_ino)
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=copy)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def forms(array):

@@ -7,6 +7,7 @@ from fixtures.rehearsals import events, lay_out, lay_out_site, rehearse
 from federator.errors import RunError
 from federator.runtime.weights.format import load
 
+STRATEGY = "from flwr.serverapp.strategy import FedAvg\nstrategy = FedAvg()"
 PRIVACY = "privacy: {epsilon: 12, delta: 0.001, clip: 1.0, noise: 1.5}\nseed: 7\nrounds: 2\n"
 TRAIN = """\
 def train(net, trainloader, valloader, epochs, privacy=None):
@@ -41,6 +42,20 @@ def test_three_sites_train_with_noise_that_no_seed_gives_again(tmp_path):
         models.append(load(run.folder / "model.safetensors"))
     first, second = models
     assert all((first[name] != second[name]).any() for name in first)
+
+
+def test_updates_with_noise_are_masked_too(tmp_path):
+    """With secure aggregation; each site accounts for its training as without."""
+    settings = PRIVACY.replace("rounds: 2", "rounds: 1") + "secure_aggregation: true\n"
+    run = rehearse(lay_out(tmp_path, sites(tmp_path), settings, train=TRAIN, strategy=STRATEGY))
+    list(run.events())
+    (told,) = events(run.folder, "round")
+    assert told["masked"]["sites"] == ["north", "south", "west"]
+    assert not any("update" in part for part in told["sites"].values()), "no norm is known"
+    spent = {one["site"]: one["training"] for one in events(run.folder, "privacy")}
+    assert sorted(spent) == told["masked"]["sites"] and all(spent.values())
+    models = [load(run.folder / f"round-00{number}.safetensors") for number in (0, 1)]
+    assert all((models[0][name] != models[1][name]).any() for name in models[0])
 
 
 def test_a_train_that_gets_around_it_is_told_with_its_cell(tmp_path):

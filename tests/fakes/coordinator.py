@@ -41,11 +41,15 @@ class Worker:
         raise AssertionError("nothing is wrong with the worker")
 
 
-def order(kind="train", *, key=COORDINATOR, run=RUN, node=NODE, signed=None, **changed):
+def order(
+    kind="train", *, key=COORDINATOR, flower_run=RUN, node=NODE, weights=WEIGHTS, signed=None,
+    **changed,
+):  # fmt: skip
     """Return the message of an instruction; ``signed``: the weights that were signed instead."""
     fields = {"round": 1, "expires": time.time() + 60, "epochs": 1, **changed}
     text = Instruction(kind, **fields).write()
-    return written(text, signature(text, key, run, node, signed or WEIGHTS))
+    signed = signature(text, key, flower_run, node, signed or weights)
+    return written(text, signed, messages.to_record(weights))
 
 
 def signature(text, key=COORDINATOR, run=RUN, node=NODE, weights=WEIGHTS):

@@ -10,6 +10,7 @@ from federator.deploy import compose
 from federator.federation.schema import Federation
 from federator.images.build import Images
 from federator.images.reference import Reference
+from federator.runtime.keys import site_key
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nTWFkZSB1cA==\n-----END CERTIFICATE-----\n"
@@ -29,15 +30,26 @@ IMAGES = Images(
 )
 
 
-def lay_out(root: Path, settings: str = "", content=None) -> Federation:
+def lay_out(root: Path, settings: str = "", content=None, **sites) -> Federation:
     """Lay out a repository; ``settings`` is added YAML, ``content`` another notebook's cells."""
     server = "server: fl.example.org\nimages: docker.io/acme\n"
-    made = federate(root, server + settings, content)
+    made = federate(root, server + settings, content, **sites)
     public = made.folder / "public"
     public.mkdir(exist_ok=True)
     (public / "coordinator.pub").write_text(COORDINATOR + "\n")
     (public / "ca.crt").write_text(AUTHORITY)
     convert(made, root / "build")
+    return made
+
+
+def lay_out_cohort(root: Path, settings: str = "") -> Federation:
+    """Lay out a repository with secure aggregation, of three sites that have sent their keys."""
+    names = ("north", "south", "west")
+    made = lay_out(root, f"secure_aggregation: true\n{settings}", sites=names)
+    (made.folder / "sites").mkdir(exist_ok=True)
+    for name in names:
+        public = site_key.make(root / f"{name}.key").public_key()
+        (made.folder / "sites" / f"{name}.pub").write_text(site_key.line(public, name) + "\n")
     return made
 
 

@@ -60,7 +60,8 @@ def test_at_a_site_there_is_only_what_runs_there():
     }
     folders = {name.split("/")[2] for name in inside if name.count("/") > 2}
     signing = {"keys", "chain", "signer"}
-    assert folders == {"link", "worker", "protocol", "weights", "doctor", "review"} | signing
+    shared = {"protocol", "masking", "weights"}
+    assert folders == {"link", "worker", "doctor", "review"} | shared | signing
 
 
 @pytest.mark.parametrize(

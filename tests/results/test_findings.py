@@ -174,3 +174,23 @@ def test_what_ends_soon_is_told_first(run):
     read = changed(run, lambda start: start.update(warnings=["your key ends"]), event="start")
     assert told(read) == ["your key ends"]
     assert "your key ends" in publication.summary(read)
+
+
+def test_steps_that_secure_aggregation_clipped_are_told(run):
+    site = next(iter(history.read(run).sites))
+    made = {"attempts": 1, "sites": ["a", "b", site], "quantum": 6e-8, "bound": 64.0}
+    how = {"model": "federation"}
+    changed(run, lambda event: event.update(masked=made), event="round", **how)
+    changed(run, lambda event: event.update(encoding="masked"), event="start")
+    assert told(history.read(run)) == []
+    page = report.write(run).read_text()
+    assert "the server learned the sum of the sites’ updates" in page
+    assert "secure aggregation excludes them" in page or history.read(run).start.baselines
+
+    for number in (2, 3):
+        clipped = {**made, "saturated": {site: 7}}
+        how = {"model": "federation", "round": number}
+        changed(run, lambda event, made=clipped: event.update(masked=made), event="round", **how)
+    (text,) = told(history.read(run))
+    assert text.startswith(f"{site}: secure aggregation clipped the largest steps")
+    assert "rounds 2 to 3" in text

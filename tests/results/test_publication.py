@@ -187,6 +187,14 @@ def test_one_sites_numbers_are_not_among_those_of_all():
     assert shown["sites"]["all sites"]["examples"] == 70
 
 
+def test_how_many_numbers_of_a_site_were_clipped_stays():
+    masked = {"attempts": 1, "sites": ["alder"], "quantum": 6e-8, "bound": 64.0}
+    event = {"event": "round", "time": "2026-03-02T09:30:00Z", "model": FEDERATION, "round": 1}
+    event |= {"seconds": 1.0, "sites": {}, "masked": {**masked, "saturated": {"alder": 7}}}
+    assert publication.public(event, WITHHELD)["masked"] == masked
+    assert publication.public(event, ALLOWED) == event
+
+
 def test_what_this_version_does_not_know_stays_on_the_server():
     at = {"time": "2026-03-02T09:30:00Z"}
     odd = {"event": "survey", **at, "sites": {"alder": {"patients": 12}}}

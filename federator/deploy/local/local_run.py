@@ -29,7 +29,7 @@ from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
 from federator.deploy.local.tracebacks import Exceptions
 from federator.errors import FederatorError, Problem, RunError
-from federator.federation import settings
+from federator.federation import settings, sums
 from federator.federation.parts import Site
 from federator.federation.schema import Federation
 from federator.runtime.app_config import app_config
@@ -232,7 +232,7 @@ class LocalRun:
             *("--app-hash", app_hash(self.components.app), "--store", str(self._store)),
             *("--socket", str(scratch / site.name)),
             *("--followed", str(scratch / f"{site.name}.followed")),
-            *site_records.options(self.folder, scratch, site.name),
+            *site_records.options(self.folder, scratch, site.name, self.federation),
         ]
 
     def _look_after(self, processes: Processes) -> None:
@@ -285,6 +285,7 @@ def prepare(
     if rounds is None:
         rounds = rounds_to_go(folder, int(app_config(components.app)["rounds"]))
     wanted = federation.baselines or had_baselines(folder) if baselines is None else baselines
+    sums.refuse_baselines(federation.secure_aggregation, wanted)
     return LocalRun(federation, components, folder, rounds, wanted)
 
 

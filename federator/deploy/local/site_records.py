@@ -7,6 +7,8 @@ import getpass
 from collections.abc import Iterable
 from pathlib import Path
 
+from federator.deploy import site_keys
+from federator.federation.schema import Federation
 from federator.runtime.files import write
 from federator.runtime.keys import site_key
 from federator.runtime.server.proof.receipts import RECORDS
@@ -24,9 +26,12 @@ def prepare(run: Path, scratch: Path, sites: Iterable[str]) -> None:
         _folder(run, site).mkdir(parents=True, exist_ok=True)
 
 
-def options(run: Path, scratch: Path, site: str) -> list[str]:
-    """Return the options by which a site's link knows both."""
-    return [f"--records={_folder(run, site)}", f"--record-key={scratch / f'{site}.key'}"]
+def options(run: Path, scratch: Path, site: str, federation: Federation) -> list[str]:
+    """Return the options by which a site's link knows both, and all sites' keys if it masks."""
+    own = [f"--records={_folder(run, site)}", f"--record-key={scratch / f'{site}.key'}"]
+    if not federation.secure_aggregation:
+        return own
+    return [*own, "--cohort", *site_keys.cohort(federation, scratch / PUBLIC)]
 
 
 def user() -> str:

@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     add("--min-cell-count", type=int, default=5, help="smallest count, other than 0, that leaves")
     add("--survey", action="store_true", help="whether this site takes part in the survey")
     add("--show-survey", action="store_true", help="only print all that the survey would send")
+    add("--cohort-minimum", type=int, help="of how many sites at least a sum may be known")
+    add("--cohort", nargs="*", default=[], help="these sites' public keys")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     if options.show_survey:
@@ -65,6 +67,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
             yield _data_user(options.data_user)
         yield _policy(options.policy, options.key.with_suffix(".asked"))
         yield from _privacy(options.privacy, options.policy, options.records, options.key)
+        if options.cohort_minimum is not None:
+            yield _cohort(options)
         authorities = trusted(options.ca, options.extra_ca)
         known = read_keys(options.coordinator_key) if options.coordinator_key else ()
         yield from network.look(options.server, authorities, options.key, known)
@@ -135,6 +139,25 @@ def _privacy(
         return
     if said:
         yield Finding(True, f"of the privacy budget of this data folder are spent {said}")
+
+
+def _cohort(options: argparse.Namespace) -> Finding:
+    """Look at the cohort of secure aggregation: enough sites, this one with its own key."""
+    from federator.runtime.link.secure_aggregation.cohort import Cohort
+
+    ask = "ask the coordinator for a new file"
+    try:
+        cohort = Cohort.read(options.cohort, options.cohort_minimum)
+        own = site_key.read_private(options.key).public_key()
+    except InputError as error:
+        return Finding(False, error.problems[0].message, error.problems[0].hint or ask)
+    names = ", ".join(sorted(cohort.keys)) or "none"
+    told = f"secure aggregation: sums of {cohort.minimum} sites at least, of these: {names}"
+    if len(cohort.keys) < cohort.minimum:
+        return Finding(False, f"{told}; that is too few", ask)
+    if cohort.keys.get(options.site) != own:
+        return Finding(False, f"{told}; the key of {options.site} there is not this site's", ask)
+    return Finding(True, told)
 
 
 def _data_user(user: str) -> Finding:

@@ -29,7 +29,8 @@ PLACE = Path("/keys/site.key")
 NOBODY = "nobody"
 """A file of this name beside the public keys: that there are none is meant."""
 _MAKE = "make a key at the site: docker compose run --rm link keygen"
-_LINE = "a site's public key is one line that starts with ecdsa-sha2-nistp384"
+_KIND = "ecdsa-sha2-nistp384"
+_LINE = f"a site's public key is one line that starts with {_KIND}"
 
 
 def make(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -96,6 +97,18 @@ def public_in(content: bytes) -> ec.EllipticCurvePublicKey | None:
 def line(key: ec.EllipticCurvePublicKey, site: str = "") -> str:
     """Return a public half as the one line that a site sends."""
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site}".strip()
+
+
+def entry(key: ec.EllipticCurvePublicKey, site: str) -> str:
+    """Return a public half and its site as a text without spaces: ``SITE:KEY``."""
+    return f"{site}:{line(key).split()[1]}"
+
+
+def entry_in(text: str) -> tuple[str, ec.EllipticCurvePublicKey] | None:
+    """Return the site and the public half that a text has (``SITE:KEY``); None if it has none."""
+    site, _, encoded = text.partition(":")
+    key = public_in(f"{_KIND} {encoded}".encode())
+    return (site, key) if site and key is not None else None
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from flwr.app import Message
 
+from federator.runtime.files import sha256
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
@@ -21,6 +22,7 @@ from federator.runtime.link.polling import NotificationCounter, Pace
 from federator.runtime.link.privacy.budget import NoBudget
 from federator.runtime.link.records.leaving import LeftWeights, log_leaving
 from federator.runtime.link.records.record import Unrecorded
+from federator.runtime.link.secure_aggregation.masking import Unmasked
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
@@ -48,12 +50,13 @@ OVERRIDES = frozenset({"rounds", "local-epochs"})
 
 @dataclass
 class _Request:
-    """An instruction, the model that came with it, and its manifest if it came as files."""
+    """An instruction, and the model that came with it: its manifest if as files, and its hash."""
 
     instruction: Instruction
     model: Memory | None = None
     tensors: dict[str, Tensor] = field(default_factory=dict)
     manifest: PartsManifest | None = None
+    digest: str = ""
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Link:
         budget: holds them against the site's privacy budget.
         pace: how often to read the notification counter, and to ask the server.
         record: of what was asked and what left.
+        masks: masks the updates, if secure aggregation stands in the site's file.
         local: the tensors that stay at the site: a model that has one of them is refused.
         worker_patience: seconds to wait for a worker that is starting (again).
     """
@@ -91,6 +95,7 @@ class Link:
     budget: NoBudget = field(default_factory=NoBudget)
     pace: Pace = field(default_factory=Pace)
     record: Unrecorded = field(default_factory=Unrecorded)
+    masks: Unmasked = field(default_factory=Unmasked)
     local: LocalTensors = field(default_factory=LocalTensors)
     worker_patience: float = 60.0
     _forged: int = 0  # instructions that the coordinator had not signed, and has not heard of
@@ -148,6 +153,7 @@ class Link:
         log.info("%s, round %d, model %s", instruction.kind, instruction.round, instruction.model)
         request = self._with_weights(received, instruction)
         self.local.require_shared_only(request.tensors)  # guard 8: an update has them, too
+        self.masks.admit(instruction, request.digest)  # guard 9: the terms of secure aggregation
         return request
 
     def _require_app(self, run: Run) -> None:
@@ -205,10 +211,12 @@ class Link:
                 raise InstructionError("this site takes no files")
             self.guard.admit_size(manifest.size)
             memory, tensors = self.transfer.fetch(manifest, instruction.expires)
-            return _Request(instruction, memory, tensors, manifest)
+            digest = replies.update_digest(manifest.parts)
+            return _Request(instruction, memory, tensors, manifest, digest)
         if (weights := received.weights) is not None:
             self.guard.admit_size(size(weights))
-            return _Request(instruction, Memory.of(weights), describe(weights))
+            memory, digest = Memory.of(weights), sha256(received.arrays or b"")
+            return _Request(instruction, memory, describe(weights), digest=digest)
         return _Request(instruction)
 
     def _perform(self, request: _Request, run: Run) -> tuple[Outcome, Update | None]:
@@ -218,10 +226,12 @@ class Link:
             Failure: if there is no answer, or nothing in it that may leave.
         """
         instruction = request.instruction
+        if instruction.kind == "reveal" and self._sizes is not None:  # the worker knows no masks
+            return Outcome(dict(self._sizes[1])), None
         worker = self.listener.worker(min(instruction.expires, time.time() + self.worker_patience))
         if worker is None:
             raise Failure("no-worker")
-        self.budget.admit(instruction, self.app_hash)  # guard 9: the site's privacy budget
+        self.budget.admit(instruction, self.app_hash)  # guard 10: the site's privacy budget
         text = instruction.allowed(survey=self.policy.survey).write()
         packet = {"run": run.run_id, "overrides": dict(run.overrides), "instruction": text}
         lent, update = [] if request.model is None else [request.model], None
@@ -246,7 +256,7 @@ class Link:
         if update is not None and not (answer.get("update") is True and update.has_head):
             log.warning("withheld: there is no update, or it is not written as the model is")
             raise Failure("withheld", "weights")
-        return outcome, update
+        return outcome, self.masks.hidden(update, request.model, outcome.examples["trainset"])
 
     def _require_sizes(self, outcome: Outcome, instruction: Instruction, run: Run) -> None:
         """Check that the sets are as large as the site said when it joined the run.
@@ -276,6 +286,7 @@ class Link:
             InstructionError: if it cannot be recorded.
         """
         parts: Parts = ()
+        told = self.masks.tell(request.instruction)
         fetched = self.transfer.fetched if self.transfer and request.manifest else 0
         if update is not None and self.transfer and request.manifest:
             parts = self.transfer.send(request.manifest, update, request.instruction.expires)
@@ -285,5 +296,5 @@ class Link:
         if forged:
             log.info("leaves: that %d instruction(s) were not signed", forged)
         files = self.transfer is not None
-        said = replies.site_record(self.site, files, parts, forged, fetched, receipt)
+        said = replies.site_record(self.site, files, parts, forged, fetched, receipt, told)
         return replies.outcome_reply(message, said, outcome, weights)

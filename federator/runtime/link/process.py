@@ -28,6 +28,9 @@ from federator.runtime.link.policy.rules import Rules
 from federator.runtime.link.polling import NotificationCounter
 from federator.runtime.link.privacy import opening as privacy
 from federator.runtime.link.records.record import Record, Unrecorded
+from federator.runtime.link.secure_aggregation.cohort import Cohort
+from federator.runtime.link.secure_aggregation.masking import SiteMasks, Unmasked
+from federator.runtime.link.secure_aggregation.revealed import Revealed
 from federator.runtime.link.transfer import PartTransfer
 from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
@@ -112,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         guard=PolicyGuard(rules, ledger, options.strategy == "own"),
         budget=private,
         record=_record(options),
+        masks=_masks(options),
     )
     pause = 1.0
     while True:
@@ -207,6 +211,27 @@ def _record(options: argparse.Namespace) -> Unrecorded:
         raise InputError(Problem(what, Where(str(options.records)), hint)) from None
 
 
+def _masks(options: argparse.Namespace) -> Unmasked:
+    """Return what masks updates, if the site's file has a cohort for secure aggregation.
+
+    Raises:
+        InputError: if the cohort has another form, there is no key of the site's, or what it
+            revealed before cannot be read.
+    """
+    if options.cohort_minimum is None:
+        return Unmasked()
+    place = options.record_key or options.key
+    if place is None:
+        raise InputError("secure aggregation needs the site's key: --key names it")
+    return SiteMasks(
+        options.site,
+        read_private(place),
+        options.app_hash,
+        Cohort.read(options.cohort, options.cohort_minimum),
+        Revealed(place.with_suffix(".revealed")),
+    )
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="federator-link", description=__doc__)
     add = parser.add_argument
@@ -223,6 +248,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--app-hash", required=True, help="SHA-256 of the app that this site took")
     add("--coordinator-key", nargs="*", default=[],
         help="the coordinator's public keys, one or two, as ID:LAST_DAY:KEY")  # fmt: skip
+    add("--cohort-minimum", type=int,
+        help="secure aggregation: of how many sites at least a sum may be known")  # fmt: skip
+    add("--cohort", nargs="*", default=[], help="these sites' public keys, as SITE:KEY")
     add("--socket", type=Path, required=True, help="where the worker connects")
     add("--task", choices=NAMES, default="classification", help="what is predicted")
     add("--labels", type=int, required=True, help="number of labels, classes or targets")

@@ -21,7 +21,7 @@ from federator.runtime.app_config import Setting
 from federator.runtime.files import sha256
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.untrusted import MALFORMED, printable, read_json
-from federator.runtime.weights.encoding import ENCODINGS, EXACT
+from federator.runtime.weights.encoding import ENCODINGS, EXACT, MASKED
 from federator.runtime.weights.parts import is_capability
 
 FEDERATION = "federation"
@@ -53,7 +53,8 @@ class Instruction:
     """One thing for a site to do with the weights that come along.
 
     Attributes:
-        kind: ``join`` (load the data and say how much there is), ``train`` or ``evaluate``.
+        kind: ``join`` (load the data and say how much there is), ``train``, ``evaluate``, or
+            ``reveal`` (tell the seed of the own mask of the update that was sent last).
         round: the number of the round that the resulting weights will belong to.
         expires: seconds since the epoch after which nobody waits for the reply.
         model: ``federation``; the name of a site whose own model (baseline) this is; or
@@ -70,9 +71,10 @@ class Instruction:
         run: the name of the run, under which a site keeps the tensors that stay there; the same
             where a run is resumed.
         journal: the hash of the last line of the run's journal, which the site's receipt repeats.
+        masking: the terms on which updates are masked (runtime/masking/terms.py); empty for none.
     """
 
-    kind: Literal["join", "train", "evaluate"]
+    kind: Literal["join", "train", "evaluate", "reveal"]
     round: int
     expires: float
     model: str = FEDERATION
@@ -87,10 +89,12 @@ class Instruction:
     survey: bool = False
     run: str = ""
     journal: str = ""
+    masking: str = ""
 
     def allowed(self, survey: bool) -> "Instruction":
-        """Return what of the instruction a site follows: without a survey, if it tells none."""
-        return replace(self, survey=self.survey and survey)
+        """Return what a worker is told: without a survey, if the site tells none, or masks."""
+        encoding = EXACT if self.encoding == MASKED else self.encoding
+        return replace(self, survey=self.survey and survey, encoding=encoding, masking="")
 
     def write(self) -> str:
         """Return the instruction as JSON, always the same for the same instruction."""
@@ -113,7 +117,8 @@ class Instruction:
         except MALFORMED as error:
             what = printable(f"{type(error).__name__}: {error}", 100)
             raise InstructionError(f"not an instruction: {what}") from None
-        known = instruction.kind in ("join", "train", "evaluate") and instruction.sites > 0
+        kinds = ("join", "train", "evaluate", "reveal")
+        known = instruction.kind in kinds and instruction.sites > 0
         if not known or not set(instruction.sets) <= {"train", "val", "test"}:
             raise InstructionError(f"unknown instruction {printable(instruction.kind, 40)!r}")
         if instruction.encoding not in ENCODINGS:

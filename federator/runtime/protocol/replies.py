@@ -19,6 +19,7 @@ from federator.runtime.protocol import receipts, survey
 from federator.runtime.protocol.disclosure import Policy, filter_failure, filter_outcome
 from federator.runtime.protocol.evaluation.tables import Form
 from federator.runtime.protocol.evaluation.tasks import Task
+from federator.runtime.protocol.masking_replies import MaskingReply
 from federator.runtime.protocol.messages import packed_in, to_record
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.receipts import SignedReceipt
@@ -43,12 +44,14 @@ def site_record(
     forged: int = 0,
     fetched: int = 0,
     receipt: SignedReceipt | None = None,
+    masking: MaskingReply | None = None,
 ) -> ConfigRecord:
     """Return what a site says of itself, and of the files that it has fetched and sent.
 
     That is its name, which Flower it speaks, whether weights may travel as files beside messages,
     how many instructions it refused that the coordinator had not signed, and how many bytes of a
-    model that travelled so it fetched; of such an update, the table of its parts; and a receipt.
+    model that travelled so it fetched; of such an update, the table of its parts; a receipt; and
+    what it says for secure aggregation.
     """
     said: dict[str, bool | int | str] = {"name": site, "flwr": flwr.__version__}
     said |= {"files": files, "forged": forged, "fetched": fetched}
@@ -56,6 +59,8 @@ def site_record(
         said["parts"] = write_parts(parts)
     if receipt is not None:
         said |= {"receipt": receipt.receipt.write(), "signature": receipt.signature}
+    if masking is not None:
+        said |= masking.fields
     return ConfigRecord({**said})
 
 

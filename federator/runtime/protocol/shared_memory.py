@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-from federator.runtime.weights.encoding import EXACT, update_form
+from federator.runtime.weights.encoding import EXACT, MASKED, update_form
 from federator.runtime.weights.format import (
     Tensor,
     Weights,
@@ -95,11 +95,18 @@ class Update(NamedTuple):
 
     @classmethod
     def place(cls, model: Memory, tensors: Mapping[str, Tensor], encoding: str) -> Self:
-        """Return where an update of a model is to be written: over the model if it fits.
+        """Return where a worker is to write its update: over the model, if it fits.
 
-        (One with fewer digits has memory of its own, so that parts of the model can stay.)
+        One with fewer digits has memory of its own, so that parts of the model can stay; and one
+        that is masked afterwards, since the difference to the model is.
+
+        Args:
+            model: the model.
+            tensors: what that holds.
+            encoding: how the update travels.
         """
-        start, length = file_form(update_form(tensors, encoding))
+        form = dict(tensors) if encoding == MASKED else update_form(tensors, encoding)
+        start, length = file_form(form)
         over = encoding == EXACT and length == len(model.buffer)
         return cls(start, model if over else Memory.new(length))
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from federator.runtime.files import fingerprint
+from federator.runtime.review import cohort
 from federator.runtime.review.site_file import SiteFile
 
 _IMAGE = re.compile(r"services\.[\w-]+\.image")
@@ -18,6 +19,9 @@ def compare(old: SiteFile | None, new: SiteFile) -> Iterator[str]:
     sections = {
         "Images": [_changed(*(_pick(file, images=True) for file in (old, new)))],
         "Settings": [_changed(*(_pick(file, images=False) for file in (old, new)))],
+        "Secure aggregation": [
+            _changed(list(cohort.described(old)) if old else [], list(cohort.described(new)))
+        ],
         "Code that runs beside the data": list(code(old.app if old else {}, new.app)),
     }
     for title, parts in sections.items():

@@ -34,6 +34,7 @@ IMAGE = Form(
     r"[\w.:\[\]-]+(/[\w.-]+)+@sha256:[0-9a-f]{64}", "an image by its digest: name@sha256:…"
 )
 HASH = Form(r"[0-9a-f]{64}", "a SHA-256")
+COHORT = Form(r"([a-z0-9-]+:[A-Za-z0-9+/]+=*\n?)*", "sites with their keys, SITE:KEY")
 ADDRESS = Form(r"[\w.:\[\]-]+:\d{1,5}", "host:port")
 NUMBER = Form(r"\d{1,6}(\.\d{1,3})?", "a number")
 SIZE = Form(r"\d{1,9}[bkmgBKMG]?", "a size such as 9g")

@@ -6,7 +6,7 @@ Weights travel beside the messages as files where both sides can, else within th
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
@@ -15,13 +15,14 @@ from federator.errors import RunError
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.instructions import MOST_TEXT, Instruction
+from federator.runtime.protocol.masking_replies import MaskingReply
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.protocol.receipts import SignedReceipt
 from federator.runtime.protocol.signing.requests import Signer, SigningRequest
 from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
-from federator.runtime.weights.encoding import EXACT, restore, update_form
+from federator.runtime.weights.encoding import EXACT, MASKED, restore, update_form
 from federator.runtime.weights.format import WeightsError, require_same
 from federator.runtime.weights.parts import travelled
 
@@ -31,7 +32,8 @@ log = logging.getLogger("federator")
 # for which its site asks again and again. (What they share, such as weights, is sent once.)
 _TOGETHER = 4
 _GRACE = 60.0  # for messages: Flower's own word of one that lapsed would come before ours
-_TYPES = {"join": "query", "train": "train", "evaluate": "evaluate"}
+_TYPES = {"join": "query", "train": "train", "evaluate": "evaluate",
+          "reveal": "query"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Answer:
         receipt: what the site signed of it.
         instruction: what the site was told.
         update: SHA-256 of the update as it came (``replies.update_digest``).
+        masking: what it said for secure aggregation.
     """
 
     site: str
@@ -62,6 +65,7 @@ class Answer:
     receipt: SignedReceipt | None = None
     instruction: Instruction | None = None
     update: str = ""
+    masking: MaskingReply = field(default_factory=MaskingReply)
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,8 @@ class Exchange:
         seconds = time.monotonic() - item.at
         try:
             answer, receipt = self._answer(reply, item, seconds), replies.receipt_in(reply)
-            return replace(answer, receipt=receipt, instruction=item.order.instruction)
+            answer = replace(answer, receipt=receipt, instruction=item.order.instruction)
+            return replace(answer, masking=MaskingReply.read(reply))
         except Exception as error:
             log.error("a reply cannot be read: %s", type(error).__name__)
             return Answer("", seconds, failure=Failure("rejected", "it is not of the form of one"))
@@ -256,7 +261,7 @@ class Exchange:
             update = self.store.keep(messages.weights_in(content) or {})
             size = up = update.size
         require_same(update.tensors, form)
-        if encoding != EXACT:
+        if encoding not in (EXACT, MASKED):
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
         if item.packed.watch is None:

@@ -16,6 +16,7 @@ from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 from federator.runtime.protocol.survey import Survey
 from federator.runtime.server.evaluations.result import Result, pool
+from federator.runtime.server.secure_aggregation.masked_sum import MaskedSum
 from federator.runtime.server.survey.finding import Finding
 
 FILE = "rounds.jsonl"
@@ -163,6 +164,7 @@ class Round(_Event):
     sites: dict[str, Contribution]
     unusual: dict[str, str] = {}  # by site, why its update is; it counts as any other
     epsilon: float | None = None  # of all rounds so far, with site-level privacy
+    masked: MaskedSum | None = None
 
     @property
     def ok(self) -> bool:

@@ -12,7 +12,7 @@ from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.server.storage.store import Store
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
-from federator.runtime.weights.encoding import EXACT, model_form, update_form, write_model
+from federator.runtime.weights.encoding import EXACT, MASKED, model_form, update_form, write_model
 from federator.runtime.weights.format import WeightsError, file_size
 from federator.runtime.weights.parts import Parts, PartsManifest
 
@@ -106,7 +106,7 @@ class Packing:
         Raises:
             RunError: if they cannot.
         """
-        if encoding == EXACT:
+        if encoding in (EXACT, MASKED):
             return file
         tensors = model_form(file.tensors, encoding)
         try:

@@ -122,6 +122,8 @@ class Recorder:
             told["unusual"] = dict(inspection.unusual)
         if inspection.epsilon is not None:
             told["epsilon"] = round(inspection.epsilon, 4)
+        if inspection.masked is not None:
+            told["masked"] = inspection.masked
         append(
             self._run,
             Round(time=now(), model=model, round=number, seconds=taken, sites=sites, **told),

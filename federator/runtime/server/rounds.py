@@ -7,6 +7,7 @@ Flower's own ``Strategy.start`` (aggregation/flower_strategies.py).
 
 import random
 import time
+from typing import NamedTuple
 
 from flwr.serverapp.strategy import FedAvg
 
@@ -16,15 +17,27 @@ from federator.runtime.server.aggregation.blockwise import aggregate, is_plain
 from federator.runtime.server.aggregation.flower_strategies import run_strategy
 from federator.runtime.server.aggregation.geometry import measure
 from federator.runtime.server.aggregation.inspection import Inspection, inspect
-from federator.runtime.server.aggregation.robust import Robust, weigh
+from federator.runtime.server.aggregation.robust import Robust, Weighting, weigh
 from federator.runtime.server.aggregation.site_privacy import SitePrivacy
-from federator.runtime.server.exchange import sites_in, updates_in
+from federator.runtime.server.exchange import Answer, sites_in, updates_in
 from federator.runtime.server.journal import Evaluation, Start, events
 from federator.runtime.server.packing import Order
+from federator.runtime.server.secure_aggregation.attempts import Attempts
 from federator.runtime.server.selection import select_round
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
-from federator.runtime.weights.encoding import EXACT
+from federator.runtime.weights.block_file import WeightFile
+from federator.runtime.weights.encoding import EXACT, MASKED
+
+
+class _Trained(NamedTuple):
+    """The updates of a round and how much each counts, who trained, and what all answered."""
+
+    updates: list[WeightFile]
+    weighting: Weighting
+    trained: dict[str, Answer]
+    answers: dict[str, Answer]
+    inspection: Inspection
 
 
 class Rounds:
@@ -89,8 +102,30 @@ class Rounds:
     def _round(self, number: int, before: Checkpoint) -> Checkpoint:
         """Train the model for one round at all sites, and aggregate their updates."""
         session, started = self._session, time.monotonic()
-        assert isinstance(session.strategy, FedAvg)
         session.welcome()
+        train = self._train_masked if session.settings.encoding == MASKED else self._train
+        found = train(number, before)
+        assert isinstance(session.strategy, FedAvg)
+        checkpoint = aggregate(
+            session.strategy,
+            number,
+            before,
+            found.updates,
+            found.weighting,
+            session.folder,
+            session.buffers,
+            hashed=session.settings.encoding in (EXACT, MASKED),
+        )
+        before.weights.drop_page_cache()
+        taken = time.monotonic() - started
+        session.record.write_round(FEDERATION, number, found.trained, taken, found.inspection)
+        session.record.write_evaluation("validation", FEDERATION, number - 1, found.answers, "val")
+        if session.plan.personal:
+            session.test(PERSONAL, checkpoint, ("val",))
+        return checkpoint
+
+    def _train(self, number: int, before: Checkpoint) -> "_Trained":
+        session = self._session
         deadline = session.training_deadline()
         train = Order(session.instruction("train", number, deadline, sets=("val",)), before.weights)
         # It travels as for those who train, so that all validate the same model.
@@ -101,36 +136,26 @@ class Rounds:
         orders = {site: train if site in trains else validate for site in session.sites.nodes}
         answers = session.deliver(number, orders)
         updates, examples = updates_in(answers)
+        trained = {site: answer for site, answer in answers.items() if site in trains}
         geometry = measure(before.weights, updates, session.buffers)
+        assert isinstance(session.strategy, FedAvg)
         if self._private is None:
             weighting = weigh(session.strategy, self._robust, geometry, examples)
             inspection = inspect(sites_in(answers), geometry, weighting)
         else:  # norms and cosines have no noise
             weighting = self._private.weigh(geometry)
             inspection = Inspection(epsilon=self._private.epsilon(number))
-        checkpoint = aggregate(
-            session.strategy,
-            number,
-            before,
-            updates,
-            weighting,
-            session.folder,
-            session.buffers,
-            hashed=session.settings.encoding == EXACT,
-        )
-        before.weights.drop_page_cache()
-        trained = {site: answer for site, answer in answers.items() if site in trains}
-        session.record.write_round(
-            FEDERATION,
-            number,
-            trained,
-            time.monotonic() - started,
-            inspection,
-        )
-        session.record.write_evaluation("validation", FEDERATION, number - 1, answers, "val")
-        if session.plan.personal:
-            session.test(PERSONAL, checkpoint, ("val",))
-        return checkpoint
+        return _Trained(updates, weighting, trained, answers, inspection)
+
+    def _train_masked(self, number: int, before: Checkpoint) -> "_Trained":
+        """Train by secure aggregation, of which only the mean is known: one update of all."""
+        attempts = Attempts(self._session, number, before)
+        try:
+            mean, answers, masked = attempts.run()
+        except RunError:
+            self._session.record.write_round(FEDERATION, number, attempts.answers, 0.0)
+            raise
+        return _Trained([mean], Weighting.of([1.0]), answers, answers, Inspection(masked=masked))
 
     def _choose(self, last: Checkpoint) -> Checkpoint:
         """Return the last model, or the one with the lowest loss over the same validation sets."""

@@ -35,6 +35,7 @@ from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.server.storage.store import STORE, Store
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.buffers import Buffers, read_buffers
+from federator.runtime.weights.encoding import MASKED
 from federator.runtime.weights.format import Weights
 from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsError
 
@@ -132,7 +133,9 @@ def _run(
         "model_bytes": start.weights.size,
     }
     about |= {**described, "app_hash": grid.run.fab_hash}
-    receipts = ReceiptCheck(Path(settings.site_keys) if settings.site_keys else None)
+    receipts = ReceiptCheck(
+        Path(settings.site_keys) if settings.site_keys else None, grid.run.fab_hash
+    )
     signer = _signer(settings)
     last = start.round + plan.rounds
     names = sorted(settings.sites)
@@ -205,7 +208,7 @@ def _strategy(
         RunError: if it cannot be made.
     """
     if settings.strategy != "own":
-        return plain.make(module, settings.source_map)
+        return plain.make(module, settings.source_map, sums=settings.encoding == MASKED)
     if settings.strategy_socket is None:
         raise RunError("a strategy of the notebook's own runs by `federator run`, or at a server")
     return OwnStrategy(Path(settings.strategy_socket), config, module, settings.source_map)

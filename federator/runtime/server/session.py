@@ -228,12 +228,13 @@ class Session:
 
     def instruction(
         self,
-        kind: Literal["join", "train", "evaluate"],
+        kind: Literal["join", "train", "evaluate", "reveal"],
         number: int,
         expires: float,
         model: str = FEDERATION,
         sets: tuple[str, ...] = (),
         encoding: str = EXACT,
+        masking: str = "",
     ) -> Instruction:
         """Return an instruction of this run; what trains travels in the run's encoding anyway."""
         weighs = isinstance(self.strategy, OwnStrategy) and self.strategy.needs_train_loss
@@ -254,6 +255,7 @@ class Session:
             survey=kind == "join" and self.settings.survey != "no",
             run=self.folder.path.name,
             journal=head(self.folder.path / FILE),
+            masking=masking,
         )
 
     def require_space_for(self, orders: Mapping[str, Order]) -> None:

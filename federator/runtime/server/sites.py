@@ -10,6 +10,7 @@ from dataclasses import replace
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
+from federator.runtime.masking.terms import RunKey
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.exchange import Answer, Exchange, Pending
 from federator.runtime.server.packing import Order
@@ -60,6 +61,7 @@ class Sites:
         self._names: dict[int, str] = {}
         self._sizes: dict[str, Mapping[str, int]] = {}  # of the sets, as each site joined
         self.nodes: dict[str, int] = {}
+        self.mask_keys: dict[str, RunKey] = {}  # of secure aggregation, as each site joined
 
     def join(
         self, order: Order, expected: frozenset[str], enough: int, deadline: float
@@ -106,6 +108,10 @@ class Sites:
             if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
                 return
             time.sleep(QUICK)
+
+    def sizes(self, site: str) -> Mapping[str, int]:
+        """Return the sizes of a site's sets, as it joined."""
+        return self._sizes.get(site, {})
 
     def _begin(self, order: Order, expected: frozenset[str]) -> None:
         """Note whom to greet from now on, and with what."""
@@ -242,6 +248,10 @@ class Sites:
             self.nodes[site] = node
             if answer.outcome is not None:
                 self._sizes[site] = answer.outcome.examples
+            key, told = answer.masking.key, answer.instruction
+            self.mask_keys.pop(site, None)
+            if key and told and self._receipts.has_signed(site, key, told.run):
+                self.mask_keys[site] = key
             if answer.files and self._may_take_files(site):
                 self._by_files.add(node)
         heard = Answer(site, answer.seconds, answer.outcome, failure=failure)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from federator.runtime.files import sha256
+from federator.runtime.masking.terms import MINIMUM, Terms, TermsError, require_enough
 from federator.runtime.protocol.instructions import (
     FEDERATION,
     PERSONAL,
@@ -18,10 +19,10 @@ from federator.runtime.protocol.instructions import (
 )
 from federator.runtime.protocol.signing.orders import RoundsOrder
 from federator.runtime.protocol.signing.requests import SigningRequest
-from federator.runtime.weights.encoding import EXACT
+from federator.runtime.weights.encoding import EXACT, MASKED
 from federator.runtime.weights.parts import ManifestError, PartsManifest, write_parts
 
-TRAIN, TEST = "train", "test"
+TRAIN, TEST, REVEAL = "train", "test", "reveal"
 _AT_END = -1  # stands for the round where a question is asked once an order, whatever the round
 _GRACE = 60.0  # seconds that an instruction may hold beyond its deadline
 # A site that trains its own model anew, as after a crash of the server, need not come to the same
@@ -79,6 +80,8 @@ def questions(order: RoundsOrder, request: SigningRequest) -> list[Question]:
         _require(instruction.model == FEDERATION, "sites join the federation's run")
         return []
     _require(not order.survey_only, "only a survey is ordered")
+    if instruction.kind == REVEAL:
+        return [_revealed(order, instruction, request.node, weights)]
     _require(bool(weights) != (instruction.model == PERSONAL), "a model comes with its weights")
     asked = _trained if instruction.kind == TRAIN else _evaluated
     return list(asked(order, instruction, request.node, weights))
@@ -129,8 +132,31 @@ def _require_terms(order: RoundsOrder, instruction: Instruction) -> None:
     most = terms.epochs if instruction.kind == TRAIN else 0
     _require(instruction.epochs <= most, f"{most} local epochs are ordered")
     _require(instruction.encoding in (EXACT, terms.encoding), f"weights go as {terms.encoding}")
+    masks = terms.encoding == MASKED and instruction.kind in (TRAIN, REVEAL)
+    _require(bool(instruction.masking) == masks, "updates are masked as ordered")
+    _require(not masks or instruction.encoding == MASKED, "updates are masked as ordered")
     may_tell = joins and terms.survey != "no"
     _require(may_tell or not instruction.survey, "no survey is ordered")
+
+
+def _revealed(order: RoundsOrder, asked: Instruction, node: int, weights: str) -> Question:
+    """Return the question of a seed: of one cohort a round.
+
+    Raises:
+        NotOrderedError: if the order has no such round, or its cohort is too small.
+    """
+    _require(not weights and not asked.sets, "a seed is revealed without weights and sets")
+    _require(asked.model == FEDERATION, "only the common model's updates are masked")
+    number = asked.round
+    _require(
+        order.first_round <= number <= order.last_round, f"round {number} is not one of the order's"
+    )
+    try:
+        terms = Terms.read(asked.masking)
+        require_enough(terms, MINIMUM)
+    except TermsError as error:
+        raise NotOrderedError(str(error)) from None
+    return Question(REVEAL, number, asked.model, node, sha256(" ".join(terms.sites).encode()))
 
 
 def _trained(order: RoundsOrder, asked: Instruction, node: int, weights: str) -> Iterator[Question]:
@@ -198,7 +224,7 @@ def _on(
     """Return the question how a model does on a set; a test set is asked once an order."""
     alone = asked.model not in (FEDERATION, PERSONAL)
     # As it travels in a round, and exactly at the end.
-    contents = 2 if order.terms.encoding != EXACT and one != TEST else 1
+    contents = 2 if order.terms.encoding not in (EXACT, MASKED) and one != TEST else 1
     contents = _RETRAINED if alone else contents
     if one != TEST:
         return Question(f"on-{one}", number, asked.model, node, weights, contents)

@@ -22,7 +22,9 @@ from federator.runtime.weights.block_file import Block, Draft, WeightFile
 from federator.runtime.weights.format import Tensor, Weights, WeightsError, describe
 
 EXACT = "float32"
-ENCODINGS = (EXACT, "float16", "bfloat16", "int8")
+MASKED = "masked"
+"""Models travel exactly; of updates, whole numbers modulo 2^32 (runtime/masking)."""
+ENCODINGS = (EXACT, "float16", "bfloat16", "int8", MASKED)
 
 Numbers = npt.NDArray[Any]
 
@@ -38,7 +40,7 @@ def is_encoded(tensor: Tensor) -> bool:
 
 def model_form(tensors: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
     """Return the tensors of a model on its way to the sites."""
-    if encoding == EXACT:
+    if encoding in (EXACT, MASKED):
         return dict(tensors)
     kind = _MODELS[encoding]
     return {n: Tensor(kind, t.shape) if is_encoded(t) else t for n, t in tensors.items()}
@@ -46,6 +48,8 @@ def model_form(tensors: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor
 
 def update_form(received: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
     """Return the tensors of an update on its way back, from those of the model as it came."""
+    if encoding == MASKED:
+        return {name: Tensor("uint32", tensor.shape) for name, tensor in received.items()}
     if encoding != "int8":
         return dict(received)
     return {

@@ -12,6 +12,7 @@ from fixtures.small_notebook import LOAD_DATA, MODEL, TEST
 from federator.app.convert import convert
 from federator.runtime import __main__
 from federator.runtime.doctor import command, data
+from federator.runtime.keys import site_key
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.survey import vet
 from federator.runtime.worker.training.throughput import Throughput
@@ -234,3 +235,20 @@ def test_in_short_it_names_the_kinds_of_tables(tmp_path, app):
 )
 def test_what_training_waits_for_is_said_with_what_to_do(speed, words):
     assert str(data._speed(speed)) == f"pass  training set: {words}"
+
+
+def test_the_cohort_of_secure_aggregation_is_looked_at(tmp_path, monkeypatch, capsys):
+    public = {one: site_key.make(tmp_path / one).public_key() for one in ("east", "north", "west")}
+
+    def said(minimum="3", **changed):
+        keys = [site_key.entry(key, one) for one, key in (public | changed).items() if key]
+        monkeypatch.setenv("FEDERATOR_COHORT", " ".join(keys))
+        monkeypatch.setenv("FEDERATOR_COHORT_MINIMUM", minimum)
+        arguments = ["--server", "127.0.0.1:1", "--site", "north", "--key", str(tmp_path / "north")]
+        assert command.main(arguments) == 1, "there is no server"
+        return next(x for x in capsys.readouterr().out.splitlines() if "secure aggregation" in x)
+
+    assert said().startswith("pass") and "of these: east, north, west" in said()
+    assert "FAIL" in said("4") and "too few" in said("4")
+    other = site_key.make(tmp_path / "other").public_key()
+    assert "the key of north there is not this site's" in said(north=other)

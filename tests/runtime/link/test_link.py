@@ -33,7 +33,7 @@ def test_a_run_of_another_app_is_outdated_in_words(link, worker):
     ("changed", "said"),
     [
         ({"key": Ed25519PrivateKey.generate()}, "has not signed"),
-        ({"run": 8}, "has not signed"),
+        ({"flower_run": 8}, "has not signed"),
         ({"node": 43}, "has not signed"),
         ({"signed": {"w": np.zeros(4, np.float32)}}, "has not signed"),
         ({"model": "south"}, "another site's model"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes.images import IMAGES, lay_out, write
+from fakes.images import IMAGES, lay_out, lay_out_cohort, write
 from fixtures.compose_trees import changed, optional, places, present
 
 from federator.errors import InputError
@@ -34,15 +34,17 @@ def files(tmp_path_factory):
     path = made.folder / "federation.yaml"
     path.write_text(path.read_text().replace("[{name: north}, {name: south}]", CUDA))
     several = write(schema.read(path))
+    summed = lay_out_cohort(root / "sums")
     return {
         "plain": plain,
+        "secure aggregation": write(summed)["north.yaml"],
         "public authority": public,
         "local tensors": several["north.yaml"],
         "a GPU": several["east.yaml"],
     }
 
 
-KINDS = ("plain", "public authority", "local tensors", "a GPU")
+KINDS = ("plain", "secure aggregation", "public authority", "local tensors", "a GPU")
 
 
 def problems(text):

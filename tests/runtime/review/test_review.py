@@ -4,11 +4,12 @@ import dataclasses
 import itertools
 
 import pytest
-from fakes.images import IMAGES, image, lay_out, write
+from fakes.images import IMAGES, image, lay_out, lay_out_cohort, write
 from fixtures.small_notebook import TRAIN, cells
 
 from federator.errors import InputError
 from federator.runtime.files import fingerprint
+from federator.runtime.keys import site_key
 from federator.runtime.review.changes import compare
 from federator.runtime.review.command import main
 from federator.runtime.review.site_file import SiteFile
@@ -47,7 +48,7 @@ CODE = "Code that runs beside the data"
 
 def test_nothing_changes(approved):
     shown = show(approved, anew(approved))
-    assert shown.count("nothing changes") == 3
+    assert shown.count("nothing changes") == 4
     assert shown.count(fingerprint(approved.read_bytes())) == 2
 
 
@@ -55,7 +56,7 @@ def test_only_comments_change(approved):
     new = approved.with_name("new.yaml")
     new.write_text(approved.read_text().replace("# One hospital's part", "# A hospital's part"))
     shown = show(approved, new)
-    assert shown.count("nothing changes") == 3 and "comments" in shown
+    assert shown.count("nothing changes") == 4 and "comments" in shown
     assert fingerprint(new.read_bytes()) in shown
 
 
@@ -66,7 +67,7 @@ def test_a_new_image(approved):
         f"-services.worker.image: {IMAGES.client}",
         f"+services.worker.image: {images.client}",
     ]
-    assert shown.count("nothing changes") == 2
+    assert shown.count("nothing changes") == 3
 
 
 def test_new_settings(approved):
@@ -188,3 +189,30 @@ def test_what_is_no_site_file(tmp_path, content, message):
 def test_a_file_that_is_made_to_be_large_or_deep_is_refused_in_words(text):
     with pytest.raises(InputError, match=r"compose file|not YAML"):
         SiteFile.parse("new.yaml", text.encode())
+
+
+def test_whose_updates_are_summed_is_shown_with_the_keys_fingerprints(tmp_path, capsys):
+    made = lay_out_cohort(tmp_path)
+    write(made)
+    file = made.folder / "north.yaml"
+    told = section(show(None, file), "Secure aggregation")
+    assert "the sum of the updates of 3 sites or more" in told[0]
+    for name in ("north", "south", "west"):
+        key = site_key.read_public(made.folder / "sites" / f"{name}.pub")
+        assert f"+{name}: key {site_key.fingerprint(key)}" in told
+    old = file.rename(file.with_name("old.yaml"))
+    (made.folder / "sites" / "west.pub").write_text(
+        site_key.line(site_key.make(tmp_path / "other.key").public_key(), "west")
+    )
+    write(made)
+    changed = section(show(old, file), "Secure aggregation")
+    assert [line[:6] for line in changed] == ["-west:", "+west:"]
+    assert main([str(file)]) == 0
+    file.write_text(file.read_text().replace("west:AAAA", "west:AAAB"))
+    assert main([str(file)]) == 1
+    assert "names a site of the cohort without its key" in capsys.readouterr().err
+
+
+def test_without_secure_aggregation_that_is_shown(approved):
+    told = section(show(None, approved), "Secure aggregation")
+    assert told == ["+none: the server learns each site's update"]

@@ -9,7 +9,11 @@ from fakes.signer import InProcess, ask, evaluate, rounds, train
 
 from federator.errors import RunError
 from federator.runtime.keys.coordinator_key import CoordinatorKey
+from federator.runtime.masking.fixed_point import Grid
+from federator.runtime.masking.masks import new_seed
+from federator.runtime.masking.terms import Member, RunKey, Terms, packed
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, verify
+from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder
 from federator.runtime.protocol.signing.requests import is_manifest_signed
 from federator.runtime.signer.ledger import Ledger
 from federator.runtime.weights.parts import Part, PartsManifest
@@ -240,3 +244,49 @@ def test_the_manifest_of_the_run_that_was_ordered_is_signed(tmp_path):
     assert not is_manifest_signed(public, signature, "run", "b" * 64)
     told = {"what": "sign manifest", "run": "another", "sha256": "a"}
     assert "refused" in signer.service.answer(told, signer.service.for_server)
+
+
+def _masking(*names, attempt=1):
+    keys = (RunKey(packed(new_seed()), "") for _ in names)
+    members = tuple(Member(name, 5, key) for name, key in zip(names, keys, strict=True))
+    return Terms(attempt, Grid.finest(64.0, len(names)), members).write()
+
+
+def test_with_secure_aggregation_updates_are_asked_for_masked_only(tmp_path):
+    signer = InProcess(tmp_path / "ledger", rounds(encoding="masked"))
+    masking = _masking("east", "north", "south")
+    assert not is_signed(signer, train(1))
+    assert not is_signed(signer, train(1, encoding="masked"))
+    assert not is_signed(signer, train(1, masking=masking))
+    assert is_signed(signer, train(1, encoding="masked", masking=masking))
+    again = _masking("east", "north", "south", attempt=2)
+    assert is_signed(signer, train(1, encoding="masked", masking=again)), "after a dropout"
+    assert is_signed(signer, evaluate(3, "val")) and not is_signed(
+        signer, evaluate(3, "val", masking=masking)
+    )
+    plain = InProcess(tmp_path / "plain", rounds())
+    assert not is_signed(plain, train(1, encoding="masked", masking=masking))
+
+
+def test_seeds_are_asked_for_of_one_cohort_a_round(tmp_path):
+    signer = InProcess(tmp_path / "ledger", rounds(encoding="masked"))
+
+    def reveal(number, *names, weights="", encoding="masked", **more):
+        told = {"weights": weights, "encoding": encoding, "masking": _masking(*names), **more}
+        return is_signed(signer, ask("reveal", number, **told))
+
+    everybody, fewer = ("east", "north", "south", "west"), ("east", "north", "south")
+    assert reveal(1, *everybody) and reveal(1, *everybody)
+    assert not reveal(1, *fewer), "two sums would differ by one site"
+    assert reveal(2, *fewer)
+    assert not reveal(3, "east", "north"), "of two"
+    assert not reveal(4, *everybody), "no such round is ordered"
+    assert not reveal(3, *everybody, weights="a")
+    assert not reveal(3, *everybody, encoding="float32")
+    assert not reveal(3, *everybody, model="north")
+    assert not reveal(3, *everybody, masking="")
+
+
+def test_an_order_of_baselines_with_secure_aggregation_is_none():
+    with pytest.raises(OrderError, match="excludes baselines"):
+        RoundsOrder.read(rounds(encoding="masked", baselines=True).write())

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from federator.runtime.protocol.instructions import is_name
 from federator.runtime.untrusted import MALFORMED, read_json
-from federator.runtime.weights.encoding import ENCODINGS
+from federator.runtime.weights.encoding import ENCODINGS, MASKED
 
 SURVEYS = ("no", "yes", "required", "only")
 _MOST = 2**20  # characters
@@ -151,6 +151,8 @@ def _checked(made: _Read) -> _Read:
             raise ValueError(each.name)
     if isinstance(made, Terms):
         names = all(isinstance(one, str) and is_name(one) for one in made.sites)
+        if made.baselines and made.encoding == MASKED:
+            raise ValueError("secure aggregation excludes baselines")
         if not names or made.survey not in SURVEYS or made.encoding not in ENCODINGS:
             raise ValueError("sites, survey or encoding")
     return made

@@ -8,6 +8,7 @@ from federator.runtime.server.aggregation.geometry import Geometry
 from federator.runtime.server.aggregation.robust import Weighting
 from federator.runtime.server.aggregation.unusual import unusual
 from federator.runtime.server.journal import Update
+from federator.runtime.server.secure_aggregation.masked_sum import MaskedSum
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Inspection:
         updates: by site.
         unusual: by site, why its update is.
         epsilon: what site-level privacy has cost in this and all earlier rounds.
+        masked: how their sum was made, by secure aggregation; nothing else is known of them then.
     """
 
     updates: Mapping[str, Update] = field(default_factory=dict)
     unusual: Mapping[str, str] = field(default_factory=dict)
     epsilon: float | None = None
+    masked: MaskedSum | None = None
 
 
 def inspect(

@@ -28,16 +28,17 @@ def find(module: str) -> Path:
     return Path(spec.origin)
 
 
-def make(file: Path, source_map: str | None) -> strategies.Strategy:
+def make(file: Path, source_map: str | None, sums: bool = False) -> strategies.Strategy:
     """Return the strategy that a module's text describes; FedAvg if it names none.
 
     Args:
         file: the module.
         source_map: where the converter wrote which cell each line came from.
+        sums: whether only sums of updates will be known (secure aggregation).
 
     Raises:
-        RunError: if the text has to be run, or its class does not take its arguments, with the
-            cell.
+        RunError: if the text has to be run, its class does not take its arguments, or sums do not
+            do for it, with the cell.
     """
     try:
         found = plain_strategy.read(file.read_text(encoding="utf-8")) or PlainStrategy("FedAvg")
@@ -46,6 +47,8 @@ def make(file: Path, source_map: str | None) -> strategies.Strategy:
         raise RunError(f"{placed(text, source_map, file, error.line)}: {_HOW}") from None
     except (TypeError, OSError, ValueError) as error:
         raise RunError(f"the notebook's strategy cannot be read: {error}") from None
+    if sums and (why := plain_strategy.beyond_sums(found)):
+        raise RunError(placed(why, source_map, file, found.line))
     kind: type[strategies.Strategy] = getattr(strategies, found.name)
     try:
         return kind(*found.places, **found.names)

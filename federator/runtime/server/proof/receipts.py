@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError
 from federator.runtime.keys import site_key
+from federator.runtime.masking.terms import RunKey
 from federator.runtime.protocol import receipts
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.exchange import Answer
@@ -20,10 +21,11 @@ class ReceiptCheck:
 
     Args:
         folder: of the sites' public keys, ``SITE.pub``; None where sites give no receipts.
+        app_hash: of the app that runs.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, app_hash: str = "") -> None:
+        self._folder, self._app_hash = folder, app_hash
 
     def checked(self, site: str, answer: Answer) -> Answer:
         """Return an answer, or its failure if it has no receipt that fits.
@@ -44,6 +46,13 @@ class ReceiptCheck:
             return replace(answer, receipt=None)
         failure = Failure("rejected", wrong)
         return replace(answer, outcome=None, weights=None, failure=failure, receipt=None)
+
+    def has_signed(self, site: str, key: RunKey, run: str) -> bool:
+        """Tell whether a site has signed its key for the masks of a run."""
+        if self._folder is None:
+            return True
+        public = self._key(site)
+        return public is not None and key.is_signed_by(public, run, site, self._app_hash)
 
     def public(self, sites: tuple[str, ...]) -> dict[str, str]:
         """Return the public keys of sites, as the one line of their files; of those that have."""

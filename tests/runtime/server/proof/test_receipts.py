@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from fakes.proven_run import SITES, ProvenRun
 
 from federator.runtime.keys import site_key
+from federator.runtime.masking.terms import RunKey
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.server.journal import SiteReceipt, events
@@ -88,3 +90,14 @@ def test_another_curve_s_key_is_none(check, tmp_path):
     small = ec.generate_private_key(ec.SECP256R1()).public_key()
     (tmp_path / "sites" / "north.pub").write_text(site_key.line(small))
     assert set(check.public(("north", "south"))) == {"south"}
+
+
+def test_a_key_for_masks_counts_if_its_site_has_signed_it(check, tmp_path):
+    """Else one site could keep all others from a round: they refuse a key that is not signed."""
+    raw = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    own = RunKey.signed(raw, SITES["north"], "run", "north", "")
+    assert check.has_signed("north", own, "run")
+    assert not check.has_signed("south", own, "run")
+    assert not check.has_signed("north", own, "another")
+    assert not check.has_signed("nobody", own, "run")
+    assert not ReceiptCheck(tmp_path / "sites", "a" * 64).has_signed("north", own, "run")

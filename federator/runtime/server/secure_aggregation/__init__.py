@@ -1,0 +1,1 @@
+"""Secure aggregation at the server: attempts at a round, and the sum, block by block on disk."""
