@@ -4,7 +4,8 @@ The rule is that of Iglewicz and Hoaglin 1993 ("How to Detect and Handle Outlier
 e-Handbook, 1.3.5.17): a value is an outlier if it is further than 3.5 times 1.4826 MAD from the
 median, MAD being the median of the absolute deviations. It holds with up to half of the sites
 poisoned. Of few sites the MAD is often much too small by chance, so that it has a lower limit,
-which `python -m benchmarks poisoning` measured on runs that nobody had poisoned.
+chosen by judgement. How often a site is named then in runs that nobody had poisoned is counted by
+`python -m benchmarks poisoning`.
 """
 
 import math
