@@ -20,6 +20,8 @@ Numbers = npt.NDArray[np.float64]
 
 AT_ONCE = 2**22
 """How many numbers are in memory at a time, of all sites together."""
+_IN_CACHE = 2**15
+"""How many of them are subtracted and multiplied at a time: half the time of all at once."""
 _THREADS = 2
 
 
@@ -84,14 +86,20 @@ def measure(
         buffers: names of the tensors that are no parameters.
     """
     count = len(updates)
+    step = max(1, _IN_CACHE // count)
 
     def products(block: Block) -> Products:
-        old = before.read(block).astype(np.float64)
-        changes = np.empty((count, len(old)))
-        for row, update in zip(changes, updates, strict=True):
-            np.subtract(update.read(block), old, out=row)
-        with np.errstate(over="ignore", invalid="ignore"):  # of float64, beyond all numbers
-            return np.asarray(changes @ changes.T)
+        old, new = before.read(block), [update.read(block) for update in updates]
+        found = np.zeros((count, count))
+        for first in range(0, len(old), step):
+            part = slice(first, first + step)
+            start = old[part].astype(np.float64)
+            changes = np.empty((count, len(start)))
+            for row, after in zip(changes, new, strict=True):
+                np.subtract(after[part], start, out=row)
+            with np.errstate(over="ignore", invalid="ignore"):  # of float64, beyond all numbers
+                found += changes @ changes.T
+        return found
 
     sums = {kind: np.zeros((count, count)) for kind in (False, True)}
     blocks = [
