@@ -29,7 +29,6 @@ SECRET = "FEDERATOR_PIP_CONFIG"
 """The environment variable that holds a pip.conf while an image is built."""
 
 _REPORT = ("jinja2", "rich", "tomli-w", "typer")  # what federator.results needs besides
-_DATE = "315532800"  # 1980-01-01, that of the files in wheels (wheel.py)
 _TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 
 
@@ -151,7 +150,7 @@ def _lower(
     # They stand in files, since a shell would interpret them in the Dockerfile.
     listed = {"install": install, "versions": versions, "torch": torch}
     present = {name: bool(lines) for name, lines in listed.items()}
-    files = {"Dockerfile": fill(f"images/{component}.Dockerfile", **present, **values, date=_DATE)}
+    files = {"Dockerfile": fill(f"images/{component}.Dockerfile", **present, **values)}
     for name, lines in listed.items():
         files[f"requirements/{name}.txt"] = "".join(f"{line}\n" for line in lines)
     return {name: text.encode() for name, text in files.items()}
@@ -163,8 +162,7 @@ def _targets(specs: Iterable[ImageSpec]) -> Iterator[tuple[str, object]]:
         link = {"LINK": str(spec.base.dependencies)} if spec.base else {}
         target = {
             "context": f"{FOLDER}/{spec.name}",
-            # BuildKit dates the image itself by it, where it is new enough (0.11).
-            "args": {"SOURCE_DATE_EPOCH": _DATE} | link | dict(spec.arguments),
+            "args": link | dict(spec.arguments),
             "platforms": ["linux/amd64"],  # the sites' machines, whatever the author's is
             "secret": [f"id=pip,env={SECRET}"],
         }
