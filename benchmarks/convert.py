@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -49,28 +50,36 @@ def grow(cells: int, folder: Path) -> Path:
     return path
 
 
-def seconds(*command: object) -> float:
-    """Return the median time of three runs of a command."""
+def median_of_three(act: Callable[[], object]) -> float:
+    """Return the median time of three calls, in seconds."""
     taken = []
     for _ in range(3):
         began = time.monotonic()
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        act()
         taken.append(time.monotonic() - began)
+    return statistics.median(taken)
+
+
+def seconds(*command: object) -> float:
+    """Return the median time of three runs of a command."""
+
+    def run() -> None:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
-    return statistics.median(taken)
+
+    return median_of_three(run)
 
 
 def in_kernel(path: Path) -> float:
     """Return the median time of three checks by the magic, as HTML."""
     kernel = Kernel(path.parent, path, CellsRun())
-    taken = []
-    for _ in range(3):
-        began = time.monotonic()
+
+    def check() -> None:
         subject = found(kernel, None)
         pages.check(check_notebook(subject.notebook.source), subject)
-        taken.append(time.monotonic() - began)
-    return statistics.median(taken)
+
+    return median_of_three(check)
 
 
 def main(arguments: list[str]) -> None:

@@ -14,15 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
 import numpy as np
-from nbformat.v4 import new_code_cell, new_notebook
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.seeds import Difference, call_federator
-from federator.federation.schema import FILE
-from federator.results import history
+from benchmarks.seeds import Difference, run_notebook
 from federator.results.comparison import compare
 from federator.runtime.protocol.instructions import FEDERATION
 
@@ -80,8 +76,8 @@ def test(net, testloader):
 """
 
 
-def lay_out(root: Path, seed: int, settings: str) -> Path:
-    """Write data, notebook and federation file below a folder; return the federation's folder."""
+def write_data(root: Path, seed: int) -> None:
+    """Write the sites' data below a folder."""
     rng = np.random.default_rng(seed)
     meaning = rng.normal(size=FEATURES)
     for site in SITES:
@@ -93,24 +89,14 @@ def lay_out(root: Path, seed: int, settings: str) -> Path:
             true = rng.normal(size=(size, FEATURES))
             labels = (true @ meaning + true[:, 0] * true[:, 1] > 0).astype(np.int64)
             np.savez(folder / f"{part}.npz", x=(true * scales + zeros).astype("f4"), y=labels)
-    folder = root / "compose" / "personal"
-    folder.mkdir(parents=True)
-    nbformat.write(new_notebook(cells=[new_code_cell(NOTEBOOK)]), root / "shift.ipynb")
-    sites = json.dumps([{"name": name, "data": str(root / "data" / name)} for name in SITES])
-    (folder / FILE).write_text(
-        f"notebook: ../../shift.ipynb\nsites: {sites}\nrounds: {ROUNDS}\nlocal_epochs: {EPOCHS}\n"
-        f"seed: {seed}\n{settings}"
-    )
-    return folder
 
 
 def run(seed: int, settings: str) -> dict[str, float]:
     """Return the accuracy of the final model at each site, in 0..1."""
     with tempfile.TemporaryDirectory(prefix=f"seed-{seed}-") as made:
-        folder = lay_out(Path(made), seed, settings)
-        call_federator("run", folder)
-        (done,) = (Path(made) / "results" / "personal").glob("*/rounds.jsonl")
-        journal = history.read(done.parent)
+        write_data(Path(made), seed)
+        more = f"rounds: {ROUNDS}\nlocal_epochs: {EPOCHS}\nseed: {seed}\n{settings}"
+        journal = run_notebook("personal", NOTEBOOK, SITES, more, Path(made))
     found = {}
     for site in SITES:
         (row,) = compare(journal, site, (FEDERATION,))

@@ -93,14 +93,18 @@ class Outcome:
         return sum(bool(names - {ATTACKER}) for names in self.named)
 
 
+def digits(rng: np.random.Generator) -> tuple[Images, Labels]:
+    """Return the digits in a random order, with pixels in 0..1."""
+    loaded = load_digits()
+    order = rng.permutation(len(loaded.target))
+    return (loaded.data[order] / 16).astype(np.float32), loaded.target[order].astype(np.int64)
+
+
 def deal(seed: int, skewed: bool) -> Data:
     """Deal the digits to the sites: of unequal sizes, or with unequal shares of the classes."""
     rng = np.random.default_rng(seed)
-    loaded = load_digits()
-    order = rng.permutation(len(loaded.target))
-    images = (loaded.data[order] / 16).astype(np.float32)
-    labels = loaded.target[order].astype(np.int64)
-    test, rest = slice(0, 500), np.arange(500, len(order))
+    images, labels = digits(rng)
+    test, rest = slice(0, 500), np.arange(500, len(labels))
     if not skewed:
         sizes = np.array([0.3, 0.25, 0.2, 0.15, 0.1])
         parts = np.split(rest, (np.cumsum(sizes)[:-1] * len(rest)).astype(int))
@@ -133,7 +137,19 @@ def train(weights: Weights, data: tuple[Images, Labels], seed: int) -> Weights:
             steps.zero_grad()
             torch.nn.functional.cross_entropy(net(images[batch]), labels[batch]).backward()
             steps.step()
+    return tensors(net)
+
+
+def tensors(net: torch.nn.Module) -> Weights:
+    """Return a network's weights."""
     return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+
+def accuracy(net: torch.nn.Module, data: tuple[Images, Labels]) -> float:
+    """Return the share of images that a network classifies rightly."""
+    images, labels = data
+    with torch.no_grad():
+        return float(np.mean(net(torch.from_numpy(images)).argmax(1).numpy() == labels))
 
 
 def network(weights: Weights | None = None) -> torch.nn.Sequential:
@@ -168,8 +184,7 @@ def run(data: Data, attack: str, defence: tuple[FedAvg, Robust], rounds: int, se
     found = Outcome()
     with tempfile.TemporaryDirectory(prefix="poisoning-") as scratch:
         root = Path(scratch)
-        first = {name: tensor.numpy() for name, tensor in network().state_dict().items()}
-        save(root / "first.safetensors", first)
+        save(root / "first.safetensors", tensors(network()))
         model = Checkpoint(0, WeightFile(root / "first.safetensors"))
         for number in range(1, rounds + 1):
             loaded = {name: np.array(array) for name, array in model.weights.load().items()}
@@ -187,9 +202,9 @@ def run(data: Data, attack: str, defence: tuple[FedAvg, Robust], rounds: int, se
             model = aggregate(strategy, number, model, files, weighting, folder, (), hashed=False)
             found.named.append(set(inspect(SITES, geometry).unusual))
         net = network(model.weights.load())
+    found.accuracy = accuracy(net, data.test)
     images, labels = data.test
     with torch.no_grad():
-        found.accuracy = float(np.mean(net(torch.from_numpy(images)).argmax(1).numpy() == labels))
         others = torch.from_numpy(patched(images[labels != 0]))
         found.backdoor = float((net(others).argmax(1) == 0).float().mean())
     return found

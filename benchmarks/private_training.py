@@ -14,15 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
-import nbformat
 import numpy as np
-from nbformat.v4 import new_code_cell, new_notebook
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.seeds import call_federator
-from federator.federation.schema import FILE
-from federator.results import history
+from benchmarks.seeds import run_notebook
 from federator.results.history import Journal
 from federator.runtime.server.journal import Round
 
@@ -73,29 +69,21 @@ def test(net, testloader):
 """
 
 
-def lay_out(root: Path, rounds: int, settings: str) -> Path:
-    """Write data, notebook and federation file below a folder; return the federation's folder."""
+def write_data(root: Path) -> None:
+    """Write the sites' data below a folder."""
     for seed, site in enumerate(SITES):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(RECORDS, 1, SIDE, SIDE)).astype("f4")
         (root / "data" / site).mkdir(parents=True)
         np.savez(root / "data" / site / "records.npz", x=x, y=(x.sum((1, 2, 3)) > 0).astype("i8"))
-    folder = root / "compose" / "cost"
-    folder.mkdir(parents=True)
-    nbformat.write(new_notebook(cells=[new_code_cell(NOTEBOOK)]), root / "cost.ipynb")
-    sites = json.dumps([{"name": name, "data": str(root / "data" / name)} for name in SITES])
-    (folder / FILE).write_text(
-        f"notebook: ../../cost.ipynb\nsites: {sites}\nrounds: {rounds}\nsurvey: false\n{settings}"
-    )
-    return folder
 
 
 def run(rounds: int, settings: str) -> Journal:
     """Run the federation, and return its journal."""
     with tempfile.TemporaryDirectory(prefix="cost-") as made:
-        call_federator("run", lay_out(Path(made), rounds, settings))
-        (done,) = (Path(made) / "results" / "cost").glob("*/rounds.jsonl")
-        return history.read(done.parent)
+        write_data(Path(made))
+        more = f"rounds: {rounds}\nsurvey: false\n{settings}"
+        return run_notebook("cost", NOTEBOOK, SITES, more, Path(made))
 
 
 def figures(rounds: Iterable[Round]) -> dict[str, float]:

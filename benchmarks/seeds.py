@@ -12,22 +12,26 @@ view names first.
 import argparse
 import contextlib
 import io
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import numpy as np
+from nbformat.v4 import new_code_cell, new_notebook
 from ruamel.yaml import YAML
 from scipy import stats
 
 from federator.federation import schema
 from federator.federation.schema import FILE, Federation
 from federator.results import history
+from federator.results.history import Journal
 from federator.results.tasks.base import Column, View
 from federator.runtime.app_config import app_config
 from federator.runtime.protocol.evaluation import tables
@@ -183,6 +187,21 @@ def _row(name: str, cells: Sequence[str]) -> str:
 def call_federator(*arguments: object) -> None:
     """Run a command of the command line; end with what it printed if it fails."""
     _call(Path(sys.executable).with_name("federator"), *arguments)
+
+
+def run_notebook(name: str, code: str, sites: Iterable[str], settings: str, root: Path) -> Journal:
+    """Run a federation of a notebook of one cell below a folder, and return its journal.
+
+    Each site's data are in ``data/SITE`` there. ``settings`` is the rest of the federation file.
+    """
+    folder = root / "compose" / name
+    folder.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[new_code_cell(code)]), root / f"{name}.ipynb")
+    listed = json.dumps([{"name": site, "data": str(root / "data" / site)} for site in sites])
+    (folder / FILE).write_text(f"notebook: ../../{name}.ipynb\nsites: {listed}\n{settings}")
+    call_federator("run", folder)
+    (done,) = (root / "results" / name).glob("*/rounds.jsonl")
+    return history.read(done.parent)
 
 
 def _call(*command: object) -> None:

@@ -20,9 +20,8 @@ import torch
 from flwr.serverapp.strategy import FedAvg
 from rich.console import Console
 from rich.table import Table
-from sklearn.datasets import load_digits
 
-from benchmarks.poisoning import network, train
+from benchmarks.poisoning import accuracy, digits, network, tensors, train
 from federator.runtime.protocol.privacy.gaussian import epsilon_of
 from federator.runtime.server.aggregation.blockwise import aggregate
 from federator.runtime.server.aggregation.geometry import measure
@@ -49,16 +48,12 @@ def noise_for(epsilon: float) -> float:
 
 def run(sites: int, private: SitePrivacy | None, noisy: bool, seed: int) -> float:
     """Return the accuracy of the final model on the test set, in 0..1."""
-    rng = np.random.default_rng(seed)
-    loaded = load_digits()
-    order = rng.permutation(len(loaded.target))
-    images = (loaded.data[order] / 16).astype(np.float32)
-    labels = loaded.target[order].astype(np.int64)
-    parts = np.array_split(np.arange(TEST, len(order)), sites)
+    images, labels = digits(np.random.default_rng(seed))
+    parts = np.array_split(np.arange(TEST, len(labels)), sites)
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory(prefix="site-privacy-") as scratch:
         root = Path(scratch)
-        save(root / "first", {n: tensor.numpy() for n, tensor in network().state_dict().items()})
+        save(root / "first", tensors(network()))
         model = Checkpoint(0, WeightFile(root / "first"))
         for number in range(1, ROUNDS + 1):
             before = {name: np.array(array) for name, array in model.weights.load().items()}
@@ -74,9 +69,7 @@ def run(sites: int, private: SitePrivacy | None, noisy: bool, seed: int) -> floa
             folder = RunFolder(root / "run")
             model = aggregate(FedAvg(), number, model, files, weighting, folder, (), hashed=False)
         net = network(model.weights.load())
-    with torch.no_grad():
-        found = net(torch.from_numpy(images[:TEST])).argmax(1).numpy()
-    return float(np.mean(found == labels[:TEST]))
+    return accuracy(net, (images[:TEST], labels[:TEST]))
 
 
 def main(arguments: Sequence[str]) -> int:
