@@ -268,11 +268,11 @@ def show_status(
 @app.command("publish", cls=Command, rich_help_panel=IN_SERVER)
 def publish_run() -> None:
     """Write the publishable results of the last run to standard output, as a tar."""
-    from federator.results import publication
+    from federator.results import history, publication
 
     with reporting_errors():
         server = _server()
-        publication.stream(publication.latest(server.runs), server.settings)
+        publication.stream(history.latest(server.runs), server.settings)
 
 
 @app.command("report", cls=Command, rich_help_panel=AUTHOR)

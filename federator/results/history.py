@@ -170,3 +170,15 @@ def read(run: Path) -> Journal:
     if not any(isinstance(event, Start) for event in events):
         raise RunError(f"{path}: the run has not started yet: nothing to report")
     return Journal(events, unreadable)
+
+
+def latest(runs: Path) -> Path:
+    """Return the folder of the run that was last written to.
+
+    Raises:
+        RunError: if there is none.
+    """
+    journals = sorted(runs.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
+    if not journals:
+        raise RunError(f"there is no run in {runs}")
+    return journals[-1].parent

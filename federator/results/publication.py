@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from federator.common import figures
 from federator.common.text import fenced, page, table
-from federator.errors import RunError
 from federator.results import history, report
 from federator.results.comparison import compare
 from federator.results.findings import findings
@@ -91,18 +90,6 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             return None
         shown["sites"] = {_TOGETHER: pooled.model_dump(exclude_none=True)}
     return shown
-
-
-def latest(runs: Path) -> Path:
-    """Return the folder of the run that was last written to.
-
-    Raises:
-        RunError: if there is none.
-    """
-    journals = sorted(runs.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
-    if not journals:
-        raise RunError(f"{runs}: there is no run to publish")
-    return journals[-1].parent
 
 
 def redacted(run: Path, settings: ServerSettings) -> Journal:
@@ -223,10 +210,12 @@ def _absent(journal: Journal) -> dict[str, str]:
 
 
 def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
-    with (folder / FILE).open("w", encoding="utf-8") as lines:
-        for event in _events(run):
-            if shown := public(event, settings):
-                lines.write(json.dumps(shown) + "\n")
+    shown = [line for event in _events(run) if (line := public(event, settings))]
+    if not settings.publish_sites:  # of the privacy budgets, the largest: the model's
+        spent = [line for line in shown if line["event"] == "privacy"]
+        largest = max(spent, key=lambda line: line["training"] + line["evaluations"], default=None)
+        shown = [line for line in shown if line["event"] != "privacy" or line is largest]
+    (folder / FILE).write_text("".join(f"{json.dumps(line)}\n" for line in shown), "utf-8")
     return history.read(folder)
 
 

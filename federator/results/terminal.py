@@ -101,7 +101,9 @@ class RunProgress:
             print_line(self._console, text)
 
     def _privacy(self, event: Line) -> None:
-        self._spent[event["site"]] = event["training"] + event["evaluations"], event["delta"]
+        # Of figures that are public, all are of "all sites": the largest is the model's.
+        spent = event["training"] + event["evaluations"], event["delta"]
+        self._spent[event["site"]] = max(self._spent.get(event["site"], spent), spent)
 
     def _round(self, event: Line) -> None:
         alone = event["model"] != FEDERATION

@@ -31,7 +31,9 @@ def unusual(journal: Journal) -> dict[str, tuple[list[int], str]]:
         for site, why in done.unusual.items():
             numbers = [*found.get(site, ([], ""))[0], done.round]
             part = done.sites.get(site)
-            found[site] = numbers, f"{why}; {_then(part.update if part else None)}"
+            # Where a site's figures are withheld, nothing tells what became of it.
+            update = part.update if part else None
+            found[site] = numbers, f"{why}; {_then(update)}" if update else why
     return found
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from fakes import run_journal
+from fixtures.published import streamed
 from fixtures.report_pages import Page
 from rich.console import Console
 
@@ -121,3 +122,15 @@ def test_of_single_sites_nothing_is_published_but_the_largest(private):
     journal = publication.redacted(run, ServerSettings("made-up", "run"))
     assert [(row.site, row.epsilon) for row in spent.rows(journal)] == [("all sites", 2.9)]
     assert journal.privacy["all sites"].sample_rate is None
+
+
+def test_of_all_that_sites_said_of_their_budgets_one_line_is_published(private, monkeypatch):
+    """The epsilon of each answer would tell the sample rate, and that the size of a site's set."""
+    run = private()
+    left = streamed(run, ServerSettings("made-up", "run"), monkeypatch)["report/rounds.jsonl"]
+    known, shown = (
+        [one for line in text.splitlines() if (one := json.loads(line))["event"] == "privacy"]
+        for text in ((run / "rounds.jsonl").read_text(), left)
+    )
+    assert len(known) > 1
+    assert [one["training"] + one["evaluations"] for one in shown] == [2.9]

@@ -1,17 +1,14 @@
 """What of a run may leave the server: no figure of a single site, unless that is allowed."""
 
-import io
 import json
 import os
 import re
-import sys
-import tarfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fakes import proven_run
 from fakes.run_journal import SITES, Writer, result, write
+from fixtures.published import streamed
 from fixtures.report_pages import Page
 
 from federator.errors import RunError
@@ -35,16 +32,6 @@ def run(tmp_path):
     (folder / "manifest.json").write_text("{}\n")
     (folder / "model.safetensors").write_text("the model")
     return folder
-
-
-def streamed(run, settings, monkeypatch):
-    """What leaves, by name."""
-    pipe = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=pipe))
-    publication.stream(run, settings)
-    pipe.seek(0)
-    with tarfile.open(fileobj=pipe) as tar:
-        return {one.name: tar.extractfile(one).read().decode() for one in tar}
 
 
 def test_what_leaves_when_nothing_is_allowed(run, monkeypatch):
@@ -173,9 +160,9 @@ def test_a_line_cut_in_the_middle_is_passed_over(run):
 def test_the_run_last_written_to_is_the_latest(tmp_path):
     for folder, written in (("2026-03-01-001", 200), ("2026-03-02-001", 100)):
         os.utime(write(tmp_path / folder) / "rounds.jsonl", (written, written))
-    assert publication.latest(tmp_path).name == "2026-03-01-001"
+    assert history.latest(tmp_path).name == "2026-03-01-001"
     with pytest.raises(RunError, match="there is no run"):
-        publication.latest(tmp_path / "2026-03-01-001")
+        history.latest(tmp_path / "2026-03-01-001")
 
 
 def test_one_sites_numbers_are_not_among_those_of_all():

@@ -1,11 +1,11 @@
 """What differential privacy a run has: epsilon and delta, by site and for the model, in words."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import exp
 
 from federator.results.history import Journal
 from federator.runtime.protocol.privacy.settings import PrivacySettings
+from federator.runtime.server.journal import Privacy
 
 COVERED = (
     "the model and each update: the records of the training sets",
@@ -23,39 +23,12 @@ KEPT = (
 _MOST_FACTOR = 1e4  # beyond it, a factor is told as that it is more
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one site has spent, on its data folder: over all rounds, runs and versions of the app.
-
-    Attributes:
-        site: its name; of published figures, that it is the largest.
-        training: epsilon of all trainings.
-        evaluations: epsilon of all evaluations.
-        delta: with what chance the guarantee may fail.
-        plain: whether it also trained without differential privacy.
-    """
-
-    site: str
-    training: float
-    evaluations: float
-    delta: float
-    plain: bool
-
-    @property
-    def epsilon(self) -> float:
-        """The epsilon of all that left the site."""
-        return self.training + self.evaluations
+def rows(journal: Journal) -> list[Privacy]:
+    """Return what each site said that it has spent, over all rounds, runs and versions."""
+    return [journal.privacy[site] for site in sorted(journal.privacy)]
 
 
-def rows(journal: Journal) -> list[Row]:
-    """Return a row for each site that said what it has spent."""
-    return [
-        Row(site, one.training, one.evaluations, one.delta, one.plain)
-        for site, one in sorted(journal.privacy.items())
-    ]
-
-
-def largest(journal: Journal) -> Row | None:
+def largest(journal: Journal) -> Privacy | None:
     """Return the row of the site that has spent most: it is the model's.
 
     The sites' patients are others, so that what one site tells says nothing of another's (parallel

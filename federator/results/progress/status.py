@@ -8,12 +8,13 @@ from typing import Any
 
 from federator.common import figures
 from federator.errors import RunError
+from federator.results import history
 from federator.results.progress.standing import Standing
 from federator.runtime.server.journal import FILE
 
 
 def newest(results: Path) -> Path:
-    """Return the folder of the run that was last started.
+    """Return the folder of the run that was last written to.
 
     Args:
         results: a run's folder, or the one that has those of all runs of a federation.
@@ -23,10 +24,7 @@ def newest(results: Path) -> Path:
     """
     if (results / FILE).exists():
         return results
-    found = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.parent.name)
-    if not found:
-        raise RunError(f"there is no run in {results}")
-    return found[-1].parent
+    return history.latest(results)
 
 
 def read(run: Path) -> Standing:
