@@ -89,6 +89,21 @@ def append(path: Path, content: bytes) -> None:
         os.fdatasync(out.fileno())
 
 
+def whole_lines(path: Path) -> list[bytes]:
+    """Return a file's lines; one that was cut off, when the machine stopped, is taken away.
+
+    Raises:
+        OSError: if the file cannot be read, or be cut.
+    """
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        os.truncate(path, len(whole))
+    return whole.split(b"\n")[:-1]
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Replace a file by one that only its owner may read; it is complete or as it was.
 

@@ -29,7 +29,7 @@ def by_site(key: ec.EllipticCurvePrivateKey, statement: bytes) -> str:
 
 def is_sites(key: ec.EllipticCurvePublicKey, statement: bytes, text: str) -> bool:
     """Return whether a text is a site's signature of a statement."""
-    if (found := _as_bytes(text, 2 * _SIZE)) is None:
+    if (found := as_bytes(text, 2 * _SIZE)) is None:
         return False
     r, s = (int.from_bytes(half, "big") for half in (found[:_SIZE], found[_SIZE:]))
     try:
@@ -41,7 +41,7 @@ def is_sites(key: ec.EllipticCurvePublicKey, statement: bytes, text: str) -> boo
 
 def is_coordinators(key: Ed25519PublicKey, statement: bytes, text: str) -> bool:
     """Return whether a text is a coordinator's signature of a statement."""
-    if (found := _as_bytes(text, _ED25519)) is None:
+    if (found := as_bytes(text, _ED25519)) is None:
         return False
     try:
         key.verify(found, statement)
@@ -51,12 +51,12 @@ def is_coordinators(key: Ed25519PublicKey, statement: bytes, text: str) -> bool:
 
 
 def as_text(signature: bytes) -> str:
-    """Return a signature's bytes as text."""
+    """Return the bytes of a signature, or of a key, as text (base64)."""
     return base64.b64encode(signature).decode()
 
 
-def _as_bytes(text: str, size: int) -> bytes | None:
-    """Return a signature's bytes, if the text is the one that is written for them."""
+def as_bytes(text: str, size: int) -> bytes | None:
+    """Return so many bytes, if the text is the one that is written for them; else None."""
     try:
         found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

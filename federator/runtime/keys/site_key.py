@@ -6,6 +6,7 @@ formats, so that ``ssh-keygen -lf`` shows a public half's fingerprint, too.
 
 import base64
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -109,6 +110,21 @@ def entry_in(text: str) -> tuple[str, ec.EllipticCurvePublicKey] | None:
     site, _, encoded = text.partition(":")
     key = public_in(f"{_KIND} {encoded}".encode())
     return (site, key) if site and key is not None else None
+
+
+def entries_in(texts: Iterable[str]) -> dict[str, ec.EllipticCurvePublicKey]:
+    """Return the public half of each site that texts have (``SITE:KEY``).
+
+    Raises:
+        ValueError: with the text that has none, or has a site or a key again.
+    """
+    keys: dict[str, ec.EllipticCurvePublicKey] = {}
+    for text in texts:
+        found = entry_in(text)
+        if found is None or found[0] in keys or found[1] in keys.values():
+            raise ValueError(text)
+        keys[found[0]] = found[1]
+    return keys
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:

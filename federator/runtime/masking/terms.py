@@ -4,8 +4,6 @@ They stand in the instruction that the coordinator signs. The masks follow from 
 that sites which were told different terms have masks that do not cancel.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -45,7 +43,7 @@ class RunKey:
         cls, key: bytes, by: ec.EllipticCurvePrivateKey, run: str, site: str, app_hash: str
     ) -> "RunKey":
         """Return a key with a site's signature."""
-        text = packed(key)
+        text = signatures.as_text(key)
         return cls(text, signatures.by_site(by, _statement(text, run, site, app_hash)))
 
     def is_signed_by(
@@ -64,22 +62,13 @@ class RunKey:
         return unpacked(self.key)
 
 
-def packed(secret: bytes) -> str:
-    """Return a key or a seed as text (base64)."""
-    return base64.b64encode(secret).decode()
-
-
 def unpacked(text: str) -> bytes:
     """Return the key or the seed that a text stands for.
 
     Raises:
         TermsError: if it has another form.
     """
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != SEED or packed(raw) != text:
+    if (raw := signatures.as_bytes(text, SEED)) is None:
         raise TermsError("not a key for masks")
     return raw
 
@@ -156,14 +145,15 @@ class Terms:
 
 def _has_form(terms: Terms) -> bool:
     names = terms.sites
+    keys = [text for member in terms.cohort for text in asdict(member.key).values()]
+    if not all(isinstance(text, str) for text in [*names, *keys]):
+        return False
     numbers = [terms.attempt, terms.grid.bits, *(member.examples for member in terms.cohort)]
     return (
-        all(isinstance(name, str) for name in names)
-        and names == sorted(set(names))
+        names == sorted(set(names))
         and len({member.key.key for member in terms.cohort}) == len(names) <= MOST_SITES
         and all(type(one) is int and 0 <= one < _MOST_COUNT for one in numbers)
         and type(terms.grid.bound) is float
-        and all(isinstance(text, str) for one in terms.cohort for text in asdict(one.key).values())
         and terms.attempt > 0
     )
 

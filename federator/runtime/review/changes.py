@@ -20,7 +20,7 @@ def compare(old: SiteFile | None, new: SiteFile) -> Iterator[str]:
         "Images": [_changed(*(_pick(file, images=True) for file in (old, new)))],
         "Settings": [_changed(*(_pick(file, images=False) for file in (old, new)))],
         "Secure aggregation": [
-            _changed(list(cohort.described(old)) if old else [], list(cohort.described(new)))
+            _changed(*(list(cohort.described(file.tree)) if file else [] for file in (old, new)))
         ],
         "Code that runs beside the data": list(code(old.app if old else {}, new.app)),
     }

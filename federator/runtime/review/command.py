@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from federator.runtime.review import cohort
 from federator.runtime.review.beside import merged
 from federator.runtime.review.changes import compare, visible
 from federator.runtime.review.site_file import SiteFile
@@ -19,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     new = SiteFile.read(options.new)
     for line in compare(SiteFile.read(options.old) if options.old else None, new):
         print(visible(line))
-    problems = [*new.problems, *cohort.problems(new), *merged(options.new, new.tree)]
+    problems = [*new.problems, *merged(options.new, new.tree)]
     same = options.old is not None and options.old.read_bytes() == new.content
     for problem in problems:
         print(visible(f"Do not accept {new.name}: {problem}."), file=sys.stderr)

@@ -38,6 +38,7 @@ COHORT = Form(r"([a-z0-9-]+:[A-Za-z0-9+/]+=*\n?)*", "sites with their keys, SITE
 ADDRESS = Form(r"[\w.:\[\]-]+:\d{1,5}", "host:port")
 NUMBER = Form(r"\d{1,6}(\.\d{1,3})?", "a number")
 SIZE = Form(r"\d{1,9}[bkmgBKMG]?", "a size such as 9g")
+SCRATCH = Form(r"/tmp:size=\d+[kmg],mode=1777", "/tmp:size=…,mode=1777")
 _DECIMAL = r"[0-9][0-9.]{0,20}(e-?[0-9]{1,3})?"
 PRIVACY = Form(
     f"|epsilon={_DECIMAL} delta={_DECIMAL} clip={_DECIMAL} noise={_DECIMAL} unit=(record|patient)",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from federator.errors import InputError, Problem
 from federator.runtime import app_files
-from federator.runtime.review import yaml_tree
+from federator.runtime.review import cohort, yaml_tree
 from federator.runtime.review.conformity import departures
 from federator.runtime.review.yaml_tree import Tree
 
@@ -77,6 +77,7 @@ class SiteFile:
     def problems(self) -> Iterator[str]:
         """What a site must not accept."""
         yield from departures(self.tree)
+        yield from cohort.problems(self.tree)
         if not self.app:
             yield "it does not show the code that runs beside the data"
             return

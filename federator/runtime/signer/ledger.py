@@ -5,7 +5,6 @@ question that was signed of the open order (rules.py).
 """
 
 import json
-import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,7 +103,7 @@ class Ledger:
         self._subjects = subjects
 
     def _read_orders(self) -> None:
-        for line in _lines(self._orders):
+        for line in files.whole_lines(self._orders):
             told = json.loads(line)
             if "order" in told:
                 self.orders.append(_order(str(told["order"])))
@@ -114,8 +113,8 @@ class Ledger:
     def _read_signed(self) -> None:
         if self.open is None:
             return
-        for line in _lines(self._signed):
-            number, what, which, model, node, content = line.split(" ")
+        for line in files.whole_lines(self._signed):
+            number, what, which, model, node, content = line.decode().split(" ")
             if int(number) == self.open.number:
                 one = Question(what, int(which), model, int(node), content)
                 before = self._asked.get(one.key) or _Asked()
@@ -160,17 +159,6 @@ def _order(text: str) -> RoundsOrder:
         return RoundsOrder.read(text)
     except OrderError as error:
         raise ValueError(str(error)) from None
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file; one that was cut off, when the machine stopped, is taken away."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        os.truncate(path, len(whole))
-    return whole.decode().splitlines()
 
 
 def _append(path: Path, lines: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """What a link with secure aggregation sends, and what it refuses a server that attacks."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from federator.runtime.link.secure_aggregation.cohort import Cohort
 from federator.runtime.link.secure_aggregation.revealed import Revealed, Sum
 from federator.runtime.masking.fixed_point import mean_step
 from federator.runtime.masking.masks import Stream, own_mask
-from federator.runtime.masking.terms import RunKey, unpacked
+from federator.runtime.masking.terms import RunKey, Terms, TermsError, unpacked
 from federator.runtime.protocol import messages, replies
 from federator.runtime.protocol.instructions import InstructionError
 from federator.runtime.protocol.outcomes import Failure
@@ -166,6 +167,26 @@ def test_a_swapped_key_is_refused(sites):
         cohort = (*terms.cohort[:3], replace(terms.cohort[3], key=forged))
         refused = sites.refusal("north", "train", replace(terms, cohort=cohort))
         assert "the key of west is not signed with its site key" in refused
+
+
+def test_a_key_with_which_nothing_can_be_agreed_on_is_refused_before_the_training(sites):
+    """Of 32 zero bytes everybody knows the secret (RFC 7748, section 6.1)."""
+    forged = RunKey.signed(bytes(32), sites.keys["west"], RUN_NAME, "west", OURS.app_hash)
+    terms = sites.terms(ALL)
+    cohort = (*terms.cohort[:3], replace(terms.cohort[3], key=forged))
+    asked = sites.workers["north"].asked
+    refused = sites.refusal("north", "train", replace(terms, cohort=cohort))
+    assert "a key of another site is none" in refused
+    assert sites.workers["north"].asked == asked
+    assert len(sites.train("north", terms)) == 4, "the attempt was not used up"
+
+
+@pytest.mark.parametrize("key", [[], {}, None, 1])
+def test_terms_with_a_key_that_is_no_text_are_refused_in_words(sites, key):
+    written = json.loads(sites.terms(ALL).write())
+    written["cohort"][0]["key"]["key"] = key
+    with pytest.raises(TermsError):
+        Terms.read(json.dumps(written))
 
 
 def test_a_site_that_is_not_in_the_file_is_refused(sites):

@@ -8,10 +8,11 @@ import pytest
 from fakes.signer import InProcess, ask, evaluate, rounds, train
 
 from federator.errors import RunError
+from federator.runtime.chain.signatures import as_text
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.masking.fixed_point import Grid
 from federator.runtime.masking.masks import new_seed
-from federator.runtime.masking.terms import Member, RunKey, Terms, packed
+from federator.runtime.masking.terms import Member, RunKey, Terms
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, verify
 from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder
 from federator.runtime.protocol.signing.requests import is_manifest_signed
@@ -247,7 +248,7 @@ def test_the_manifest_of_the_run_that_was_ordered_is_signed(tmp_path):
 
 
 def _masking(*names, attempt=1):
-    keys = (RunKey(packed(new_seed()), "") for _ in names)
+    keys = (RunKey(as_text(new_seed()), "") for _ in names)
     members = tuple(Member(name, 5, key) for name, key in zip(names, keys, strict=True))
     return Terms(attempt, Grid.finest(64.0, len(names)), members).write()
 

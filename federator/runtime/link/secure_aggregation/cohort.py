@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError, Problem
-from federator.runtime.keys.site_key import entry_in
+from federator.runtime.keys.site_key import entries_in
 from federator.runtime.masking.terms import MINIMUM
 
 
@@ -32,13 +32,9 @@ class Cohort:
         Raises:
             InputError: if a text is of another form, names a site again, or gives a key again.
         """
-        keys: dict[str, ec.EllipticCurvePublicKey] = {}
-        for text in texts:
-            found = entry_in(text)
-            if found is None or found[0] in keys or found[1] in keys.values():
-                hint = "ask the coordinator for a file by `federator compose`"
-                raise InputError(
-                    Problem(f"{text[:40]}… is no site's key for the cohort", hint=hint)
-                )
-            keys[found[0]] = found[1]
-        return Cohort(keys, max(MINIMUM, minimum))
+        try:
+            return Cohort(entries_in(texts), max(MINIMUM, minimum))
+        except ValueError as error:
+            hint = "ask the coordinator for a file by `federator compose`"
+            message = f"{str(error)[:40]}… is no site's key for the cohort"
+            raise InputError(Problem(message, hint=hint)) from None

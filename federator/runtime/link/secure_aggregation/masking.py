@@ -12,6 +12,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from federator.runtime.chain.signatures import as_text
 from federator.runtime.link.secure_aggregation.cohort import Cohort
 from federator.runtime.link.secure_aggregation.revealed import Revealed, Sum
 from federator.runtime.masking.fixed_point import quantise
@@ -26,7 +27,6 @@ from federator.runtime.masking.terms import (
     RunKey,
     Terms,
     TermsError,
-    packed,
     require_enough,
     require_signed,
 )
@@ -71,6 +71,8 @@ class _Attempt(NamedTuple):
     name: bytes
     sum: Sum
     seed: bytes
+    examples: int  # this site's, by the terms
+    pairs: dict[str, bytes]  # the keys of the masks that it shares, by the other site
 
 
 @dataclass
@@ -126,20 +128,18 @@ class SiteMasks(Unmasked):
         own = next((one for one in terms.cohort if one.site == self.site), None)
         if own is None:
             raise InstructionError("this site is not in the cohort of the round")
-        if instruction.run != self._run or own.key.key != self._public:
+        run_key = self._run_key
+        if run_key is None or instruction.run != self._run or own.key.key != _public(run_key):
             raise InstructionError("it is not this site's key of the run: it has to join again")
         if (which := (instruction.round, terms.attempt)) in self._seen:
             raise InstructionError(f"attempt {terms.attempt} at this round was masked before")
         wanted = Sum(instruction.run, instruction.round, model, tuple(terms.sites))
         self.revealed.require_free(wanted)
-        self._seen.add(which)
         name = terms.name(instruction.run, instruction.round)
-        self._attempt = _Attempt(terms, name, wanted, new_seed())
-
-    @property
-    def _public(self) -> str:
-        key = self._run_key
-        return "" if key is None else packed(key.public_key().public_bytes_raw())
+        others = (one for one in terms.cohort if one is not own)
+        pairs = {one.site: pairwise(run_key, one.key.raw, name) for one in others}
+        self._seen.add(which)
+        self._attempt = _Attempt(terms, name, wanted, new_seed(), own.examples, pairs)
 
     def _require_held(self, instruction: Instruction) -> _Attempt:
         """Return the newest attempt, if an instruction is to reveal that one.
@@ -171,8 +171,7 @@ class SiteMasks(Unmasked):
         held = self._attempt
         if model is None or held is None:
             raise Failure("withheld", "weights")
-        own = next(one for one in held.terms.cohort if one.site == self.site)
-        if own.examples != examples:
+        if held.examples != examples:
             raise Failure("sizes")
         given, trained = model.weights, update.weights
         tensors = describe(trained)
@@ -182,7 +181,8 @@ class SiteMasks(Unmasked):
         memory = Memory.new(length)
         memory.buffer[: len(head)] = head
         out, at = np.frombuffer(memory.buffer, np.uint32, offset=len(head)), 0
-        masks, share = self._masks(held), held.terms.share(self.site)
+        masks = Masks(self.site, held.pairs, own_mask(held.seed, held.name))
+        share = held.terms.share(self.site)
         self._saturated = 0
         for name, tensor in tensors.items():
             grid = held.terms.grid.of(tensor)
@@ -198,15 +198,6 @@ class SiteMasks(Unmasked):
                 out[at:end] = masks.hide(part.numbers)
                 at = end
         return Update(head, memory)
-
-    def _masks(self, held: _Attempt) -> Masks:
-        assert self._run_key is not None
-        pairs = {
-            one.site: pairwise(self._run_key, one.key.raw, held.name)
-            for one in held.terms.cohort
-            if one.site != self.site
-        }
-        return Masks(self.site, pairs, own_mask(held.seed, held.name))
 
     def tell(self, instruction: Instruction) -> MaskingReply:
         """Return the key of a run as a site joins, or the seed that it reveals.
@@ -225,8 +216,12 @@ class SiteMasks(Unmasked):
             held = self._require_held(instruction)
             self.revealed.note(held.sum)
             log.info("leaves: the seed of its own mask, of attempt %d", held.terms.attempt)
-            return MaskingReply(seed=packed(held.seed))
+            return MaskingReply(seed=as_text(held.seed))
         if instruction.kind == "train" and self._saturated:
             log.info("leaves: that %d numbers of its update were clipped", self._saturated)
             return MaskingReply(saturated=self._saturated)
         return MaskingReply()
+
+
+def _public(key: X25519PrivateKey) -> str:
+    return as_text(key.public_key().public_bytes_raw())

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from federator.errors import InputError, Problem, Where
-from federator.runtime.files import append
+from federator.runtime.files import append, whole_lines
 from federator.runtime.protocol.instructions import InstructionError
 from federator.runtime.untrusted import MALFORMED
 
@@ -43,13 +43,10 @@ class Revealed:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file, self._known = file, list[Sum]()
-        if file is None or not file.exists():
+        if file is None:
             return
         try:
-            *lines, cut_off = file.read_bytes().split(b"\n")  # when the machine stopped
-            self._known = [_read(line) for line in lines]
-            if cut_off:
-                file.write_bytes(b"".join(line + b"\n" for line in lines))
+            self._known = [_read(line) for line in whole_lines(file)]
         except (OSError, *MALFORMED) as error:
             what = f"what was revealed cannot be read: {type(error).__name__}"
             hint = "this site could reveal a round twice: start a new run with another seed"
