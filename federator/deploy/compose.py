@@ -32,12 +32,12 @@ from federator.images.build import Images
 from federator.images.model_size import MODEL_BYTES
 from federator.runtime import app_files
 from federator.runtime.app_files import LAYOUT
-from federator.runtime.control.server_paths import FIRST_MODEL
 from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
 from federator.runtime.review.changes import visible
 from federator.runtime.review.site_file import APP, SiteFile
 from federator.runtime.review.worker_build import dockerfile
+from federator.runtime.server.settings import FIRST_MODEL
 
 _OWN_TEMPLATE = f"no server has that: change or remove the template in {FOLDER}/deploy"
 
@@ -116,10 +116,9 @@ class _Files:
                 "FEDERATOR_SERVER": self.address,
                 "FEDERATOR_COORDINATOR_KEY": as_setting(self._public(PUBLISHED)),
                 "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
+                "FEDERATOR_COHORT": _block(self.cohort),
             }
         )
-        cohort = site_keys.cohort(federation) if federation.secure_aggregation else ()
-        link["environment"]["FEDERATOR_COHORT"] = _block("\n".join(cohort))
         told = ("FEDERATOR_MIN_CELL_COUNT", "FEDERATOR_SURVEY")  # to its doctor
         worker["environment"] |= app | {name: values[name] for name in told}
         link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
@@ -198,6 +197,12 @@ class _Files:
     def gateway(self) -> str:
         """The configuration of the gateway."""
         return configuration(self.templates)
+
+    @cached_property
+    def cohort(self) -> str:
+        """The sites' keys for secure aggregation; empty without it."""
+        masked = self.federation.secure_aggregation
+        return "\n".join(site_keys.cohort(self.federation)) if masked else ""
 
     @cached_property
     def hash(self) -> str:

@@ -19,12 +19,13 @@ from federator.runtime.review.yaml_tree import Tree
 SETTINGS = {
     "plain": "",
     "weights of the repository": "initial_weights: ../../models/first.pt\n",
+    "weights of another federation": "initial_weights: ../other/first.pt\n",
     "weights beside it, own strategy": "initial_weights: first.pt\nstrategy: own\n",
 }
 
 
 def laid_out(root, settings=""):
-    for folder in (root / "models", root / "compose" / "tumours"):
+    for folder in (root / "models", root / "compose" / "other", root / "compose" / "tumours"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "first.pt").touch()
     lay_out(root)  # a federation file that names a file is read when that is there

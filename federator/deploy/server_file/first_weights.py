@@ -26,5 +26,5 @@ def mount(federation: Federation, given: Path, inside: str) -> str:
         message = f"{given} may not be mounted at the server: the author's code reads it there"
         hint = "put the weights into the repository, not into keys/ or a hidden folder"
         raise InputError(Problem(message, federation.where("initial_weights"), hint))
-    path = os.path.relpath(given, folder)
-    return f"{path if path.startswith('.') else f'./{path}'}:{inside}:ro"
+    base = folder if given.is_relative_to(folder) else root
+    return f"{os.path.relpath(base, folder)}/{given.relative_to(base).as_posix()}:{inside}:ro"

@@ -7,13 +7,13 @@ template of its own for it. The list is complete, as that of a site's file is
 
 from federator.deploy.server_file.gateway import GATEWAY
 from federator.images.model_size import MODEL_BYTES
-from federator.runtime.control.server_paths import FIRST_MODEL
 from federator.runtime.review.forms import (
     DURATION,
     HASH,
     IMAGE,
     NAME,
     NUMBER,
+    SCRATCH,
     SIZE,
     TEXT,
     Form,
@@ -25,9 +25,11 @@ from federator.runtime.review.permitted import (
     Entry,
     Keys,
     Optional,
+    Same,
     bind,
     health,
 )
+from federator.runtime.server.settings import FIRST_MODEL
 
 _CERTIFICATE = "./keys/superlink.crt:/run/federator/superlink.crt:ro"
 _SECRET = "./keys/superexec.secret:/run/federator/superexec.secret:ro"
@@ -45,7 +47,7 @@ urllib.request.urlopen("https://superlink:8000/health", timeout=20, context=trus
 _HEALTH_OF_GATEWAY = "import socket; socket.create_connection(('localhost', 8443), 3)"
 
 
-def _service(memory: Entry, **others: Entry) -> Keys:
+def _service(memory: Entry, **others: Entry) -> dict[str, Entry]:
     """Return a service: what all have, its limit of memory, and what it has besides."""
     return {
         "image": IMAGE,
@@ -167,20 +169,17 @@ _INIT = _service(
     healthcheck={"disable": "true"},
     restart="no",
 )
-_STRATEGY: Keys = {
-    name: one
-    for name, one in _service(
-        setting("STRATEGY_MEMORY", SIZE),
-        command=["strategy"],
-        environment={"FEDERATOR_APP": "/app", "FEDERATOR_SOCKET": "/strategy/socket"},
-        network_mode="none",
-        volumes=["strategy:/strategy:ro"],
-        user="10002:10001",
-        tmpfs=[Form(r"/tmp:size=\d+[kmg],mode=1777", "/tmp:size=…,mode=1777")],
-        healthcheck={"disable": "true"},
-    ).items()
-    if name != "group_add"
-}
+_STRATEGY = _service(
+    setting("STRATEGY_MEMORY", SIZE),
+    command=["strategy"],
+    environment={"FEDERATOR_APP": "/app", "FEDERATOR_SOCKET": "/strategy/socket"},
+    network_mode="none",
+    volumes=["strategy:/strategy:ro"],
+    user="10002:10001",
+    tmpfs=[SCRATCH],
+    healthcheck={"disable": "true"},
+)
+del _STRATEGY["group_add"]  # its user has that group, and no other
 FILE: Keys = {
     "name": NAME,
     "services": {
@@ -201,10 +200,12 @@ FILE: Keys = {
 }
 """All of a server's file: texts that are meant to the letter, forms, lists, keys."""
 
-SAME = tuple(
+SAME: Same = tuple(
     (("services", one, "image"), ("services", other, "image"))
     for one, other in (
-        *(("signer", "order"), ("gateway", "superlink"), ("gateway", "server")),
+        ("signer", "order"),
+        ("gateway", "superlink"),
+        ("gateway", "server"),
         ("gateway", "strategy"),
     )
 )

@@ -8,9 +8,7 @@ from pathlib import Path
 from federator.errors import InputError
 from federator.runtime.control.control_api import Control
 from federator.runtime.options import PREFIX, Parser, file
-from federator.runtime.server.settings import ServerSettings
-
-FIRST_MODEL = "/initial/model.safetensors"
+from federator.runtime.server.settings import FIRST_MODEL, ServerSettings
 
 
 @dataclass(frozen=True)

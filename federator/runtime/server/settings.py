@@ -12,6 +12,8 @@ from pathlib import Path
 from federator.runtime import files
 
 ENVIRONMENT = "FEDERATOR_SETTINGS"
+FIRST_MODEL = "/initial/model.safetensors"
+"""Where the server's container finds the first model."""
 
 
 @dataclass(frozen=True)
