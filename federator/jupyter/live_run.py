@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from IPython.display import DisplayHandle
@@ -16,6 +17,7 @@ from federator.jupyter import pages
 from federator.jupyter.subject import Subject
 from federator.results import history, report
 from federator.results.drawing import charts, plots
+from federator.results.drawing.plots import Chart
 from federator.results.progress.standing import Standing
 
 
@@ -35,8 +37,7 @@ def run(subject: Subject, rounds: int | None, resume: bool, baselines: bool | No
     try:
         with closing(local.events()) as events:
             for event in events:
-                view.standing.take(event)
-                view.show()
+                view.take(event)
     finally:
         view.end(local.afterthoughts())
 
@@ -52,13 +53,22 @@ class RunView:
         self.standing = Standing()
         self._subject, self._folder, self._doubts = subject, folder, list(doubts)
         self._handle: DisplayHandle | None = None
+        self._curves: list[Chart] = []
         self.show()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in an event, and show what follows from it."""
+        self.standing.take(event)
+        if event["event"] == "validation":  # which the curves are of
+            self._draw()
+        self.show()
+
+    def _draw(self) -> None:
+        with suppress(FederatorError):  # a run that has not started has no journal
+            self._curves = charts.learning(history.read(self._folder))
 
     def show(self, page: Path | None = None) -> None:
         """Show where the run stands, and its report if it has ended."""
-        curves = []
-        with suppress(FederatorError):  # a run that has not started has none
-            curves = charts.learning(history.read(self._folder))
         here = self._subject.notebook.path.parent
         html = pages.fill(
             "cell_run.html.j2",
@@ -67,7 +77,7 @@ class RunView:
             standing=self.standing,
             failures=self.standing.failures,
             doubts=self._doubts,
-            charts=curves,
+            charts=self._curves,
             plots=plots,
             report=base64.b64encode(page.read_bytes()).decode() if page else "",
             link=quote(os.path.relpath(page, here)) if page else "",
@@ -87,4 +97,5 @@ class RunView:
                 self.standing.take(told)
             page = report.write(self._folder)
         self.standing.close()
+        self._draw()
         self.show(page)

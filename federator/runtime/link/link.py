@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from flwr.app import Message
 
-from federator.runtime.files import sha256
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.link.fleet import Run
 from federator.runtime.link.followed import Followed
@@ -215,7 +214,7 @@ class Link:
             return _Request(instruction, memory, tensors, manifest, digest)
         if (weights := received.weights) is not None:
             self.guard.admit_size(size(weights))
-            memory, digest = Memory.of(weights), sha256(received.arrays or b"")
+            memory, digest = Memory.of(weights), received.hashed
             return _Request(instruction, memory, describe(weights), digest=digest)
         return _Request(instruction)
 

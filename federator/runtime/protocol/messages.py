@@ -9,6 +9,7 @@ Each record is an object of its own to Flower, with requests of its own on each 
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
@@ -51,10 +52,15 @@ class Received:
             what = printable(f"{type(error).__name__}: {error}", 100)
             raise UnsignedInstruction(f"the message carries no instruction ({what})") from None
 
+    @cached_property
+    def hashed(self) -> str:
+        """SHA-256 (hex) of the weights that travel in the message; empty if none do."""
+        return "" if self.arrays is None else sha256(self.arrays)
+
     @property
     def digest(self) -> str:
         """What of the weights is signed."""
-        return digest(self.files, "" if self.arrays is None else sha256(self.arrays))
+        return digest(self.files, self.hashed)
 
     @property
     def manifest(self) -> PartsManifest | None:

@@ -8,7 +8,7 @@ from typing import Literal
 from flwr.serverapp.strategy import FedAvg, QFedAvg, Strategy
 
 from federator.errors import RunError
-from federator.runtime.app_config import Setting
+from federator.runtime.app_config import Setting, local_steps
 from federator.runtime.chain.lines import head
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
@@ -56,7 +56,7 @@ class Plan:
             settings=EvaluationSettings.of(config),
             local=LocalTensors.of(config),
             personal=bool(config.get(PERSONAL)),
-            steps=int(config["local-steps"]) if "local-steps" in config else None,
+            steps=local_steps(config),
         )
 
     @property
@@ -160,9 +160,9 @@ class Session:
 
     def training_deadline(self) -> float:
         """Return until when (epoch seconds) a round's updates are waited for, if it begins now."""
-        rounds = events(self.folder.path, Round)
-        settings = self.settings
-        return time.time() + patience(rounds, settings.round_deadline, settings.measured)
+        most, times = self.settings.round_deadline, self.settings.measured
+        rounds = () if times is None else events(self.folder.path, Round)
+        return time.time() + patience(rounds, most, times)
 
     def ask(self, orders: Mapping[str, Order]) -> dict[str, Answer]:
         """Give sites their orders; write down what they warn of, and return their answers."""
@@ -269,6 +269,6 @@ class Session:
         trained = [order for order in orders.values() if order.instruction.kind == "train"]
         received = sum(order.weights.size for order in trained if order.weights is not None)
         if self.settings.encoding != EXACT:
-            received *= 2  # the updates as they come, and again in the model's own types
-        kept = max(file.size for file in files) * (1 + len(moments(self.strategy)))
+            received *= 2  # as they come, and in the model's own types; or those of two attempts
+        kept = max((file.size for file in files), default=0) * (1 + len(moments(self.strategy)))
         require_space({self.sites.store.folder: sent + received, self.folder.path: kept})

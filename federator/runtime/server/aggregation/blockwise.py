@@ -157,10 +157,12 @@ class _Aggregation:
         weighting = self.weighting
         scales = weighting.buffer_scales if block.name in self.buffers else weighting.scales
         is_float = self.before.weights.tensors[block.name].is_float
+        old: Floats | None = None
         for update, scale in zip(self.updates, scales, strict=True):
             values = update.read(block)
             if scale < 1 and is_float:
-                old = self.before.weights.read(block).astype(np.float64)
+                if old is None:
+                    old = self.before.weights.read(block).astype(np.float64)
                 values = old + scale * (values - old)
             yield values
 

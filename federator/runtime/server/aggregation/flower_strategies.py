@@ -158,7 +158,9 @@ class SessionSites:
 
     def _orders(self, kind: Kind, by_site: Mapping[str, Request]) -> dict[str, Order]:
         """Return the orders that say what a strategy's requests do."""
-        deadline = self._session.training_deadline()
+        deadline = time.time() + self._session.settings.round_deadline
+        if kind == "train":  # what was measured is how long training takes
+            deadline = self._session.training_deadline()
         sets = ("val",) if kind == "evaluate" else ()
         # Tested as it is then trained, so that it travels once.
         encoding, orders = self._session.settings.encoding, dict[str, Order]()

@@ -119,8 +119,7 @@ class Attempts:
         )
         order = Order(instruction, self._before.weights)
         orders = {site: order for site in terms.sites if site in session.sites.nodes}
-        if orders:
-            session.require_space_for(orders)
+        session.require_space_for(orders)
         gone = {site: Answer(site, 0.0, failure=Failure("lost")) for site in terms.sites}
         answers = gone | session.ask(orders)
         self.answers |= answers
