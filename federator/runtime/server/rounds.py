@@ -27,7 +27,7 @@ from federator.runtime.server.selection import select_round
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
 from federator.runtime.weights.block_file import WeightFile
-from federator.runtime.weights.encoding import EXACT, MASKED
+from federator.runtime.weights.encoding import MASKED, is_exact
 
 
 class _Trained(NamedTuple):
@@ -64,6 +64,7 @@ class Rounds:
                 self._session.buffers,
                 start.round + self._session.plan.rounds,
             )
+        if self._private is not None or start.round > 0:
             self._require_same_privacy()
         self._session.join()
         if start.round == 0:
@@ -85,7 +86,7 @@ class Rounds:
             RunError: if earlier ones had other noise, or none.
         """
         starts = events(self._session.folder.path, Start)
-        if any(one.site_privacy != self._session.settings.site_privacy for one in starts):
+        if any(one.site_privacy != (self._session.settings.site_privacy or {}) for one in starts):
             raise RunError("site_privacy has changed since this run began: start a new run")
 
     def _rounds(self, start: Checkpoint) -> Checkpoint:
@@ -114,7 +115,7 @@ class Rounds:
             found.weighting,
             session.folder,
             session.buffers,
-            hashed=session.settings.encoding in (EXACT, MASKED),
+            hashed=is_exact(session.settings.encoding),
         )
         before.weights.drop_page_cache()
         taken = time.monotonic() - started

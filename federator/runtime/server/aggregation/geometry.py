@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ Numbers = npt.NDArray[np.float64]
 
 AT_ONCE = 2**22
 """How many numbers are in memory at a time, of all sites together."""
+LEAST_SITES = 3
+"""Of two updates nothing tells which is the unusual one."""
 _IN_CACHE = 2**15
 """How many of them are subtracted and multiplied at a time: half the time of all at once."""
 _THREADS = 2
@@ -37,7 +40,7 @@ class Geometry:
     parameters: Products
     buffers: Products
 
-    @property
+    @cached_property
     def norms(self) -> Numbers:
         """The Euclidean norm of each site's change of the parameters."""
         return norms_of(self.parameters)
@@ -48,7 +51,7 @@ class Geometry:
         squares = np.diag(self.parameters)
         return np.asarray(np.maximum(squares[:, None] + squares - 2 * self.parameters, 0.0))
 
-    @property
+    @cached_property
     def cosines(self) -> Numbers:
         """The cosine between each change and the mean of the other sites' directions.
 

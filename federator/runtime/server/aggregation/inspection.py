@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from federator.runtime.protocol.evaluation.tables import rounded
 from federator.runtime.server.aggregation.geometry import Geometry
 from federator.runtime.server.aggregation.robust import Weighting
 from federator.runtime.server.aggregation.unusual import unusual
@@ -41,16 +42,12 @@ def inspect(
     updates, norms, cosines = {}, geometry.norms, geometry.cosines
     for place, site in enumerate(sites):
         cosine = float(cosines[place])
-        known: dict[str, float] = {"norm": _rounded(float(norms[place]))}
+        known: dict[str, float] = {"norm": rounded(float(norms[place]), 4)}
         if not math.isnan(cosine):
             known["cosine"] = round(cosine, 4)
         if weighting is not None:
             known["share"] = round(weighting.shares[place], 4)
             if weighting.scales[place] < 1:
-                known["scale"] = _rounded(weighting.scales[place])
+                known["scale"] = rounded(weighting.scales[place], 4)
         updates[site] = Update.model_validate(known)
     return Inspection(updates, unusual(sites, geometry))
-
-
-def _rounded(number: float) -> float:
-    return float(f"{number:.4g}")

@@ -17,9 +17,13 @@ from flwr.serverapp.strategy import FedAvg
 
 from federator.errors import RunError
 from federator.runtime.plain_strategy import unbounded
-from federator.runtime.server.aggregation.geometry import Geometry, Numbers, Products, norms_of
-
-_LEAST_SITES = 3  # of two updates nothing tells which is the unusual one
+from federator.runtime.server.aggregation.geometry import (
+    LEAST_SITES,
+    Geometry,
+    Numbers,
+    Products,
+    norms_of,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def weigh(
     shares = [count / sum(counts) for count in counts]
     if robust.max_share is not None:
         shares = capped(shares, robust.max_share)
-    if robust.norm_bound is None or len(examples) < _LEAST_SITES:
+    if robust.norm_bound is None or len(examples) < LEAST_SITES:
         return Weighting.of(shares)
     bound = robust.norm_bound
     return Weighting(
@@ -146,4 +150,9 @@ def _scales(products: Products, bound: float) -> tuple[float, ...]:
     longest = bound * float(np.median(norms))
     if longest == 0.0:  # most sites changed nothing: there is no usual length
         return (1.0,) * len(norms)
+    return shortening(norms, longest)
+
+
+def shortening(norms: Numbers, longest: float) -> tuple[float, ...]:
+    """Return what shortens changes of these norms to at most ``longest``."""
     return tuple(min(1.0, longest / norm) if norm > 0 else 1.0 for norm in map(float, norms))

@@ -18,7 +18,7 @@ from federator.runtime.plain_strategy import unbounded
 from federator.runtime.protocol.privacy.gaussian import epsilon_of
 from federator.runtime.protocol.privacy.settings import MOST_EPSILON
 from federator.runtime.server.aggregation.geometry import Geometry
-from federator.runtime.server.aggregation.robust import Weighting
+from federator.runtime.server.aggregation.robust import Weighting, shortening
 from federator.runtime.weights.format import Tensor
 
 
@@ -89,9 +89,8 @@ class SitePrivacy:
 
     def weigh(self, geometry: Geometry) -> Weighting:
         """Return how much each update counts: the same, with noise on the mean."""
-        norms = [float(norm) for norm in geometry.norms]
-        scales = tuple(min(1.0, self.clip / norm) if norm > 0 else 1.0 for norm in norms)
-        share = 1 / self.sites
+        norms, share = geometry.norms, 1 / self.sites
+        scales = shortening(norms, self.clip)
         return Weighting(
             (share,) * len(norms), scales, (0.0,) * len(norms),
             noise=self.noise * self.clip * share,

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from federator.runtime.server.aggregation.geometry import Geometry, Numbers
+from federator.runtime.server.aggregation.geometry import LEAST_SITES, Geometry, Numbers
 
-_LEAST_SITES = 3  # of two updates nothing tells which is the unusual one
 _CUT = 3.5
 _MAD = 1.4826  # times the MAD is the standard deviation of normal values
 _NORM_SPREAD = 0.4  # of the norm's natural logarithm: so at least a factor of 4 is unusual
@@ -29,18 +28,18 @@ def unusual(sites: Sequence[str], geometry: Geometry) -> dict[str, str]:
         sites: their names, as the geometry has them.
         geometry: of their updates.
     """
-    if len(sites) < _LEAST_SITES:
+    if len(sites) < LEAST_SITES:
         return {}
     norms, cosines = geometry.norms, geometry.cosines
     tiny = max(float(norms.max()), 1e-300) * 1e-12
     logs = np.log(np.maximum(norms, tiny))
     angles = np.arccos(np.where(np.isnan(cosines), 0.0, cosines))
     found: dict[str, list[str]] = {}
-    for site, far in zip(sites, _deviations(logs, _NORM_SPREAD), strict=True):
+    for place, far in enumerate(_deviations(logs, _NORM_SPREAD)):
         if abs(far) > _CUT:
-            factor = math.exp(logs[sites.index(site)] - float(np.median(logs)))
+            factor = math.exp(logs[place] - float(np.median(logs)))
             than = f"{factor:.3g} times the median of all sites"
-            found.setdefault(site, []).append(f"its norm is {than}")
+            found.setdefault(sites[place], []).append(f"its norm is {than}")
     for place, far in enumerate(_deviations(angles, _ANGLE_SPREAD)):
         if far > _CUT and not math.isnan(cosines[place]):
             degrees = math.degrees(angles[place])

@@ -114,7 +114,7 @@ def begin(folder, **about):
 
 @pytest.fixture
 def run(tmp_path):
-    def run(asked=ASKED, strategy=None, buffers=(), **how):
+    def run(asked=ASKED, strategy=None, buffers=(), after=0, **how):
         save(tmp_path / "first.safetensors", MODEL)
         grid = SiteGrid({name: site(name) for name in EXAMPLES})
         folder = RunFolder(tmp_path / "run")
@@ -122,7 +122,7 @@ def run(tmp_path):
         server = serve(
             grid, folder, strategy or flower.FedAvg(), buffers, site_privacy=asked, **how
         )
-        server.run(Checkpoint(0, WeightFile(tmp_path / "first.safetensors")))
+        server.run(Checkpoint(after, WeightFile(tmp_path / "first.safetensors")))
         return folder.path
 
     return run
@@ -158,3 +158,9 @@ def test_a_run_whose_earlier_rounds_had_other_noise_does_not_go_on(run, tmp_path
     begin(tmp_path / "run")
     with pytest.raises(RunError, match="site_privacy has changed since this run began"):
         run()
+
+
+def test_a_private_run_does_not_go_on_without_its_noise(run):
+    run(rounds=1)
+    with pytest.raises(RunError, match="site_privacy has changed since this run began"):
+        run(rounds=1, asked={}, after=1)
