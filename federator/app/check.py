@@ -120,7 +120,8 @@ def _krum(aggregation: str, read: Federation) -> Iterator[Problem]:
     if strategy is None or strategy.name not in ("Krum", "MultiKrum"):
         return
     malicious = dict(enumerate(strategy.places)) | dict(strategy.names)
-    count = int(malicious.get("num_malicious_nodes", malicious.get(5)) or 0)
+    given = malicious.get("num_malicious_nodes", malicious.get(5))
+    count = given if type(given) is int else 0
     if count == 0:
         message = f"{strategy.name} is told of no malicious site: num_malicious_nodes is 0"
         yield Problem(message, Where(read.notebook.name), "Say how many it is to withstand.")

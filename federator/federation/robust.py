@@ -33,9 +33,12 @@ class Robust(Part):
         Raises:
             ValueError: if they do not, or cannot.
         """
-        bounds, sites = self.bounds, len(others.get("sites", ()))
+        bounds = self.bounds
         if bounds and others.get("strategy") == "own":
             raise wrong("is not kept by a strategy of your own", "remove it", at=bounds[:1])
+        if "sites" not in others:  # they are wrong, which is told
+            return
+        sites = len(others["sites"])
         if self.norm_bound is not None and sites < 3:
             raise wrong(f"needs 3 sites or more, not {sites}", _OF_TWO, at=["norm_bound"])
         if self.max_share is not None and self.max_share * sites < 1:

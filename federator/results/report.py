@@ -25,7 +25,7 @@ from federator.results.privacy import spent
 from federator.results.site_differences import differences
 from federator.runtime import files
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.weights.encoding import EXACT, MASKED
+from federator.runtime.weights.encoding import MASKED, is_exact
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -148,7 +148,7 @@ def _saved(journal: Journal) -> dict[str, dict[str, int]]:
                 known[site] += part.bytes_known
                 encoded[site] += max(0, 2 * (journal.start.model_bytes or 0) - carried)
     found = {"Not sent again": known}
-    if journal.start.encoding not in (EXACT, MASKED):
+    if not is_exact(journal.start.encoding):
         found[f"Saved by {journal.start.encoding}"] = encoded
     return {title: by_site for title, by_site in found.items() if any(by_site.values())}
 

@@ -49,3 +49,8 @@ def parameter(name: str, default: Value) -> Value:
             f"but the run sets it to {value!r}"
         )
     return value
+
+
+def local_steps(config: Mapping[str, Setting]) -> int | None:
+    """Return how many batches an epoch has; None for those that a site's loader has."""
+    return int(config["local-steps"]) if "local-steps" in config else None

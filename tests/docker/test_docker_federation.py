@@ -657,7 +657,8 @@ def test_with_secure_aggregation_the_server_gets_no_update_of_a_site(deployed):
 
 
 def take_in_use(deployed):
-    """Write the compose files of a changed federation file, and start all anew with them."""
+    """Build and write the files of a changed federation file, and start all anew with them."""
+    deployed.server.run(f"federator build compose/{NAME} --push")
     deployed.server.run(f"federator compose compose/{NAME}")
     deployed.server.run(f"docker compose -f compose/{NAME}/server.yaml up -d")
     wait_for_server(deployed)

@@ -161,6 +161,17 @@ def head(path: Path) -> str:
     return _hash_in(content[:-1][-_LENGTH:])
 
 
+def note(count: int, chain: str) -> str:
+    """Return what is noted elsewhere of a file: how many lines it has, and the hash of the last."""
+    return f"{count} {chain}\n"
+
+
+def noted(text: str) -> tuple[int, str]:
+    """Return what a note says; 0 lines where it says nothing."""
+    number, _, chain = text.strip().partition(" ")
+    return (int(number) if number.isdecimal() else 0), chain
+
+
 def read(content: bytes) -> Lines:
     """Return the lines of a file that fit to those before them, and where the first does not."""
     *lines, rest = content.split(b"\n")

@@ -119,8 +119,7 @@ def _policy(policy: Path | None, account: Path) -> Finding:
     try:
         rules, ledger = read(policy), Ledger.look(account)
     except InputError as error:
-        first = error.problems[0]
-        return Finding(False, f"{first.where}: {first.message}", first.hint or "")
+        return _failed(error)
     return Finding(True, f"this site's policy holds; of its budget are used {used(rules, ledger)}")
 
 
@@ -132,10 +131,13 @@ def _privacy(
     from federator.runtime.link.privacy import opening
 
     try:
-        said = opening.said(written, read(policy).privacy, records, key)
+        rule = read(policy).privacy
+    except InputError:  # which is told where the policy is looked at
+        return
+    try:
+        said = opening.said(written, rule, records, key)
     except InputError as error:
-        first = error.problems[0]
-        yield Finding(False, first.message, first.hint or "")
+        yield _failed(error)
         return
     if said:
         yield Finding(True, f"of the privacy budget of this data folder are spent {said}")
@@ -150,7 +152,7 @@ def _cohort(options: argparse.Namespace) -> Finding:
         cohort = Cohort.read(options.cohort, options.cohort_minimum)
         own = site_key.read_private(options.key).public_key()
     except InputError as error:
-        return Finding(False, error.problems[0].message, error.problems[0].hint or ask)
+        return _failed(error, ask)
     names = ", ".join(sorted(cohort.keys)) or "none"
     told = f"secure aggregation: sums of {cohort.minimum} sites at least, of these: {names}"
     if len(cohort.keys) < cohort.minimum:
@@ -158,6 +160,13 @@ def _cohort(options: argparse.Namespace) -> Finding:
     if cohort.keys.get(options.site) != own:
         return Finding(False, f"{told}; the key of {options.site} there is not this site's", ask)
     return Finding(True, told)
+
+
+def _failed(error: InputError, hint: str = "") -> Finding:
+    """Return the first problem of an error as a finding."""
+    first = error.problems[0]
+    place = f"{first.where}: " if first.where else ""
+    return Finding(False, f"{place}{first.message}", first.hint or hint)
 
 
 def _data_user(user: str) -> Finding:

@@ -22,7 +22,7 @@ from federator.runtime.protocol.signing.requests import Signer, SigningRequest
 from federator.runtime.server.packing import Order, Packed, Packing
 from federator.runtime.server.storage.store import Store
 from federator.runtime.weights.block_file import WeightFile
-from federator.runtime.weights.encoding import EXACT, MASKED, restore, update_form
+from federator.runtime.weights.encoding import is_exact, restore, update_form
 from federator.runtime.weights.format import WeightsError, require_same
 from federator.runtime.weights.parts import travelled
 
@@ -261,7 +261,7 @@ class Exchange:
             update = self.store.keep(messages.weights_in(content) or {})
             size = up = update.size
         require_same(update.tensors, form)
-        if encoding not in (EXACT, MASKED):
+        if not is_exact(encoding):
             came = update
             update = self.store.make(model.tensors, lambda out: restore(came, model, encoding, out))
         if item.packed.watch is None:

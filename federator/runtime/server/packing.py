@@ -12,7 +12,7 @@ from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.server.storage.store import Store
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.weights.block_file import Watch, WeightFile
-from federator.runtime.weights.encoding import EXACT, MASKED, model_form, update_form, write_model
+from federator.runtime.weights.encoding import EXACT, is_exact, model_form, update_form, write_model
 from federator.runtime.weights.format import WeightsError, file_size
 from federator.runtime.weights.parts import Parts, PartsManifest
 
@@ -106,7 +106,7 @@ class Packing:
         Raises:
             RunError: if they cannot.
         """
-        if encoding in (EXACT, MASKED):
+        if is_exact(encoding):
             return file
         tensors = model_form(file.tensors, encoding)
         try:

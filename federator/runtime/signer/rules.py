@@ -19,7 +19,7 @@ from federator.runtime.protocol.instructions import (
 )
 from federator.runtime.protocol.signing.orders import RoundsOrder
 from federator.runtime.protocol.signing.requests import SigningRequest
-from federator.runtime.weights.encoding import EXACT, MASKED
+from federator.runtime.weights.encoding import EXACT, MASKED, is_exact
 from federator.runtime.weights.parts import ManifestError, PartsManifest, write_parts
 
 TRAIN, TEST, REVEAL = "train", "test", "reveal"
@@ -224,7 +224,7 @@ def _on(
     """Return the question how a model does on a set; a test set is asked once an order."""
     alone = asked.model not in (FEDERATION, PERSONAL)
     # As it travels in a round, and exactly at the end.
-    contents = 2 if order.terms.encoding not in (EXACT, MASKED) and one != TEST else 1
+    contents = 1 if is_exact(order.terms.encoding) or one == TEST else 2
     contents = _RETRAINED if alone else contents
     if one != TEST:
         return Question(f"on-{one}", number, asked.model, node, weights, contents)

@@ -111,7 +111,3 @@ def main(arguments: list[str] | None = None) -> int:
     except HandoverError as error:
         log.info("ended: %s", error)
     return os.EX_TEMPFAIL  # start me again
-
-
-if __name__ == "__main__":
-    sys.exit(main())

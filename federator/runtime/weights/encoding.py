@@ -33,6 +33,11 @@ _MODELS = {"float16": "float16", "bfloat16": "uint16", "int8": "float16"}
 _SCALE = np.dtype(np.float32).itemsize
 
 
+def is_exact(encoding: str) -> bool:
+    """Return whether models travel as they are."""
+    return encoding in (EXACT, MASKED)
+
+
 def is_encoded(tensor: Tensor) -> bool:
     """Return whether a tensor of a model travels with fewer digits than it has."""
     return tensor.is_float and (len(tensor.shape) > 1 or tensor.length > _GROUP)
@@ -40,7 +45,7 @@ def is_encoded(tensor: Tensor) -> bool:
 
 def model_form(tensors: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
     """Return the tensors of a model on its way to the sites."""
-    if encoding in (EXACT, MASKED):
+    if is_exact(encoding):
         return dict(tensors)
     kind = _MODELS[encoding]
     return {n: Tensor(kind, t.shape) if is_encoded(t) else t for n, t in tensors.items()}

@@ -6,7 +6,7 @@ import logging
 import random
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -91,19 +91,21 @@ def reporting_failures(reason: str = "exception", part: str = "") -> Iterator[No
             reason = "last-batch"
         elif is_fetch(error):
             reason = "fetch"
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if _is_author(Path(frame.filename))]
-        file, line = (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
+        file, line = _author_line(traceback.extract_tb(error.__traceback__))
         file = file or _library(error)
         raise Failure(reason, type(error).__name__, file, line, part) from None
 
 
 def at_author_line(failure: Failure) -> Failure:
     """Return a failure with the line of the author's that is running, if one is."""
-    own = [frame for frame in traceback.extract_stack() if _is_author(Path(frame.filename))]
-    if not own:
-        return failure
-    return replace(failure, file=Path(own[-1].filename).name, line=own[-1].lineno or 0)
+    file, line = _author_line(traceback.extract_stack())
+    return replace(failure, file=file, line=line) if file else failure
+
+
+def _author_line(frames: Iterable[traceback.FrameSummary]) -> tuple[str, int]:
+    """Return file and line of the last frame that is in the author's code; none as ("", 0)."""
+    own = [frame for frame in frames if _is_author(Path(frame.filename))]
+    return (Path(own[-1].filename).name, own[-1].lineno or 0) if own else ("", 0)
 
 
 def _library(error: BaseException) -> str:

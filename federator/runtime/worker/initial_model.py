@@ -7,7 +7,6 @@ then be those of ``Model()``. Tensors that stay at the sites are left out of eit
 """
 
 import logging
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +129,3 @@ def main(arguments: list[str] | None = None) -> int:
         write_buffers(options.out, buffers)
         save(options.out, weights)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

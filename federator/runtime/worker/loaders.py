@@ -150,8 +150,7 @@ def is_swapped(
 
 def _targets_in_order(loader: object) -> Iterator[npt.NDArray[np.generic]]:
     """Yield what may be targets in a loader's first batches: all but the inputs, and columns."""
-    sampler = type(getattr(loader, "sampler", None)).__name__
-    ordered = batch_size(loader) is not None and sampler == "SequentialSampler"
+    ordered = batch_size(loader) is not None and is_in_order(loader)
     if not ordered and not isinstance(loader, tuple | list):
         return
     columns: list[list[npt.NDArray[np.generic]]] = []
@@ -215,6 +214,11 @@ def is_sampled(loader: object) -> bool:
     """Tell whether a sampler of the author's chooses the examples, some of them twice or never."""
     name = type(getattr(loader, "sampler", None)).__name__
     return name not in ("NoneType", "SequentialSampler", "RandomSampler")
+
+
+def is_in_order(loader: object) -> bool:
+    """Tell whether a loader gives a set's examples in their order, each time."""
+    return type(getattr(loader, "sampler", None)).__name__ == "SequentialSampler"
 
 
 def has_lone_example(loader: object) -> bool:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("federator")
 
 _CGROUP = Path("/sys/fs/cgroup")
-_LINK_GONE = 75  # EX_TEMPFAIL: start me again
 
 
 def spare_processors(cgroup: Path = _CGROUP) -> None:
@@ -140,7 +139,7 @@ def _end_with(channel: Channel) -> threading.Event:
             poll.register(channel, select.POLLHUP)
             if poll.poll(0) and not done.is_set():
                 log.error("the link hung up: ending")
-                os._exit(_LINK_GONE)
+                os._exit(os.EX_TEMPFAIL)
 
     threading.Thread(target=watch, daemon=True).start()
     return done
@@ -238,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
         serve(worker, channel)
     except (HandoverError, WeightsError) as error:
         log.info("ended: %s", error)
-    return _LINK_GONE
+    return os.EX_TEMPFAIL  # start me again
 
 
 if __name__ == "__main__":

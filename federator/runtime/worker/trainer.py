@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from federator.runtime.app_config import Setting, choose
+from federator.runtime.app_config import Setting, choose, local_steps
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL, Instruction
 from federator.runtime.protocol.notices import Notice
@@ -77,7 +77,7 @@ class Trainer:
         self._local = LocalPart(LocalTensors.of(config), volume)
         self._ditto = Ditto.of(config, volume, self._module) if config.get(PERSONAL) else None
         self._private = PrivateTraining.of(config, self._module)
-        self._training = Training(int(config["local-steps"]) if "local-steps" in config else None)
+        self._training = Training(local_steps(config))
         self._net: torch.nn.Module | None = None
         self._form: dict[str, Tensor] = {}  # of the model as Model() gave it
         self._left: dict[str, Weights] = {}  # what roundings have left over, by model

@@ -14,7 +14,7 @@ from typing import Any
 from federator.errors import InputError, Problem, Where
 from federator.runtime import files
 from federator.runtime.chain import lines
-from federator.runtime.chain.lines import BEGINNING, ChainedLine, Lines
+from federator.runtime.chain.lines import Lines
 from federator.runtime.link.records.entries import now
 from federator.runtime.protocol.privacy.accountant import Step, epsilon
 from federator.runtime.protocol.privacy.spending import Spending
@@ -129,7 +129,7 @@ class PrivacyLedger:
         self._count += 1
         self.spent.take(self._count, line)
         if self._noted is not None:
-            files.write(self._noted, f"{self._count} {chain}\n", 0o600)
+            files.write(self._noted, lines.note(self._count, chain), 0o600)
         return self._count
 
 
@@ -176,16 +176,11 @@ def _fault(found: Lines, note: str | None) -> str:
         return f"was changed at line {found.broken}"
     if note is None:
         return ""
-    number, _, chain = note.strip().partition(" ")
-    count = int(number) if number.isdecimal() else 0
+    count, chain = lines.noted(note)
     if count > len(found.good):
         return f"was cut short or removed: it has {len(found.good)} lines, {count} are noted"
     if found.good and not count:
         return "is not the one that was noted beside the site's key: that note is gone"
-    if count and _chain(found.good, count) != chain:
+    if count and found.good[count - 1].chain != chain:
         return "is another one than was noted beside the site's key"
     return ""
-
-
-def _chain(good: list[ChainedLine], count: int) -> str:
-    return good[count - 1].chain if count else BEGINNING

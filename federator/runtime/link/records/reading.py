@@ -159,8 +159,7 @@ def read(
     if found.fault is not None:
         reading.faults.append(Fault(*found.fault))
     if noted:
-        number, _, chain = noted.strip().partition(" ")
-        count = int(number) if number.isdecimal() else 0
+        count, chain = lines.noted(noted)
         if after <= count:
             what = f"is not there: the link has noted {count} lines"
             reading.faults.append(Fault(after, what))

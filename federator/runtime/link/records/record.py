@@ -156,7 +156,7 @@ class Record(Unrecorded):
             chain = file.write(lines.body_of(fields), durable)
         self._count += 1
         if self._noted is not None and durable:
-            files.write(self._noted, f"{self._count} {chain}\n")
+            files.write(self._noted, lines.note(self._count, chain))
         return signed
 
     def _remember(self, fields: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ one has one unit more than the other (Dwork and Roth 2014, definition 2.4). It c
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from federator.runtime.app_config import Setting
 
@@ -75,16 +75,7 @@ class PrivacySettings:
         names = {each.name for each in fields(PrivacySettings)}
         if not isinstance(found, Mapping) or set(found) != names:
             raise ValueError(f"must have {', '.join(sorted(names))}, and nothing else")
-        given = cast(Mapping[str, object], found)
-        unit = given["unit"]
-        numbers = {name: given[name] for name in names - {"unit"}}
-        if phrase := objection("unit", unit):
-            raise ValueError(f"unit {phrase}")
-        for name, number in numbers.items():
-            if phrase := objection(name, number):
-                raise ValueError(f"{name} {phrase}")
-        floats = {name: float(cast(float, number)) for name, number in numbers.items()}
-        return PrivacySettings(**floats, unit=cast(Unit, unit))
+        return PrivacySettings(**cast(Mapping[str, Any], found))
 
     def write(self) -> str:
         """Return the settings as one line: ``epsilon=8.0 delta=1e-05 clip=1.0 …``."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from federator.runtime.app_config import Setting
+from federator.runtime.app_config import Setting, local_steps
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure
 from federator.runtime.protocol.privacy.reasons import PRIVACY_REASONS
@@ -55,7 +55,7 @@ class PrivateTraining:
     def of(config: Mapping[str, Setting], module: ModuleType) -> "PrivateTraining | None":
         """Return what an app's configuration asks for; None if it asks for no privacy."""
         settings = PrivacySettings.in_config(config)
-        steps = int(config["local-steps"]) if "local-steps" in config else None
+        steps = local_steps(config)
         return PrivateTraining(settings, module, steps) if settings else None
 
     def epoch(self, net: "torch.nn.Module", loader: object) -> Spending:

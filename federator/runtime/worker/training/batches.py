@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from federator.runtime.protocol.notices import Notice
 from federator.runtime.worker.author_code import reporting_failures
-from federator.runtime.worker.loaders import length
+from federator.runtime.worker.loaders import is_in_order, length
 from federator.runtime.worker.state import holds_another_model
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ class Training:
     def look_ahead(self, loader: object) -> list[Notice]:
         """Warn if each round would see the same first batches, since nothing shuffles them."""
         has = length(loader)
-        fixed = type(getattr(loader, "sampler", None)).__name__ == "SequentialSampler"
-        if self._steps is None or has is None or self._steps >= has or not fixed:
+        if self._steps is None or has is None or self._steps >= has or not is_in_order(loader):
             return []
         return [Notice("same-batches", "train", "", self._steps, has)]

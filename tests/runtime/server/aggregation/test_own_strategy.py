@@ -31,7 +31,7 @@ def own(tmp_path):
 
     def start(text, parameters=None, folders=None, env=None):
         (app / "aggregation.py").write_text(text)
-        command = [sys.executable, "-P", "-m", "federator.runtime.strategy.process"]
+        command = [sys.executable, "-P", "-m", "federator.runtime", "strategy"]
         command += ["--app", str(app), "--socket", str(tmp_path / "socket")]
         if folders is not None:
             command = isolation.command(folders, command)
