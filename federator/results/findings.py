@@ -12,7 +12,7 @@ from federator.results.measured import figures as figures_of
 from federator.results.privacy import spent
 from federator.results.updates import site_privacy, unusual
 from federator.runtime.protocol.evaluation import noise
-from federator.runtime.protocol.evaluation.release import few_of
+from federator.runtime.protocol.evaluation.release import LOSS, few_of
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
 from federator.runtime.server.journal import Evaluation
@@ -188,6 +188,7 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
     by_rows: dict[str, list[str]] = {}
     rounding: dict[int, list[str]] = {}
     noised: dict[int, list[str]] = {}
+    without_loss: list[str] = []
     test = journal.tests.get(FEDERATION)
     forms, labels = journal.view.settings.task.forms, journal.start.labels
     for site, result in (test.sites if test else {}).items():
@@ -197,6 +198,8 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
             continue
         kept = [name for name in result.withheld if name in forms]
         rows = [f"“{labels[k]}”" for k in few_of(result.withheld, "confusion") if k < len(labels)]
+        if LOSS in result.withheld:
+            without_loss.append(site)
         if kept:
             by_names.setdefault(", ".join(kept), []).append(site)
         if rows:
@@ -209,6 +212,13 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
             f"are within {width} of the true ones, and intervals cover that. Nothing else of the "
             "test set left.",
             tuple(sites),
+        )
+    if without_loss:
+        yield Finding(
+            "the loss on the test set did not leave the site, nor did the metrics that the "
+            "federation file declares: its own policy keeps them (losses). Those of all sites "
+            "together are missing.",
+            tuple(without_loss),
         )
     for names, sites in by_names.items():
         yield Finding(

@@ -148,8 +148,14 @@ def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None =
             there is no survey, whose counts have no noise.
     """
     minimum = max(policy.min_cell_count, rules.min_cell_count)
-    survey = policy.survey and rules.survey and noise is None
-    policy = replace(policy, min_cell_count=minimum, survey=survey, noise=noise)
+    policy = replace(
+        policy,
+        min_cell_count=minimum,
+        survey=policy.survey and rules.survey and noise is None,
+        losses=rules.losses,
+        sums=rules.sums,
+        noise=noise,
+    )
     if not rules.rounds_off(minimum):
         return policy
     return replace(

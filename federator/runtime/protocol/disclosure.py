@@ -66,6 +66,8 @@ class Policy:
         metric_digits: those of the further numbers.
         sum_digits: those of sums in tables.
         bins: the sets of which tables of bins may leave, such as of scores.
+        losses: the sets of which a loss may leave, and the further numbers.
+        sums: the sets of which tables of sums may leave, such as of errors.
         noise: under differential privacy, the epsilon of an evaluation by set: of it, matrices of
             counts leave, with noise, and nothing else; of a set that is not named, nothing. None
             without differential privacy.
@@ -81,6 +83,8 @@ class Policy:
     metric_digits: int = 0
     sum_digits: int = 0
     bins: tuple[str, ...] = ("train", "val", "test")
+    losses: tuple[str, ...] = ("train", "val", "test")
+    sums: tuple[str, ...] = ("train", "val", "test")
     noise: Mapping[str, float] | None = None
     hears_noise: bool = False
 
@@ -141,14 +145,19 @@ def _evaluation(value: object, name: str, examples: int, policy: Policy) -> Eval
     before = value.get("withheld")
     told = before if isinstance(before, list | tuple) else ()
     missing = {name for name in told if isinstance(name, str)} | set(released.withheld)
+    if name not in policy.sums:
+        missing |= {key for key in tables if policy.task.forms[key].holds_sums}
+    if name not in policy.losses:
+        missing.add(release.LOSS)
+    keeps = release.LOSS in missing
     return Evaluation(
-        tables=released.tables,
-        loss=_number(value.get("loss"), policy.loss_digits),
+        tables={key: one for key, one in released.tables.items() if key not in missing},
+        loss=None if keeps else _number(value.get("loss"), policy.loss_digits),
         examples=evaluated or examples,
         metrics={
             name: _number(number, policy.metric_digits)
             for name, number in (metrics if isinstance(metrics, Mapping) else {}).items()
-            if name in policy.metrics
+            if name in policy.metrics and not keeps
         },
         withheld=tuple(name for name in release.names(policy.task) if name in missing),
         rounded=_rounded(value.get("rounded"), released.tables, policy),

@@ -24,7 +24,7 @@ class Evaluation:
         examples: number of examples: those of the tables, or the set's size where they tell none.
         metrics: further numbers that the federation file declares.
         withheld: names of tables, and of rows of a matrix, that the site's minimum cell count does
-            not let out.
+            not let out; and ``loss``, if the site keeps it.
         rounded: that minimum, by which confusion matrices are rounded; below 2 if they are not.
         noise: under differential privacy, the epsilon of the noise on all counts together; 0 if
             there are none. None without it.

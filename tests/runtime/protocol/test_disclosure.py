@@ -178,6 +178,18 @@ def test_where_an_example_counts_in_some_tables_only_all_that_were_evaluated_cou
         filter_outcome(answer(tables=PARTIAL[task], examples=2), ("val",), policy)
 
 
+def test_sums_of_a_set_that_the_site_keeps_do_not_leave_and_are_named():
+    task = Task("regression", 1)
+    sums = [[4, *(0.5 for _ in range(task.forms["errors.0"].columns - 1))]]
+    told = answer(tables={"errors.0": sums})
+    for name, leaves in (("val", False), ("test", True)):
+        policy = Policy(task, min_cell_count=1, sums=("train", "test"))
+        answered = {**told, "evaluations": {name: told["evaluations"]["val"]}}
+        found = filter_outcome(answered, (name,), policy).evaluations[name]
+        assert ("errors.0" in found.tables) is leaves
+        assert ("errors.0" in found.withheld) is not leaves
+
+
 def test_an_evaluation_without_counts_is_one_of_the_whole_set():
     evaluations = answer(tables={}, examples=None)
     found = filter_outcome(evaluations, ("val",), POLICY).evaluations["val"]

@@ -1,6 +1,7 @@
 """Rounds with sites that come and go, or of which only some train."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,3 +132,26 @@ def test_a_deadline_follows_from_the_first_two_rounds(run, strategy):
             ends[order.round] = order.expires - now
     assert all(7000 < ends[number] <= 7200 for number in (1, 2))
     assert all(0 < ends[number] <= 60 for number in (3, 4))
+
+
+@pytest.mark.parametrize("strategy", [flower.FedAvg, flower.FedMedian])
+def test_a_site_that_keeps_its_losses_takes_part(run, strategy):
+    """The best round is chosen by the others' losses; the pooled loss is missing."""
+
+    class Discreet(Site):
+        def __call__(self, instruction, weights):
+            outcome, update = super().__call__(instruction, weights)
+            kept = {
+                name: replace(one, loss=None, withheld=("loss",))
+                for name, one in outcome.evaluations.items()
+            }
+            return replace(outcome, evaluations=kept), update
+
+    sites = {name: Site(LEVEL[name]) for name in LEVEL} | {"south": Discreet(5.0)}
+    chosen, _, folder = run(sites, strategy(), rounds=3, select="best")
+    assert chosen.round == 3
+    last = events(folder, "validation")[-1]
+    assert "loss" not in last["sites"]["south"]
+    assert last["sites"]["south"]["withheld"] == ["loss"]
+    assert last["sites"]["north"]["loss"] > 0
+    assert all(one["ok"] for event in events(folder, "round") for one in event["sites"].values())

@@ -185,6 +185,8 @@ _KINDS: Mapping[str, Callable[[_Reader, str, Any], object]] = {
     "metric_digits": _number(1, _DIGITS),
     "sum_digits": _number(1, _DIGITS),
     "bins": _sets,
+    "losses": _sets,
+    "sums": _sets,
     "hours_utc": _hours,
     "baselines": _truth,
     "own_strategies": _truth,

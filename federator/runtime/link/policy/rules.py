@@ -61,6 +61,8 @@ class Rules:
         metric_digits: significant digits of the numbers that the federation file declares.
         sum_digits: significant digits of sums in tables.
         bins: the sets of which tables of bins may leave, such as of scores.
+        losses: the sets of which a loss may leave, and the federation file's numbers.
+        sums: the sets of which tables of sums may leave, such as of errors.
         hours_utc: when the site follows instructions; always, if there are none.
         baselines: whether the site's own model may be trained and compared.
         own_strategies: whether an app may run whose strategy has code of its own.
@@ -79,6 +81,8 @@ class Rules:
     metric_digits: int = 3
     sum_digits: int = 6
     bins: tuple[str, ...] = ("test",)
+    losses: tuple[str, ...] = ("train", "val", "test")
+    sums: tuple[str, ...] = ("train", "val", "test")
     hours_utc: tuple[Hours, ...] = ()
     baselines: bool = True
     own_strategies: bool = True

@@ -7,6 +7,9 @@ from federator.runtime.protocol.evaluation.rounding import round_matrix
 from federator.runtime.protocol.evaluation.tables import Table, Tables
 from federator.runtime.protocol.evaluation.tasks import Task
 
+LOSS = "loss"
+"""What is named as withheld where a loss is, and with it the numbers of the federation file."""
+
 
 class Released(NamedTuple):
     """Tables that may leave, and the names of what may not (of :func:`names`)."""
@@ -16,9 +19,9 @@ class Released(NamedTuple):
 
 
 def names(task: Task) -> tuple[str, ...]:
-    """Return what may be named as withheld: tables, and rows of a classification's matrix."""
+    """Return what may be named as withheld: loss, tables, and rows of a classification's matrix."""
     rows = range(task.size if task.name == "classification" else 0)
-    return (*task.forms, *(f"confusion.{k}" for k in rows))
+    return (LOSS, *task.forms, *(f"confusion.{k}" for k in rows))
 
 
 def few_of(withheld: Iterable[str], name: str) -> tuple[int, ...]:

@@ -47,6 +47,11 @@ class Form:
         """All sizes that such a table may have, the finest first."""
         return ((self.rows, self.columns), *self.coarser)
 
+    @property
+    def holds_sums(self) -> bool:
+        """Whether it holds sums beside the number of examples, and nothing that is counted."""
+        return self.counted == 0
+
     def counts(self, rows: int) -> int:
         """Return how many leading rows of a table of so many rows hold counts."""
         return rows if self.counted is None else self.counted

@@ -202,7 +202,7 @@ class SessionSites:
         return Reply(node, numbers, self.model.parameters_of(answer.weights))
 
     def _evaluated(self, node: int, answer: Answer) -> Reply | None:
-        """Return what a strategy is told of a validation; nothing where there is none."""
+        """Return what a strategy is told of a validation; nothing where there is no loss."""
         evaluation = answer.outcome.evaluations.get("val") if answer.outcome else None
         if evaluation is None or evaluation.loss is None:
             return None

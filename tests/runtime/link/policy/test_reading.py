@@ -20,6 +20,8 @@ loss_digits: 2
 metric_digits: 2
 sum_digits: 4
 bins: []
+losses: [test]
+sums: []
 hours_utc: ["20:00-06:00", "12:00-13:00"]
 baselines: false
 own_strategies: false
@@ -119,7 +121,7 @@ def test_the_page_lists_every_rule_with_its_default(policy):
     told = {}
     for names, defaults in table:
         keys = re.findall(r"\w+", names)
-        values = [defaults] if "{" in defaults else defaults.split(", ")
+        values = [defaults] if set("{[") & set(defaults) else defaults.split(", ")
         told |= dict(zip(keys, values, strict=True))
     assert (told.pop("hours_utc"), told.pop("privacy")) == ("always", "none")
     text = "".join(f"{key}: {value.strip('`')}\n" for key, value in told.items())
