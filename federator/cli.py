@@ -1,8 +1,8 @@
 """The command line. No logic: each command reads, calls one package, and prints.
 
-This file has the commands on notebooks and runs. Those on a repository are in
-``repository/commands.py``, the coordinator's in ``deploy/commands.py``, those of GitHub Actions in
-``pipeline/commands.py``, and the check of a run in ``results/verification/command.py``.
+This file has the commands on notebooks and runs. Others are in ``repository/commands.py``,
+``deploy/commands.py`` (the coordinator's), ``pipeline/commands.py`` (those of GitHub Actions),
+``results/export/commands.py`` and ``results/verification/command.py``.
 """
 
 import sys
@@ -27,6 +27,7 @@ from federator.deploy.commands import coordinator
 from federator.errors import FederatorError, InputError, Problem
 from federator.pipeline import commands as pipeline
 from federator.repository.commands import author as repository
+from federator.results.export import commands as results
 from federator.results.verification.command import author as verification
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(repository)
 app.add_typer(pipeline.author)
+app.add_typer(results.author)
 app.add_typer(verification)
 app.add_typer(coordinator)
 app.add_typer(pipeline.workflow, name="pipeline", hidden=True)

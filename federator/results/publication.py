@@ -38,7 +38,9 @@ from federator.runtime.server.journal import (
 )
 from federator.runtime.server.settings import ServerSettings
 
-_TOGETHER, _LEAST = "all sites", 2
+TOGETHER = "all sites"
+"""What stands for a site in figures of all of them."""
+_LEAST = 2
 _NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
 
 
@@ -71,7 +73,7 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             found["text"] = _NUMBER.sub("…", found["text"])
     elif isinstance(event, Privacy):  # a site's sample rate tells the size of its set
         shown = {k: v for k, v in shown.items() if k not in ("sample_rate", "noise", "steps")}
-        shown["site"] = _TOGETHER
+        shown["site"] = TOGETHER
     elif isinstance(event, Round):
         shown["sites"] = {
             site: part.model_dump(include={"ok", "reason"}, exclude_unset=True)
@@ -88,7 +90,7 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             return None
         if pooled is None or len(event.sites) < _LEAST:
             return None
-        shown["sites"] = {_TOGETHER: pooled.model_dump(exclude_none=True)}
+        shown["sites"] = {TOGETHER: pooled.model_dump(exclude_none=True)}
     return shown
 
 
@@ -99,7 +101,7 @@ def redacted(run: Path, settings: ServerSettings) -> Journal:
         RunError: if the run has not started.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        return _write(run, Path(scratch), settings)
+        return write(run, Path(scratch), settings)
 
 
 def stream(run: Path, settings: ServerSettings) -> None:
@@ -111,7 +113,7 @@ def stream(run: Path, settings: ServerSettings) -> None:
         RunError: if the run has not started.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        journal = _write(run, Path(scratch), settings)
+        journal = write(run, Path(scratch), settings)
         report.write(Path(scratch))
         Path(scratch, "summary.md").write_text(summary(journal), encoding="utf-8")
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
@@ -173,7 +175,7 @@ def _privacy(journal: Journal) -> str:
 
 
 def _tests(journal: Journal) -> str:
-    groups = {_TOGETHER: compare(journal)}
+    groups = {TOGETHER: compare(journal)}
     groups |= {site: compare(journal, site, (*COMMON, site)) for site in journal.sites}
     columns = journal.view.columns
     head = ["Test data", "Model", " n", *(f" {column.title}" for column in columns.values())]
@@ -209,7 +211,12 @@ def _absent(journal: Journal) -> dict[str, str]:
     }
 
 
-def _write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
+def write(run: Path, folder: Path, settings: ServerSettings) -> Journal:
+    """Write what of a run's journal may leave into a folder; return it.
+
+    Raises:
+        RunError: if the run has not started.
+    """
     shown = [line for event in _events(run) if (line := public(event, settings))]
     if not settings.publish_sites:  # of the privacy budgets, the largest: the model's
         spent = [line for line in shown if line["event"] == "privacy"]
