@@ -23,8 +23,9 @@ _DOTTED = frozenset({
     *("tiktoken.get_encoding", "spacy.cli.download"),
 })  # fmt: skip
 _NAMED_WEIGHTS = re.compile(r"DEFAULT|IMAGENET\w*|COCO\w*|KINETICS\w*|imagenet|\w+_Weights\.\w+")
-_PARTS = ("load_data", "train", "test", "predict")
+_PARTS = ("load_data", "train", "test", "predict", "patients_of")
 _BESIDE = "put the file beside the notebook or into each site's data folder, and read it from there"
+_MOVED = "move it into Model, where it is run once, for the first model"
 _IN_MODEL = (
     f"let Model take `{ARGUMENT}` (True where the first model is made, False at a site, which "
     "needs the structure only), or put the files beside the notebook"
@@ -44,8 +45,8 @@ def warnings(program: Program, task: list[Step]) -> Iterator[Problem]:
             if not (weights or whatever) or (read and not weights):  # told as a read
                 continue
             if at_once and step.index in of_model | elsewhere:
-                hint = "move it into Model, where it" if weights else None
-                told = f"{hint} is run once, for the first model" if hint else _BESIDE
+                movable = weights and step.index in of_model
+                told = _MOVED if movable else _BESIDE
                 yield Problem(what, step.where(call), told)
             elif step.index not in of_model:
                 yield Problem(what, step.where(call), _BESIDE)

@@ -1,4 +1,4 @@
-"""What the names of some statements lead to: objects that other names lead to as well.
+"""The objects behind the names of a notebook: which names share one, as ``alias = NAME`` does.
 
 Each name leads to objects, each with a *level*: 0, the name is that object (or a view of it);
 1, a container that holds it or its elements; 2, a container of those; -1, something inside it.

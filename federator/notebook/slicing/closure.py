@@ -30,7 +30,7 @@ from federator.notebook.slicing.fixed_values import FixedValues
 from federator.notebook.slicing.names import own_nodes
 from federator.notebook.slicing.statements import BUILTINS, Step, Unreadable, steps_of
 
-_FUNCTIONS = frozenset({"load_data", "train", "test", "predict"})
+_FUNCTIONS = frozenset({"load_data", "train", "test", "predict", "patients_of"})
 _PARTS = _FUNCTIONS | {"Model", "strategy"}
 _COMPOUND = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.If, ast.Try)
 

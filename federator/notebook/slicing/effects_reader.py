@@ -1,4 +1,4 @@
-"""The statements of a notebook, read in order for their effects: assignments, loops, decorators."""
+"""Reads a notebook in order, and keeps what each statement changes, and by which name."""
 
 import ast
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Which view shows which task."""
+"""From the name of a task to the module that shows its figures."""
 
 from collections.abc import Mapping
 

@@ -63,6 +63,7 @@ class Rounds:
                 start.weights.tensors,
                 self._session.buffers,
                 start.round + self._session.plan.rounds,
+                self._session.settings.baselines,
             )
         if self._private is not None or start.round > 0:
             self._require_same_privacy()

@@ -60,6 +60,13 @@ def test_what_runs_as_soon_as_the_code_is_loaded_is_told(tmp_path):
     assert told(tmp_path, model=later) == []
 
 
+def test_what_patients_of_needs_too_cannot_move_into_model(tmp_path):
+    made = 'BACKBONE = torchvision.models.resnet18(weights="DEFAULT")\n' + model("BACKBONE")
+    unit = "def patients_of(dataset):\n    return [str(BACKBONE) for _ in dataset]"
+    (said,) = told(tmp_path, model=made, plot=unit)
+    assert "put the file beside the notebook" in said
+
+
 @pytest.mark.parametrize(
     ("part", "line"),
     [

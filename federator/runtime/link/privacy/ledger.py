@@ -179,7 +179,7 @@ def _fault(found: Lines, note: str | None) -> str:
     count, chain = lines.noted(note)
     if count > len(found.good):
         return f"was cut short or removed: it has {len(found.good)} lines, {count} are noted"
-    if found.good and not count:
+    if len(found.good) > 1 and not count:  # of one line nothing is spent: its note is written next
         return "is not the one that was noted beside the site's key: that note is gone"
     if count and found.good[count - 1].chain != chain:
         return "is another one than was noted beside the site's key"

@@ -1,4 +1,4 @@
-"""The words for what was found in place of a task's labels: a failure says no others."""
+"""The words for labels that do not fit a task: a site's failure names labels in these only."""
 
 DTYPES = frozenset({
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",

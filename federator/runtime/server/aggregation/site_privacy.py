@@ -61,6 +61,7 @@ class SitePrivacy:
         tensors: Mapping[str, Tensor],
         buffers: Collection[str],
         rounds: int,
+        baselines: bool,
     ) -> None:
         """Check that the guarantee holds for a run, and is one.
 
@@ -69,10 +70,13 @@ class SitePrivacy:
             tensors: the model's.
             buffers: names of those that are no parameters.
             rounds: the last one's number.
+            baselines: whether each site is also trained alone.
 
         Raises:
             RunError: if it does not, or is none.
         """
+        if baselines:
+            raise RunError("site_privacy: the baselines get no noise: order none")
         if (why := unbounded(strategy, ["max_share"])) is not None:
             raise RunError(f"site_privacy: {why}: use FedAvg")
         running = [name for name in buffers if tensors[name].is_float]

@@ -56,6 +56,13 @@ def test_what_a_training_really_cost_takes_the_place_of_what_was_projected(place
         assert spent.training(DELTA) == epsilon({(0.1, 1.1): 20}, DELTA)
 
 
+def test_a_link_that_ended_before_its_first_note_starts_again(places):
+    PrivacyLedger(*places)
+    places[1].unlink()
+    assert spend(places).spent.trainings == 3
+    assert PrivacyLedger.look(*places).trainings == 3
+
+
 def test_a_site_that_never_trained_with_privacy_has_no_ledger(places):
     assert PrivacyLedger.look(*places) is None
     assert not any(place.exists() for place in places)

@@ -144,6 +144,7 @@ def test_the_journal_has_epsilon_and_no_norm_without_noise(run):
         ({"strategy": flower.Bulyan()}, "Bulyan aggregates by Flower's own code"),
         ({"buffers": BUFFERS}, "running statistics"),
         ({"asked": {**ASKED, "noise": 0.5}}, "which hides nothing (at most 20)"),
+        ({"baselines": True}, "the baselines get no noise"),
         ({"sites": ()}, "needs the sites that are planned"),
     ],
 )
