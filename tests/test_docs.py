@@ -52,6 +52,27 @@ def test_a_promise_without_a_test_is_found(cell):
     assert one.text == "nothing leaves" and not one.tests
 
 
+ROLES = ("author", "coordinator", "site-operator")
+
+
+def test_the_words_of_the_glossary_are_in_order_and_in_use():
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", page, re.MULTILINE)
+    others = " ".join(path.read_text().lower() for path in PAGES if path.name != "glossary.md")
+    assert len(words) > 20 and words == sorted(words, key=str.lower)
+    flat = " ".join(others.split())
+    assert [word for word in words if word.lower() not in flat] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_s_page_begins_with_the_picture_of_the_glossary(role):
+    pictures = [
+        (ROOT / "docs" / f"{name}.md").read_text().partition("```\n")[2].partition("```")[0]
+        for name in ("glossary", role)
+    ]
+    assert pictures[0] == pictures[1] and "worker" in pictures[0]
+
+
 def test_the_threat_model_lists_each_table_that_may_leave():
     text = (ROOT / "docs" / "threat-model.md").read_text()
     rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", text, re.MULTILINE))
