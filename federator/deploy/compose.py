@@ -141,9 +141,9 @@ class _Files:
         """Return the example of the server's ``.env``, or of a site's."""
         name = "deploy/site.env" if site else "deploy/server.env"
         layout = [visible(line) for line in self.code.get(LAYOUT, "").splitlines()]
-        own = self.federation.strategy == "own"
+        told = {"own": self.federation.strategy == "own", "notify": self.federation.notify}
         return self.templates.fill(
-            name, site=site, port=self.port, layout=layout, own=own, **self.limits
+            name, site=site, port=self.port, layout=layout, **told, **self.limits
         )
 
     def server(self) -> str:
@@ -170,6 +170,12 @@ class _Files:
         else:
             del parts["strategy"], file["volumes"]["strategy"]
             parts["server"]["volumes"].remove("strategy:/strategy")
+        if told := settings.notify(federation):
+            parts["notify"]["image"] = str(images.server)
+            parts["notify"]["environment"]["FEDERATOR_NOTIFY"] = _block(told.write())
+        else:
+            del parts["notify"], file["volumes"]["notices"]
+            parts["server"]["volumes"].remove("notices:/notices")
         text = json.dumps(settings.server(federation), indent=2) + "\n"
         parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
         known = as_setting(self._public(PUBLISHED))

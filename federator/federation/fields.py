@@ -26,6 +26,7 @@ _NAMESPACE = (
     r"^(([a-z0-9-]+\.)+[a-z0-9-]+(:[0-9]+)?|[a-z0-9-]+:[0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$"
 )
 _SERVER = r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]*)?$"
+_ADDRESS = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 _IMAGE = "^[a-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$"
 _INDEX = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$"
 _DURATION = "^[1-9][0-9]*[smh]$"
@@ -44,6 +45,7 @@ MESSAGES = {
     _VARIABLE: "must be a name of letters, digits and underscores, not {given}",
     _NAMESPACE: "must be registry/namespace in lower case, without https:// and tag, not {given}",
     _SERVER: "must be a host name or address, without https:// and without path, not {given}",
+    _ADDRESS: "must be an e-mail address such as ward@example.org, not {given}",
     _IMAGE: "must be the name of an image, not {given}",
     # A password would stay in the image's history.
     _INDEX: "must be an address such as https://host/simple, without user and password",
@@ -152,6 +154,8 @@ Namespace = Annotated[str, Field(pattern=_NAMESPACE)]
 ImageName = Annotated[str, Field(pattern=_IMAGE)]
 Index = Annotated[str, Field(pattern=_INDEX)]
 Server = Annotated[str, Field(pattern=_SERVER), After(_address)]
+MailServer = Annotated[str, Field(pattern=_SERVER)]
+MailAddress = Annotated[str, Field(pattern=_ADDRESS)]
 TensorPattern = Annotated[str, Field(pattern=_TENSORS)]
 Distance = Annotated[str, Field(pattern=_SURFACES), BeforeValidator(_with_unit)]
 Memory = Annotated[str, Field(pattern=_MEMORY)]

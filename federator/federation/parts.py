@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from federator.federation.fields import (
     Days,
@@ -10,6 +10,8 @@ from federator.federation.fields import (
     Folder,
     ImageName,
     Index,
+    MailAddress,
+    MailServer,
     Memory,
     Name,
 )
@@ -108,3 +110,35 @@ class Publish(Part):
     """Whether the final model is attached to the run."""
     sites: bool = False
     """Whether figures of single sites are shown beside those of all together."""
+
+
+class Mail(Part):
+    """Where e-mail about runs goes, and by which mail server."""
+
+    server: MailServer
+    """Mail server that offers TLS, such as smtp.example.org; :587 if without port."""
+    sender: MailAddress
+    """Address that it is from."""
+    to: Annotated[list[MailAddress], Field(min_length=1, max_length=20)]
+    """Addresses that it is for."""
+    user: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Who logs in there; the password is in a file that .env names: MAIL_PASSWORD."""
+
+
+class Sinks(Part):
+    """Whom the server tells what happens: sites that drop out, a run's end."""
+
+    webhook: bool = False
+    """Whether a webhook is told; its address is in a file that .env names: WEBHOOK."""
+    mail: Mail | None = None
+    """E-mail; if absent, none is sent."""
+    events: Annotated[list[Literal["site", "quorum", "end", "expiry"]], Field(min_length=1)] = [
+        "site", "quorum", "end", "expiry",
+    ]  # fmt: skip
+    """What is told: sites that leave or return, too few sites, ends, keys that end soon."""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "Sinks":
+        if not self.webhook and self.mail is None:
+            raise wrong("must have webhook: true, or mail")
+        return self

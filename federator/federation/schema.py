@@ -36,7 +36,7 @@ from federator.federation.fields import (
     distinct,
 )
 from federator.federation.nearby import nearby
-from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Site
+from federator.federation.parts import Build, Deadlines, KeptFor, Limits, Part, Publish, Sinks, Site
 from federator.federation.privacy import Privacy
 from federator.federation.robust import Robust
 from federator.federation.site_privacy import SitePrivacy
@@ -126,6 +126,8 @@ class Federation(Part):
     """For how long the server keeps what a run left; what is absent is kept for good."""
     publish: Publish = Publish()
     """What the workflow "rounds" may show to all who can read the repository."""
+    notify: Sinks | None = None
+    """Whom the server tells what happens, by a webhook or e-mail; if absent, nobody."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -284,8 +286,7 @@ def read(path: Path) -> Federation:
 
 def misnamed(name: str) -> str | None:
     """Return what is wrong with the name of a federation, as in "must be …"."""
-    good = re.fullmatch(APP_NAME, name)
-    return None if good else MESSAGES[APP_NAME].format(given=shown(name))
+    return None if re.fullmatch(APP_NAME, name) else MESSAGES[APP_NAME].format(given=shown(name))
 
 
 def schema() -> str:

@@ -9,6 +9,7 @@ from typing import TypedDict
 from federator.federation.parts import Site
 from federator.federation.schema import Federation
 from federator.runtime.app_config import app_config
+from federator.runtime.notify.settings import Mail, NotifySettings
 from federator.runtime.protocol.instructions import PERSONAL
 from federator.runtime.protocol.signing.orders import Terms
 from federator.runtime.weights.encoding import MASKED
@@ -35,6 +36,7 @@ class ServerPart(TypedDict):
     publish_sites: bool
     checkpoints_kept: int | None
     results_kept: int | None
+    notify: str
 
 
 _SURVEY: dict[bool | str, str] = {True: "yes", False: "no", "required": "required"}
@@ -61,7 +63,18 @@ def server(federation: Federation) -> ServerPart:
         "publish_sites": federation.publish.sites,
         "checkpoints_kept": federation.kept_for.checkpoints,
         "results_kept": federation.kept_for.results,
+        "notify": told.write() if (told := notify(federation)) else "",
     }
+
+
+def notify(federation: Federation) -> NotifySettings | None:
+    """Return whom the server tells what happens; None if nobody is told."""
+    if (wanted := federation.notify) is None:
+        return None
+    mail = None
+    if (told := wanted.mail) is not None:
+        mail = Mail(told.server, told.sender, tuple(told.to), told.user or "")
+    return NotifySettings(wanted.webhook, mail, tuple(wanted.events))
 
 
 def terms(federation: Federation, app: Path) -> Terms:

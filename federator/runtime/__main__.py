@@ -19,6 +19,7 @@ _COMMANDS = {
     "signer": ("signer.process", "sign what the coordinator's orders allow"),
     "order": ("signer.command", "order rounds, which the server may then run"),
     "strategy": ("strategy.process", "the author's strategy, apart from the server"),
+    "notify": ("notify.process", "send what the server has to tell people"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
 _OF_THE_AUTHOR = ("doctor", "initial", "strategy")

@@ -34,7 +34,7 @@ def files(tmp_path_factory):
     path = made.folder / "federation.yaml"
     text = path.read_text().replace("[{name: north}, {name: south}]", "\n  - name: north\n" + CUDA)
     text += 'metrics: [dice]\nlimits: {worker: 9g}\nlocal: ["*.bn*", "head.*"]\n'
-    text += "strategy: own\n"
+    text += "strategy: own\nnotify: {webhook: true}\n"
     path.write_text(text)
     return write(schema.read(path))
 
@@ -42,6 +42,7 @@ def files(tmp_path_factory):
 SERVICES = [
     *(("north.yaml", name) for name in ("link", "worker", "review")),
     *(("server.yaml", name) for name in ("gateway", "superlink", "server", "init", "strategy")),
+    ("server.yaml", "notify"),
 ]
 
 
@@ -116,6 +117,29 @@ def test_without_one_there_is_no_container_for_it(tmp_path):
     assert "strategy" not in server["services"].keys() | server["volumes"].keys()
     assert not any("strategy" in one for one in server["services"]["server"]["volumes"])
     assert "STRATEGY_MEMORY" not in made["server.env.example"]
+
+
+def test_who_tells_people_has_the_internet_and_neither_results_nor_keys(files):
+    server = parsed(files["server.yaml"])
+    notify = server["services"]["notify"]
+    assert notify["networks"] == ["outside"] and notify["volumes"][0] == "notices:/notices"
+    assert [one["target"] for one in notify["volumes"][1:]] == [
+        "/run/federator/webhook",
+        "/run/federator/mail.password",
+    ]
+    assert notify["environment"].keys() == {"FEDERATOR_NOTIFY", "HTTPS_PROXY"}
+    assert server["services"]["server"]["networks"] == ["inside"]
+    assert "notices:/notices" in server["services"]["server"]["volumes"]
+    assert "#WEBHOOK=/dev/null" in files["server.env.example"]
+    assert "WEBHOOK" not in files["north.env.example"]
+
+
+def test_without_anybody_to_tell_there_is_no_container_for_it(tmp_path):
+    made = write(lay_out(tmp_path))
+    server = parsed(made["server.yaml"])
+    assert "notify" not in server["services"] and "notices" not in server["volumes"]
+    assert "notices:/notices" not in server["services"]["server"]["volumes"]
+    assert "WEBHOOK" not in made["server.env.example"]
 
 
 def test_each_site_is_told_whose_strategy_it_is(files, tmp_path):

@@ -16,11 +16,16 @@ from federator.runtime.review import yaml_tree
 from federator.runtime.review.conformity import compared
 from federator.runtime.review.yaml_tree import Tree
 
+NOTIFY = """\
+notify:
+  webhook: true
+  mail: {server: smtp.example.org, sender: fl@example.org, to: [ward@example.org], user: fl}
+"""
 SETTINGS = {
     "plain": "",
     "weights of the repository": "initial_weights: ../../models/first.pt\n",
     "weights of another federation": "initial_weights: ../other/first.pt\n",
-    "weights beside it, own strategy": "initial_weights: first.pt\nstrategy: own\n",
+    "weights beside it, own, notify": f"initial_weights: first.pt\nstrategy: own\n{NOTIFY}",
 }
 
 
@@ -85,7 +90,8 @@ VALUES = {
     "items": Tree(7, [Tree(7, "/:/host")]),
     "keys": Tree(7, {"source": Tree(7, "/")}),
 }
-FREE = {"name", "FEDERATOR_TERMS", "FEDERATOR_FEDERATION", "FEDERATOR_COORDINATOR_KEY"}
+_TOLD = ("TERMS", "FEDERATION", "COORDINATOR_KEY", "NOTIFY")
+FREE = {"name", *(f"FEDERATOR_{one}" for one in _TOLD)}
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
@@ -121,7 +127,7 @@ def mounts(tree, name):
 
 
 def test_each_service_writes_where_it_must_and_nowhere_else(files):
-    tree = tree_of(files["weights beside it, own strategy"])
+    tree = tree_of(files["weights beside it, own, notify"])
     writable = {
         name: {place for place, writes in mounts(tree, name).items() if writes}
         for name in tree.get("services").value
@@ -131,8 +137,9 @@ def test_each_service_writes_where_it_must_and_nowhere_else(files):
         "superlink": {"/state"},
         "signer": {"/signer", "/signing"},
         "order": set(),
-        "server": {"/results", "/store", "/strategy"},
+        "server": {"/results", "/store", "/strategy", "/notices"},
         "init": {"/initial"},
+        "notify": {"/notices"},
         "strategy": set(),
     }
     read = {name: set(mounts(tree, name)) - places for name, places in writable.items()}

@@ -148,6 +148,7 @@ _SERVER = _service(
         _RESULTS,
         "store:/store",
         Optional("strategy:/strategy"),
+        Optional("notices:/notices"),
         "initial:/initial:ro",
         "./sites:/run/federator/sites:ro",
         "signing:/signing:ro",
@@ -169,6 +170,18 @@ _INIT = _service(
     healthcheck={"disable": "true"},
     restart="no",
 )
+_NOTIFY = _service(
+    SIZE,
+    command=["notify"],
+    environment={"FEDERATOR_NOTIFY": TEXT, "HTTPS_PROXY": "${HTTPS_PROXY:-}"},
+    networks=["outside"],
+    volumes=[
+        "notices:/notices",
+        bind("${WEBHOOK:-/dev/null}", "/run/federator/webhook"),
+        bind("${MAIL_PASSWORD:-/dev/null}", "/run/federator/mail.password"),
+    ],
+    healthcheck={"disable": "true"},
+)
 _STRATEGY = _service(
     setting("STRATEGY_MEMORY", SIZE),
     command=["strategy"],
@@ -189,11 +202,13 @@ FILE: Keys = {
         "order": _ORDER,
         "server": _SERVER,
         "init": _INIT,
+        "notify": Optional(_NOTIFY),
         "strategy": Optional(_STRATEGY),
     },
     "networks": {"outside": "", "inside": {"internal": "true"}},
     "volumes": {
         **dict.fromkeys(("state", "results", "signer", "initial", "signing", "store"), ""),
+        "notices": Optional(""),
         "strategy": Optional(""),
     },
     MODEL_BYTES: Form(r"\d+", "a number"),
@@ -206,6 +221,7 @@ SAME: Same = tuple(
         ("signer", "order"),
         ("gateway", "superlink"),
         ("gateway", "server"),
+        ("gateway", "notify"),
         ("gateway", "strategy"),
     )
 )

@@ -24,8 +24,11 @@ from federator.runtime.control.server_paths import (
     add_path_options,
     server_paths,
 )
+from federator.runtime.control.telling import Teller
 from federator.runtime.keys import expiry
 from federator.runtime.keys.site_key import NOBODY, fingerprint, read_public
+from federator.runtime.notify.outbox import Outbox
+from federator.runtime.notify.settings import NotifySettings
 from federator.runtime.options import Parser, begin_log
 from federator.runtime.server.settings import ENVIRONMENT
 
@@ -132,7 +135,7 @@ def serve(paths: ServerPaths, secret: Path, every: float) -> int:
     superexec = start_superexec(paths.superlink, paths.certificate, secret, env)
     try:
         log.info("the server is up: rounds can be started")
-        expiry.watch(partial(expiry.at_server, paths.coordinator_key, paths.gateway))
+        _tell_people(paths)
         if _went_down(paths):
             log.info("the server went down during rounds: resuming from the last checkpoint")
             command = ["federator", "rounds", "--unfinished"]  # by PATH, beside this Python
@@ -158,6 +161,22 @@ def serve(paths: ServerPaths, secret: Path, every: float) -> int:
         superexec.join()
     log.error("the SuperExec ended with status %s", superexec.exitcode)
     return 1
+
+
+def _tell_people(paths: ServerPaths) -> None:
+    """Log warnings of keys and certificates; tell those, and what happens in runs, to people."""
+    look = partial(expiry.at_server, paths.coordinator_key, paths.gateway)
+    settings = paths.settings
+    told = NotifySettings.read(settings.notify)
+    if not told.sinks:
+        expiry.watch(look)
+        return
+    teller = Teller(
+        paths.runs, Outbox(paths.outbox), told, settings.federation, settings.quorum,
+        settings.publish_sites,
+    )  # fmt: skip
+    teller.start()
+    expiry.watch(lambda: teller.warn(look()))
 
 
 def _tidy(paths: ServerPaths) -> None:

@@ -28,6 +28,7 @@ class ServerPaths:
         coordinator_key: the coordinator's public keys, as the sites' files name them.
         strategy_socket: where the author's strategy connects, if it has a process of its own.
         first_model: the file of the first model, on a volume that the service ``init`` writes to.
+        outbox: folder of what is to be told, on a volume that the service ``notify`` reads.
     """
 
     superlink: str
@@ -42,6 +43,7 @@ class ServerPaths:
     coordinator_key: str = ""
     strategy_socket: Path = Path("/strategy/socket")
     first_model: Path = Path(FIRST_MODEL)
+    outbox: Path = Path("/notices")
 
     @property
     def settings(self) -> ServerSettings:
@@ -104,6 +106,7 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
     add("--strategy-socket", type=Path, default=Path("/strategy/socket"),
         help="where the author's strategy connects")  # fmt: skip
     add("--first-model", type=Path, default=Path(FIRST_MODEL), help="file of the first model")
+    add("--outbox", type=Path, default=Path("/notices"), help="folder of what is to be told")
 
 
 def server_paths(options: argparse.Namespace | None = None) -> ServerPaths:

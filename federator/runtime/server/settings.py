@@ -49,6 +49,7 @@ class ServerSettings:
         checkpoints_kept: for how many days checkpoints are, after a run's end; None for ever.
         results_kept: for how many days the whole run is.
         warnings: of keys and certificates that end soon, for the journal.
+        notify: whom to tell what happens (runtime/notify/settings.py); empty for nobody.
     """
 
     federation: str
@@ -79,6 +80,7 @@ class ServerSettings:
     warnings: Sequence[str] = ()
     checkpoints_kept: int | None = None
     results_kept: int | None = None
+    notify: str = ""
 
     def write(self, path: Path) -> None:
         """Write the settings to a file."""
