@@ -11,6 +11,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in lines)
 
 
+def escaped(text: str) -> str:
+    """Return a text that is shown as it stands, in a line or in a cell of a table."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
 def fenced(text: str, language: str = "text") -> str:
     """Return a text that is shown unchanged, whatever it contains."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)

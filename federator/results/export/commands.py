@@ -47,3 +47,43 @@ def export_run(
         typer.echo(export(read, to, output, overwrite))
         if read.withheld:
             typer.echo(read.withheld)
+
+
+@author.command("compare", cls=Command, rich_help_panel=AUTHOR)
+def compare_runs(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="folders of runs, or one folder of several"),
+    ],
+) -> None:
+    """Show runs of one federation side by side: settings that differ, cost, final figures."""
+    from rich.console import Console
+
+    from federator.results.export import side_by_side
+
+    with reporting_errors():
+        Console().print(side_by_side.table(side_by_side.beside(runs)))
+
+
+@author.command("card", cls=Command, rich_help_panel=AUTHOR)
+def write_card(
+    run: RunFolder,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="default: card.md in the run's folder")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace a card, and what was filled in")
+    ] = False,
+    federation: FederationFile = None,
+    everything: Everything = False,
+) -> None:
+    """Write the model card of a run: data, figures, privacy, provenance, and what you fill in."""
+    from federator.results.export import card, source
+
+    with reporting_errors():
+        read = source.read(run, federation, everything)
+        made, path = card.card(read), output or run / "card.md"
+        card.save(made, path, overwrite)
+        typer.echo(f"{path}: {made.open} places are yours to fill in")
+        if not read.settings.publish_sites:
+            typer.echo("without names and figures of single sites (--all has them, for yourself)")

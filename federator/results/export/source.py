@@ -5,7 +5,6 @@ allows it, or if the caller wants everything for themselves. Without a federatio
 allowed.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from federator.results import history, publication
 from federator.results.history import Journal
 from federator.runtime.flower import app_hash
 from federator.runtime.server.proof import manifest
+from federator.runtime.server.proof.manifest import Manifest
 from federator.runtime.server.settings import ServerSettings
 
 MODEL = "model.safetensors"
@@ -96,7 +96,7 @@ def read(run: Path, federation: Path | None = None, everything: bool = False) ->
         publish_model=everything or bool(publish and publish.model),
     )
     shown = history.read(run) if settings.publish_sites else publication.redacted(run, settings)
-    return Source(run, shown, found, settings, _manifest(run))
+    return Source(run, shown, found, settings, manifest_of(run))
 
 
 def _around(run: Path, name: str) -> Federation | None:
@@ -108,9 +108,10 @@ def _around(run: Path, name: str) -> Federation | None:
     return None
 
 
-def _manifest(run: Path) -> Mapping[str, Any]:
+def manifest_of(run: Path) -> Mapping[str, Any]:
+    """Return what the manifest of a run says; nothing if there is none."""
     try:
-        fields = json.loads((run / manifest.NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = Manifest.read((run / manifest.NAME).read_bytes())
+    except OSError:
         return {}
-    return fields if isinstance(fields, dict) else {}
+    return found.fields if found else {}
