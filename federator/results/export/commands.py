@@ -45,8 +45,8 @@ def export_run(
     with reporting_errors():
         read = source.read(run, federation, everything)
         typer.echo(export(read, to, output, overwrite))
-        if read.withheld:
-            typer.echo(read.withheld)
+        if told := read.withheld(model=to is Target.ROCRATE):
+            typer.echo(told)
 
 
 @author.command("compare", cls=Command, rich_help_panel=AUTHOR)
@@ -85,5 +85,5 @@ def write_card(
         made, path = card.card(read), output or run / "card.md"
         card.save(made, path, overwrite)
         typer.echo(f"{path}: {made.open} places are yours to fill in")
-        if not read.settings.publish_sites:
-            typer.echo("without names and figures of single sites (--all has them, for yourself)")
+        if told := read.withheld(model=False):
+            typer.echo(told)

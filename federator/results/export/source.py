@@ -56,12 +56,16 @@ class Source:
         told = self.manifest.get("app_hash")
         return app if told and app.is_dir() and app_hash(app) == told else None
 
-    @property
-    def withheld(self) -> str:
-        """What is not exported, and why, in words; empty if nothing is missing."""
+    def withheld(self, model: bool) -> str:
+        """Return in words what is not shown, and why; an empty text if nothing is missing.
+
+        Args:
+            model: whether the model's file would be shown.
+        """
+        lacks_model = self.model is not None and not self.settings.publish_model
         lacking = {
             "figures of single sites": not self.settings.publish_sites,
-            "the model's file": self.model is not None and not self.settings.publish_model,
+            "the model's file": model and lacks_model,
         }
         names = " and ".join(name for name, lacks in lacking.items() if lacks)
         if not names:

@@ -4,7 +4,7 @@ A site that stays away is told once; so is its return. Why it failed is told onl
 single sites may be shown: an error's text may hold some.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,7 +59,6 @@ class RunNotices:
     def __init__(self, quorum: int, reasons: bool) -> None:
         self._quorum, self._reasons = quorum, reasons
         self._federation = self._run = ""
-        self._sites: Sequence[str] = ()
         self._away: set[str] = set()
         self._too_few = False
 
@@ -78,7 +77,7 @@ class RunNotices:
 
     def _start(self, line: Line) -> Iterator[tuple[str, str, str]]:
         self._federation, self._run = line["federation"], line["run"]
-        self._sites, self._too_few = line["sites"], False
+        self._too_few = False
         yield from ()
 
     def _site(self, line: Line) -> Iterator[tuple[str, str, str]]:
