@@ -2,7 +2,8 @@
 
 This file has the commands on notebooks and runs. Others are in ``repository/commands.py``,
 ``deploy/commands.py`` (the coordinator's), ``pipeline/commands.py`` (those of GitHub Actions),
-``results/export/commands.py`` and ``results/verification/command.py``.
+``results/export/commands.py``, and ``command.py`` of ``results/verification/`` and
+``results/watch/``.
 """
 
 import sys
@@ -19,22 +20,22 @@ from federator.common.command_line import (
     Command,
     FederationPath,
     Group,
-    is_in_server,
+    in_server,
     reporting_errors,
     warn,
 )
 from federator.deploy.commands import coordinator
-from federator.errors import FederatorError, InputError, Problem
+from federator.errors import FederatorError
 from federator.pipeline import commands as pipeline
 from federator.repository.commands import author as repository
 from federator.results.export import commands as results
 from federator.results.verification.command import author as verification
+from federator.results.watch.command import author as live
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from federator.results.history import Journal
-    from federator.runtime.control.server_paths import ServerPaths
     from federator.runtime.server.journal import Line
     from federator.runtime.server.settings import ServerSettings
 
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(repository)
 app.add_typer(pipeline.author)
 app.add_typer(results.author)
+app.add_typer(live)
 app.add_typer(verification)
 app.add_typer(coordinator)
 app.add_typer(pipeline.workflow, name="pipeline", hidden=True)
@@ -126,9 +128,10 @@ def check(
     ],
 ) -> None:
     """Show which parts of a notebook go to the sites, which stay behind, and why."""
-    from federator.app.check import check_federation, check_notebook, is_federation
+    from federator.app.check import check_federation, check_notebook
     from federator.federation import schema
     from federator.notebook import reader
+    from federator.results.progress.place import is_federation
 
     with reporting_errors():
         for path in notebooks:
@@ -204,21 +207,6 @@ def survey_data(path: FederationPath) -> None:
         _watch(local.events(), local.folder, survey_only=True)
 
 
-def _server() -> "ServerPaths":
-    """Return the paths in the server's container.
-
-    Raises:
-        InputError: if this is another machine.
-    """
-    from federator.runtime.control.server_paths import server_paths
-
-    server = server_paths()
-    if not is_in_server() and not server.federation.exists():
-        hint = "there: docker compose -f server.yaml exec server federator …"
-        raise InputError(Problem("this command runs in the server's container only", hint=hint))
-    return server
-
-
 @app.command("rounds", cls=Command, rich_help_panel=IN_SERVER)
 def start_rounds(
     public: Annotated[
@@ -233,7 +221,7 @@ def start_rounds(
 
     end_on_sigterm()
     with reporting_errors():
-        server = _server()
+        server = in_server()
         if stop:
             typer.echo("stopped" if schedule.stop(server) else "no rounds are running")
             return
@@ -255,15 +243,10 @@ def show_status(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
 ) -> None:
     """Show where the last run stands: sites, rounds, who is waited for, what failed."""
-    from federator.app.check import is_federation
-    from federator.federation import schema
-    from federator.results.progress import status
+    from federator.results.progress import place, status
 
     with reporting_errors():
-        if path is not None and is_federation(path):
-            read = schema.read(path)
-            path = read.root / "results" / read.name
-        standing = status.read(status.newest(path or _server().runs))
+        standing = status.read(status.newest(place.runs(path)))
         typer.echo(status.as_json(standing) if as_json else "\n".join(status.lines(standing)))
 
 
@@ -273,7 +256,7 @@ def publish_run() -> None:
     from federator.results import history, publication
 
     with reporting_errors():
-        server = _server()
+        server = in_server()
         publication.stream(history.latest(server.runs), server.settings)
 
 

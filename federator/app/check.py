@@ -4,12 +4,10 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from federator.app import convert
 from federator.app.tensor_names import tensor_names
 from federator.errors import Problem, Where
-from federator.federation import schema
 from federator.federation.schema import Federation
 from federator.notebook import contract, preview
 from federator.notebook.contract import Parts
@@ -23,11 +21,6 @@ from federator.runtime.weights.local_tensors import LocalTensors, LocalTensorsEr
 _TOO_FEW = "Lower num_malicious_nodes, or use `robust: {norm_bound: …}`."
 _COUNTS = re.compile(r"(?:N|NUM|NUMBER_OF)?_?(?:CLASSES|LABELS)", re.IGNORECASE)
 _NAMES = re.compile(r"(?:CLASS|LABEL)_?NAMES|CLASSES|LABELS", re.IGNORECASE)
-
-
-def is_federation(path: Path) -> bool:
-    """Whether a path leads to a federation file, or to its folder."""
-    return path.name == schema.FILE or (path / schema.FILE).is_file()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
@@ -18,7 +18,10 @@ import typer.main
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from federator.common import github_job
-from federator.errors import FederatorError, Problem
+from federator.errors import FederatorError, InputError, Problem
+
+if TYPE_CHECKING:
+    from federator.runtime.control.server_paths import ServerPaths
 
 AUTHOR = "For the author"
 COORDINATOR = "For the coordinator"
@@ -32,9 +35,25 @@ FederationPath = Annotated[
 def is_in_server() -> bool:
     """Return whether this process runs in the server's container.
 
-    Only that service of ``server.yaml`` gets the server's settings by this variable.
+    Only the services ``server`` and ``watch`` of ``server.yaml`` get the server's settings by this
+    variable.
     """
     return "FEDERATOR_FEDERATION" in os.environ
+
+
+def in_server() -> "ServerPaths":
+    """Return the paths in the server's container.
+
+    Raises:
+        InputError: if this is another machine.
+    """
+    from federator.runtime.control.server_paths import server_paths
+
+    server = server_paths()
+    if not is_in_server() and not server.federation.exists():
+        hint = "there: docker compose -f server.yaml exec server federator …"
+        raise InputError(Problem("this command runs in the server's container only", hint=hint))
+    return server
 
 
 @contextmanager

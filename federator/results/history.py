@@ -9,8 +9,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from federator.errors import RunError
+from federator.results.measured import Figures, figures
 from federator.results.tasks import views
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
+from federator.runtime.server.evaluations.result import Result
 from federator.runtime.server.journal import (
     EVENT,
     FILE,
@@ -52,11 +54,12 @@ class Journal:
         self.ends: list[End] = []
         self.misfits: set[str] = set()
         self.unreadable = unreadable
-        self.last = events[-1].time
+        self._pooled: dict[int, tuple[Evaluation, Result | None]] = {}
+        self._figures: dict[int, tuple[Result, Figures]] = {}
         first = next(each for each in events if isinstance(each, Start))
         self.view = views.view(first)
         for event in events:
-            self._take(event)
+            self.take(event)
 
     @property
     def start(self) -> Start:
@@ -97,7 +100,23 @@ class Journal:
         """The size of each set of each site that said so, by its latest word."""
         return {state.site: state.examples for state in self.states if state.examples}
 
-    def _take(self, event: Event) -> None:
+    def pooled(self, evaluation: Evaluation) -> Result | None:
+        """Take the sites of one of this run's evaluations together; worked out once for each."""
+        known = self._pooled.get(id(evaluation))
+        if known is None:  # with the evaluation, so that its id is no other's
+            known = self._pooled[id(evaluation)] = (evaluation, evaluation.pooled())
+        return known[1]
+
+    def figures(self, result: Result) -> Figures:
+        """Return the figures of one of this run's results; worked out once for each."""
+        known = self._figures.get(id(result))
+        if known is None:
+            known = self._figures[id(result)] = (result, figures(self.view, result))
+        return known[1]
+
+    def take(self, event: Event) -> None:
+        """Take in an event that was added to the journal."""
+        self.last = event.time
         if isinstance(event, Start):
             self.starts.append(event)
             self.selection = None
@@ -160,8 +179,7 @@ def read(run: Path) -> Journal:
     events: list[Event] = []
     unreadable = 0
     for line in filter(bytes.strip, lines):
-        # After a crash the next start may follow half a line; a quoted one has \" in it.
-        whole = line[max(0, line.rfind(b'{"event"')) :]
+        whole = event_in(line)
         unreadable += whole != line
         try:
             events.append(EVENT.validate_json(whole))
@@ -170,6 +188,11 @@ def read(run: Path) -> Journal:
     if not any(isinstance(event, Start) for event in events):
         raise RunError(f"{path}: the run has not started yet: nothing to report")
     return Journal(events, unreadable)
+
+
+def event_in(line: bytes) -> bytes:
+    """Return the event in a line: after a crash the next one may follow half a line."""
+    return line[max(0, line.rfind(b'{"event"')) :]  # a quoted one has \" in it
 
 
 def latest(runs: Path) -> Path:

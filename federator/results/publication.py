@@ -40,17 +40,20 @@ from federator.runtime.server.settings import ServerSettings
 
 TOGETHER = "all sites"
 """What stands for a site in figures of all of them."""
-_LEAST = 2
+LEAST = 2  # sites: the pooled figure of fewer is one site's
 _NUMBER = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?")
 
 
 def public(line: Line, settings: ServerSettings) -> Line | None:
-    """Return what of a journal's line may leave, None if nothing may.
+    """Return what of a journal's line may leave, None if nothing may."""
+    return line if settings.publish_sites else pooled(line)
 
-    An event or a field that this version does not know may hold anything: it does not leave.
+
+def pooled(line: Line) -> Line | None:
+    """Return a journal's line without figures of single sites, None if nothing is left of it.
+
+    An event or a field that this version does not know may hold anything: it is left out.
     """
-    if settings.publish_sites:
-        return line
     try:
         event = EVENT.validate_python(line)
     except ValidationError:
@@ -85,12 +88,12 @@ def public(line: Line, settings: ServerSettings) -> Line | None:
             shown["masked"].pop("saturated", None)
     elif isinstance(event, Evaluation):
         try:
-            pooled = event.pooled()
+            together = event.pooled()
         except ValueError:  # tables that do not add up: of this run, figures of nobody
             return None
-        if pooled is None or len(event.sites) < _LEAST:
+        if together is None or len(event.sites) < LEAST:
             return None
-        shown["sites"] = {TOGETHER: pooled.model_dump(exclude_none=True)}
+        shown["sites"] = {TOGETHER: together.model_dump(exclude_none=True)}
     return shown
 
 

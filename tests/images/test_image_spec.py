@@ -1,8 +1,10 @@
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from fakes import run_journal
 from fixtures.small_notebook import TRAIN, cells, federate
 from packaging.requirements import Requirement
 
@@ -186,13 +188,40 @@ def test_another_user_can_read_what_goes_in(tmp_path):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
 
 
+# What the server's image does not have; and a beginning of code that has it neither.
+ABSENT = ("ruamel.yaml", "nbformat", "nbconvert", "pyflakes", "torch")
+WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
+
+
 def test_what_the_servers_image_runs_needs_no_more_than_it_has():
-    absent = ("ruamel.yaml", "nbformat", "nbconvert", "pyflakes", "torch")
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+        f"{WITHOUT}"
         "import federator.cli, federator.results.terminal, federator.results.publication\n"
         "import federator.results.report, federator.runtime.control.schedule\n"
         "import federator.runtime.control.process, federator.runtime.server.server_app\n"
         "from federator.common.templates import Templates; Templates().read('report/report.css')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_status_and_live_page_need_no_more_than_the_servers_image_has(tmp_path):
+    run_journal.write(tmp_path / "made-up" / "1", rounds=2)
+    settings = {"federation": "made-up", "sites": ["alder", "birch"]}
+    code = (
+        f"{WITHOUT}import federator.results.watch.service\n"
+        "from federator.results.progress import place\n"
+        "assert not place.shows_sites(None)\n"
+        "from federator.cli import main; sys.argv[1:] = ['status']; main()"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            "PATH": os.environ["PATH"],
+            "FEDERATOR_FEDERATION": json.dumps(settings, indent=2),
+            "FEDERATOR_RESULTS": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told.startswith("made-up 1: finished, round 2 of 2")

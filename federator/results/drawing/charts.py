@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
+from typing import TypeVar
 
 from federator.common import figures
 from federator.results.comparison import compare
@@ -9,17 +11,28 @@ from federator.results.drawing import plots
 from federator.results.drawing.plots import Chart, Point, Series
 from federator.results.findings import rounds
 from federator.results.history import Journal
-from federator.results.measured import figures as figures_of
 from federator.results.tasks.base import Figure, Shown
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.evaluations.result import Result
 
+T = TypeVar("T")
 
-def learning(journal: Journal) -> list[Chart]:
-    """Draw the federation's model on all validation sets together and on each of them."""
+
+def step(journal: Journal, most: int) -> int:
+    """Return which rounds to draw so that there are at most so many: every one, every second, …."""
+    return max(1, ceil(len(journal.curve(FEDERATION)) / most))
+
+
+def learning(journal: Journal, step: int = 1) -> list[Chart]:
+    """Draw the federation's model on all validation sets together and on each of them.
+
+    Args:
+        journal: the run's.
+        step: one of so many rounds is drawn, counted from the last one.
+    """
     charts = []
     for title, value in _shown(journal).items():
-        lines = [_line(journal, FEDERATION, value, site) for site in [*journal.sites, None]]
+        lines = [_line(journal, FEDERATION, value, site, step) for site in [*journal.sites, None]]
         charts.append(plots.chart(title, "Round", [line for line in lines if line.points]))
     return [chart for chart in charts if chart]
 
@@ -91,9 +104,9 @@ def without(journal: Journal) -> list[str]:
     return sorted({site for name, sites in named if name.startswith(table) for site in sites})
 
 
-def seconds(journal: Journal) -> Chart | None:
-    """Draw how long each round took, and each site in it."""
-    trained, lines = journal.trained(), []
+def seconds(journal: Journal, step: int = 1) -> Chart | None:
+    """Draw how long each round took, and each site in it; rounds as for :func:`learning`."""
+    trained, lines = _every(step, journal.trained()), []
     for number, site in enumerate(journal.sites):
         parts = [(done.round, done.sites[site].seconds) for done in trained if site in done.sites]
         points = [
@@ -108,17 +121,25 @@ def seconds(journal: Journal) -> Chart | None:
     return plots.chart("Seconds", "Round", [line for line in lines if line.points])
 
 
+def latest(journal: Journal) -> dict[str, Figure]:
+    """Return what learning curves show of the last evaluation of all sites together, by title."""
+    curve = journal.curve(FEDERATION)
+    pooled = journal.pooled(curve[-1]) if curve else None
+    return {title: value(pooled) for title, value in _shown(journal).items()} if pooled else {}
+
+
 def _line(
     journal: Journal,
     model: str,
     value: Callable[[Result], Figure],
     site: str | None = None,
+    step: int = 1,
 ) -> Series:
     """Follow a model over the rounds on one site's validation set, or on all of them."""
     points, evaluations = [], journal.curve(model)
     everywhere = {name for evaluation in evaluations for name in evaluation.sites}
-    for evaluation in evaluations:
-        result = evaluation.sites.get(site) if site else evaluation.pooled()
+    for evaluation in _every(step, evaluations):
+        result = evaluation.sites.get(site) if site else journal.pooled(evaluation)
         if result is not None:
             found, part = value(result), ""
             there = {
@@ -137,18 +158,23 @@ def _line(
     return Series(figures.model(model) if dashed else site or "all sites", number, points, dashed)
 
 
+def _every(step: int, rounds: list[T]) -> list[T]:
+    """Return one of so many rounds, counted from the last one."""
+    return rounds[::-step][::-1]
+
+
 def _shown(journal: Journal) -> dict[str, Callable[[Result], Figure]]:
     """What the learning curves show, by title: the loss, and the task's chief figures."""
 
     def value(name: str) -> Callable[[Result], Figure]:
-        return lambda result: figures_of(journal.view, result)[name]
+        return lambda result: journal.figures(result)[name]
 
     def metric(name: str) -> Callable[[Result], Figure]:
         return lambda result: Figure(result.metrics.get(name))
 
-    chosen = {journal.view.columns[name].title: value(name) for name in journal.view.headline}
-    if not chosen:
+    found = {journal.view.columns[name].title: value(name) for name in journal.view.headline}
+    if not found:
         named = {name: 0 for each in journal.curve(FEDERATION) for one in each.sites.values()
                  for name in one.metrics}  # fmt: skip
-        chosen = {name: metric(name) for name in named}
-    return {"Loss": lambda result: Figure(result.loss), **chosen}
+        found = {name: metric(name) for name in named}
+    return {"Loss": lambda result: Figure(result.loss), **found}

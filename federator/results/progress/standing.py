@@ -93,6 +93,11 @@ class Standing:
         return [site.name for site in self.sites.values() if site.state == "waited for"]
 
     @property
+    def connected(self) -> list[str]:
+        """The sites that have joined, and are neither waited for nor in trouble."""
+        return [site.name for site in self.sites.values() if site.state == "joined"]
+
+    @property
     def headline(self) -> str:
         """The state in one line."""
         if not self.federation:
@@ -165,7 +170,7 @@ def _why(reason: str) -> str:
 def _clock(time: datetime) -> str:
     here = time.astimezone()
     same = here.date() == datetime.now(here.tzinfo).date()
-    return here.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M")
+    return here.strftime("%H:%M:%S %Z" if same else "%Y-%m-%d %H:%M %Z")
 
 
 def _ignore(_event: Line) -> None:

@@ -40,7 +40,7 @@ def read(run: Path) -> Standing:
         raise RunError(f"{run / FILE}: cannot be read ({error.strerror})") from None
     for line in written.split(b"\n")[:-1]:  # the last one may not be complete
         try:
-            standing.take(json.loads(line))
+            standing.take(json.loads(history.event_in(line)))
         except (ValueError, LookupError, TypeError):  # what a crash left of a line
             continue
     return standing
