@@ -37,7 +37,7 @@ _AT_SITES = (
 )
 _PACKAGE = Path(federator.__file__).parent
 _WHEEL = "Wheel-Version: 1.0\nGenerator: federator\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_COMMANDS = "[console_scripts]\nfederator = federator.cli:main\n"
+_COMMAND = "[console_scripts]\nfederator = {}\n"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def for_site(requirements: Iterable[str], package: Path = _PACKAGE) -> Wheel:
     """
     paths = {path for pattern in _AT_SITES for path in package.glob(pattern)}
     paths.discard(package / "runtime/source_map.py")  # only the server and the tools import it
-    return _wheel(SITE_VERSION, _read(package, paths), requirements)
+    return _wheel(
+        SITE_VERSION, _read(package, paths), requirements, "federator.runtime.__main__:run"
+    )
 
 
 def for_server(requirements: Iterable[str]) -> Wheel:
@@ -68,14 +70,17 @@ def for_server(requirements: Iterable[str]) -> Wheel:
     report = templates.shipped().joinpath("report")
     folder = f"federator/shipped/{templates.FOLDER}/report"
     files = {f"{folder}/{file.name}": file.read_bytes() for file in report.iterdir()}
-    return _wheel(federator.__version__, modules | files, requirements)
+    return _wheel(federator.__version__, modules | files, requirements, "federator.cli:main")
 
 
 def _read(package: Path, sources: Iterable[Path]) -> dict[str, bytes]:
     return {f"federator/{path.relative_to(package)}": path.read_bytes() for path in sources}
 
 
-def _wheel(version: str, modules: Mapping[str, bytes], requirements: Iterable[str]) -> Wheel:
+def _wheel(
+    version: str, modules: Mapping[str, bytes], requirements: Iterable[str], command: str
+) -> Wheel:
+    """Return a wheel; ``command`` is what runs by the name ``federator`` where it is installed."""
     release = f"notebook_federator-{version}"
     info, record = f"{release}.dist-info", f"{release}.dist-info/RECORD"
     declared = "".join(f"Requires-Dist: {line}\n" for line in requirements)
@@ -84,9 +89,8 @@ def _wheel(version: str, modules: Mapping[str, bytes], requirements: Iterable[st
         **dict(sorted(modules.items())),
         f"{info}/METADATA": about.encode(),
         f"{info}/WHEEL": _WHEEL.encode(),
+        f"{info}/entry_points.txt": _COMMAND.format(command).encode(),
     }
-    if "federator/cli.py" in modules:
-        files[f"{info}/entry_points.txt"] = _COMMANDS.encode()
     files[record] = "".join([*map(_recorded, files, files.values()), f"{record},,\n"]).encode()
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:

@@ -10,6 +10,7 @@ _COMMANDS = {
     "link": ("link.process", "a site's outward half"),
     "worker": ("worker.process", "a site's inward half"),
     "keygen": ("keys.site_key", "make this site's key and print its public half"),
+    "status": ("link.status", "show what this site does, did and sent"),
     "record": ("link.records.command", "check the record of what left this site, or export it"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
     "review": ("review.command", "show what a new site file changes"),
@@ -45,9 +46,14 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-if __name__ == "__main__":
+def run() -> int:
+    """Run the command of this process: at a site also by the name ``federator``."""
     if sys.argv[1:] and sys.argv[1] in _OF_THE_AUTHOR:
         from federator.runtime.worker.sandbox import system_calls
 
         system_calls.restrict()
-    sys.exit(main(sys.argv[1:]))
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -201,6 +201,8 @@ def test_the_record_of_what_left_a_site_is_whole_and_is_that_of_the_journal(depl
     records = []
     for site, desk in deployed.sites.items():
         assert "the record is whole" in desk.run(check)
+        said = desk.run("docker compose exec link federator status")
+        assert "the record is whole" in said and "policy: " in said
         desk.run(as_csv)
         assert (desk.folder / "record.csv").read_text().startswith("number,time,run,round")
         assert "set sizes; val: loss, confusion" in desk.run(as_markdown)

@@ -22,7 +22,7 @@ def modules(made):
 
 PACKAGE = Path(federator.__file__).parent
 # What a site runs, and what its images do not have.
-AT_SITES = ("doctor", "keygen", "review", "link", "worker")
+AT_SITES = ("doctor", "keygen", "review", "link", "status", "worker")
 # A class of Opacus's: imported when a private training begins, and never by a link.
 OF_OPACUS = "federator/runtime/worker/privacy/optimizer.py"
 NOT_INSTALLED = ("jinja2", "ruamel", "pyflakes", "nbformat", "nbconvert", "safetensors")
@@ -154,3 +154,7 @@ def test_pip_installs_it(tmp_path):
     place, version = ran.stdout.split()
     assert place.startswith(str(tmp_path))
     assert version == wheel.SITE_VERSION
+    command = [tmp_path / "installed" / "bin" / "federator", "--help"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert "status" in ran.stdout and "worker" in ran.stdout and "convert" not in ran.stdout

@@ -23,8 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--format", choices=["csv", "markdown", "lines"], default="csv",
         help="a table with all counts, one to read, or the lines as they are")  # fmt: skip
     options = parser.parse_args(arguments)
-    content = _content(options.records / entries.FILE)
-    found = _checked(content, options.key)
+    content, found = load(options.records, options.key)
     if options.what == "export":
         writers = {"csv": export.as_csv, "markdown": export.as_markdown}
         write = writers.get(options.format)
@@ -34,32 +33,34 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"line {line} {what}", file=out)
     for note in found.notes:
         print(f"note: {note}", file=out)
-    print(_summary(found), file=out)
+    print(summary(found), file=out)
     return 1 if found.faults else 0
 
 
-def _content(path: Path) -> bytes:
-    """Return a record.
+def load(records: Path, key: Path | None) -> tuple[bytes, Reading]:
+    """Return a record, and what it says.
+
+    Args:
+        records: its folder.
+        key: the site's key, by which and by what was noted beside it the record is checked.
 
     Raises:
         InputError: if it cannot be read.
     """
+    noted, path = "", records / entries.FILE
+    if key is not None:  # at first, since the link may write meanwhile: the note comes last
+        note = key.with_suffix(".recorded")
+        noted = read_text_file(note).decode(errors="replace") if note.exists() else ""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(Problem(f"{path}: cannot be read: {error.strerror}", hint=_HINT)) from None
-
-
-def _checked(content: bytes, key: Path | None) -> Reading:
-    """Return what a record says, checked by the site's key and by what was noted beside it."""
     if key is None:
-        return read(content)
-    note = key.with_suffix(".recorded")
-    noted = read_text_file(note).decode(errors="replace") if note.exists() else ""
-    return read(content, read_private(key).public_key(), noted or "0")
+        return content, read(content)
+    return content, read(content, read_private(key).public_key(), noted or "0")
 
 
-def _summary(found: Reading) -> str:
+def summary(found: Reading) -> str:
     """Return one line that says whether the record is whole."""
     keys = ", ".join(found.keys)
     counted = f"{len(found.lines)} lines, {len(found.answers)} answers, signed with {keys}"

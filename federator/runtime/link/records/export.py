@@ -71,17 +71,21 @@ def _counts(said: dict[str, Any]) -> dict[str, Any]:
 def _short(answer: Answered) -> Iterable[object]:
     said, receipt = answer.fields, answer.receipt
     weights = said.get("weights", {})
-    counted = ["set sizes"] if "examples" in said else []
+    return (
+        receipt.time, receipt.run, receipt.round, receipt.model, receipt.kind,
+        weights.get("tensors", 0), weights.get("bytes", 0), "; ".join(counted(said)),
+        _epsilon(receipt), receipt.failure,
+    )  # fmt: skip
+
+
+def counted(said: dict[str, Any]) -> list[str]:
+    """Return what an answer tells beside weights, by name and without the counts."""
+    named = ["set sizes"] if "examples" in said else []
     for name, one in said.get("evaluations", {}).items():
         loss = ["loss"] if "loss" in one else []
         counts = ", ".join([*loss, *one.get("tables", {}), *one.get("metrics", {})])
-        counted.append(f"{name}: {counts}")
-    counted += [name for name in ("survey", "warnings") if name in said]
-    return (
-        receipt.time, receipt.run, receipt.round, receipt.model, receipt.kind,
-        weights.get("tensors", 0), weights.get("bytes", 0), "; ".join(counted),
-        _epsilon(receipt), receipt.failure,
-    )  # fmt: skip
+        named.append(f"{name}: {counts}")
+    return [*named, *(name for name in ("survey", "warnings") if name in said)]
 
 
 def _epsilon(receipt: Receipt) -> str:
