@@ -1,7 +1,10 @@
 """Notices on their way: what arrives at a webhook and at a mail server of this machine."""
 
 import email
+import os
 import ssl
+import subprocess
+import sys
 import threading
 import time
 
@@ -152,6 +155,31 @@ def test_a_secret_that_is_missing_is_told(settings, words, tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(InputError, match=words):
         process.sinks(settings, tmp_path / "empty", tmp_path / "empty")
+
+
+def test_the_process_sends_what_its_environment_says(hook, box, tmp_path):
+    """As its container starts it; a secret that is missing ends it in words."""
+    (tmp_path / "hook").write_text(hook.url)
+    environment = {
+        **os.environ,
+        "FEDERATOR_NOTIFY": NotifySettings(webhook=True).write(),
+        "FEDERATOR_OUTBOX": str(tmp_path),
+        "FEDERATOR_WEBHOOK": str(tmp_path / "hook"),
+        "FEDERATOR_MAIL_PASSWORD": os.devnull,
+        "HTTPS_PROXY": "",
+    }
+    command = [sys.executable, "-m", "federator.runtime", "notify"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as sender:
+        deadline = time.monotonic() + 60
+        while box.waiting("webhook") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        sender.terminate()
+        log = sender.stderr.read()
+    assert [body["site"] for _, body in hook.received] == [notice.site for notice in NOTICES]
+    assert "notices are sent by: webhook" in log and "SECRET" not in log
+    environment["FEDERATOR_WEBHOOK"] = os.devnull
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("/dev/null: no address: name its file")
 
 
 def test_what_is_no_notice_is_passed_over(hook, tmp_path, caplog):
