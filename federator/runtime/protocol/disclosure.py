@@ -3,9 +3,8 @@
 Weights with the names, shapes and types of the global model's; counts; a loss; the numbers that
 the federation file declares; warnings of a fixed table; of a failure its kind, type, file and
 line, and the shape of what was found. What this cannot stop are values hidden inside weights or
-counts by a hostile notebook: docs/threat-model.md.
-
-The server holds what arrives to the same rules: a site need not run this link.
+counts by a hostile notebook: docs/threat-model.md. The server holds what arrives to the same rules:
+a site need not run this link.
 """
 
 import builtins
@@ -68,9 +67,8 @@ class Policy:
         bins: the sets of which tables of bins may leave, such as of scores.
         losses: the sets of which a loss may leave, and the further numbers.
         sums: the sets of which tables of sums may leave, such as of errors.
-        noise: under differential privacy, the epsilon of an evaluation by set: of it, matrices of
-            counts leave, with noise, and nothing else; of a set that is not named, nothing. None
-            without differential privacy.
+        noise: under differential privacy, the epsilon of an evaluation by set: of it, only matrices
+            of counts leave, with noise; of a set that is not named, nothing. Otherwise None.
         hears_noise: whether an answer may say that noise is in its counts already: the server's
             policy, since a link believes no worker that.
     """
