@@ -152,7 +152,7 @@ class _Files:
         file = self._template(SERVER)
         parts = file["services"]
         file["name"] = f"{federation.name}-server"
-        for name in ("gateway", "superlink", "server"):
+        for name in ("gateway", "superlink", "server", "watch"):
             parts[name]["image"] = str(images.server)
         for name in ("signer", "order"):
             parts[name]["image"] = str(images.link)
@@ -176,8 +176,11 @@ class _Files:
         else:
             del parts["notify"], file["volumes"]["notices"]
             parts["server"]["volumes"].remove("notices:/notices")
-        text = json.dumps(settings.server(federation), indent=2) + "\n"
-        parts["server"]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
+        whole = settings.server(federation)
+        shown = {name: whole[name] for name in ("federation", "sites", "publish_sites")}
+        for name, values in {"server": whole, "watch": shown}.items():
+            text = json.dumps(values, indent=2) + "\n"
+            parts[name]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
         known = as_setting(self._public(PUBLISHED))
         parts["server"]["environment"]["FEDERATOR_COORDINATOR_KEY"] = known
         command = ["initial", "--app=/app", f"--out={FIRST_MODEL}"]

@@ -27,6 +27,8 @@ from federator.runtime.keys.expiry import WARN_BEFORE
 
 # Sites keep the authority for the life of a federation; the server renews its own certificate.
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 365
+WATCH_TOKEN = "watch.token"
+"""The file of the live page's token."""
 # The SuperLink is reached by the gateway and by the server, inside their own network only.
 _INNER_NAMES = ("superlink", "localhost", "127.0.0.1")
 
@@ -66,6 +68,8 @@ class Provision(KeyFiles):
         self.make_folders()
         if not (self.keys / "superexec.secret").exists():
             self.keep("superexec.secret", secrets.token_hex(32).encode())
+        if not (self.keys / WATCH_TOKEN).exists():
+            self.keep(WATCH_TOKEN, secrets.token_hex(32).encode())
         if not (self.keys / "superlink.crt").exists():
             self._keep_pair("superlink", issue(_INNER_NAMES, _AUTHORITY_DAYS))
         SigningKeys(self).prepare()

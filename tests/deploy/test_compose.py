@@ -151,7 +151,9 @@ def test_each_site_is_told_whose_strategy_it_is(files, tmp_path):
 
 def test_only_the_gateway_faces_the_network(files):
     services = parsed(files["server.yaml"])["services"]
-    assert [name for name, one in services.items() if "ports" in one] == ["gateway"]
+    ports = {name: one["ports"] for name, one in services.items() if "ports" in one}
+    assert ports.pop("watch")[0].startswith("127.0.0.1:"), "on this machine alone"
+    assert list(ports) == ["gateway"]
     assert services["superlink"]["networks"] == services["server"]["networks"] == ["inside"]
     assert parsed(files["server.yaml"])["networks"]["inside"] == {"internal": True}
 
@@ -345,6 +347,14 @@ def test_weights_of_the_authors_own(tmp_path):
     assert init["command"][-1] == "--from=/run/federator/weights.safetensors"
     mount = "../../weights.safetensors:/run/federator/weights.safetensors:ro"
     assert init["volumes"][-1] == mount
+
+
+def test_the_live_page_is_told_whose_figures_it_may_show_and_no_more(tmp_path):
+    for settings, allowed in (("", False), ("publish: {sites: true}\n", True)):
+        watch = parsed(write(lay_out(tmp_path, settings))["server.yaml"])["services"]["watch"]
+        read = json.loads(watch["environment"]["FEDERATOR_FEDERATION"])
+        assert read.keys() == {"federation", "sites", "publish_sites"}
+        assert read["publish_sites"] is allowed
 
 
 def test_the_server_is_told_what_may_be_published(tmp_path):

@@ -25,7 +25,7 @@ from federator.runtime.keys.coordinator_key import read_keys
 
 MADE = {
     *("keys/ca.key", "keys/coordinator.key", "keys/server.crt", "keys/server.key"),
-    *("keys/superexec.secret", "keys/superlink.crt", "keys/superlink.key"),
+    *("keys/superexec.secret", "keys/superlink.crt", "keys/superlink.key", "keys/watch.token"),
     *("public/ca.crt", "public/coordinator.pub"),
 }
 

@@ -141,10 +141,12 @@ def test_each_service_writes_where_it_must_and_nowhere_else(files):
         "init": {"/initial"},
         "notify": {"/notices"},
         "strategy": set(),
+        "watch": set(),
     }
     read = {name: set(mounts(tree, name)) - places for name, places in writable.items()}
     assert read["init"] == {"/run/federator/first.pt"}, "the author's code, with the Internet"
     assert read["strategy"] == {"/strategy"}, "the author's code"
+    assert read["watch"] == {"/results", "/run/federator/watch.token"}
     having = {
         (path[1], one.value.partition(":")[0])
         for path, one in places(tree)
@@ -156,7 +158,21 @@ def test_each_service_writes_where_it_must_and_nowhere_else(files):
         *((name, "./keys/superexec.secret") for name in ("superlink", "server")),
         ("server", "./keys/superlink.crt"),
         ("signer", "./keys/coordinator.key"),
+        ("watch", "./keys/watch.token"),
     }
+
+
+def test_the_live_page_is_on_loopback_in_a_network_of_its_own_when_it_is_asked_for(
+    files,
+):
+    tree = tree_of(files["plain"])
+    (port,) = tree.get("services", "watch", "ports").value
+    assert port.value.startswith("127.0.0.1:")
+    for name in tree.get("services").value:
+        networks = tree.get("services", name, "networks")
+        there = [one.value for one in networks.value] if networks is not None else []
+        assert (there == ["watch"]) == (name == "watch") == ("watch" in there)
+    assert [one.value for one in tree.get("services", "watch", "profiles").value] == ["watch"]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +207,7 @@ def test_each_service_writes_where_it_must_and_nowhere_else(files):
             "      FEDERATOR_SIGNING_KEY",
             "services.signer.environment.PYTHONPATH is no setting",
         ),
+        ('"127.0.0.1:${WATCH_PORT', '"${WATCH_PORT', "services.watch.ports has “${WATCH_PORT"),
         ("internal: true", "internal: false", "networks.inside.internal is “false”"),
         ("  results:\n", "  results: {external: true}\n", "volumes.results is keys: external"),
         ("name: tumours-server", "name: a\ninclude: [b.yaml]", "include is no setting"),

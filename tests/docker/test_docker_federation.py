@@ -6,6 +6,8 @@ Nothing here is a stand-in: images from a registry with a login, TLS, keys, gate
 import json
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -71,7 +73,7 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                 server.run(command)
                 if command.startswith("cp "):
                     with (file.parent / ".env").open("a") as settings:
-                        settings.write(f"PORT={port}\n")
+                        settings.write(f"PORT={port}\nWATCH_PORT={free_port()}\n")
             for site in SITES:
                 made.sites[site] = set_up(root, data, site, server)
             wait_for(lambda: made.compose("logs server").count("is admitted with") == len(SITES))
@@ -216,6 +218,41 @@ def test_the_record_of_what_left_a_site_is_whole_and_is_that_of_the_journal(depl
     keys = f"--keys compose/{NAME}"
     said = deployed.server.run(f"federator verify {run} {keys} {' '.join(records)}")
     assert "is as it was written" in said
+
+
+OUTSIDE = """
+import socket, sys
+for address in (("1.1.1.1", 443), ("superlink", 8000)):
+    try:
+        socket.create_connection(address, 5)
+    except OSError:
+        continue
+    sys.exit(f"{address} is reached")
+"""
+
+
+def test_the_live_page_is_served_at_the_server_to_whoever_has_the_token(deployed):
+    start, tell = [one for one in commands("coordinator.md")["7"] if "watch" in one]
+    deployed.server.run(start)
+    token = deployed.server.run(tell).strip().partition("?token=")[2]
+    port = deployed.compose("port", "watch", "8712").strip()
+    assert port.startswith("127.0.0.1:")
+
+    def answer(path):
+        try:
+            return urllib.request.urlopen(f"http://{port}{path}", timeout=30).read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:  # it has not started yet
+            return None
+
+    page = wait_for(lambda: answer(f"/?token={token}"))
+    assert NAME in page and "Learning curves" in page
+    assert "federator_rounds_done" in answer(f"/metrics?token={token}")
+    assert answer("/") == answer("/metrics") == 403
+    (deployed.server.folder / "outside.py").write_text(OUTSIDE)
+    deployed.compose("exec", "-T", "watch", "python - < outside.py")
+    assert token not in deployed.compose("logs", "watch", "2>&1")
 
 
 LOOK_AROUND = """

@@ -44,7 +44,7 @@ import ssl, urllib.request
 trusted = ssl.create_default_context(cafile="/run/federator/superlink.crt")
 urllib.request.urlopen("https://superlink:8000/health", timeout=20, context=trusted)
 """
-_HEALTH_OF_GATEWAY = "import socket; socket.create_connection(('localhost', 8443), 3)"
+_HEALTH_AT = "import socket; socket.create_connection(('localhost', {}), 3)"
 
 
 def _service(memory: Entry, **others: Entry) -> dict[str, Entry]:
@@ -85,7 +85,7 @@ _GATEWAY = _service(
         "./keys/server.key:/run/federator/server.key:ro",
         _CERTIFICATE,
     ],
-    healthcheck=health("python", "-c", _HEALTH_OF_GATEWAY),
+    healthcheck=health("python", "-c", _HEALTH_AT.format(8443)),
 )
 _SUPERLINK = _service(
     setting("SUPERLINK_MEMORY", SIZE),
@@ -192,6 +192,19 @@ _STRATEGY = _service(
     tmpfs=[SCRATCH],
     healthcheck={"disable": "true"},
 )
+_WATCH = _service(
+    SIZE,
+    entrypoint=[
+        *("federator", "watch", "--bind=0.0.0.0", "--port=8712", "--name=watch"),
+        "--token-file=/run/federator/watch.token",
+    ],
+    profiles=["watch"],
+    environment={"FEDERATOR_FEDERATION": TEXT},
+    ports=["127.0.0.1:${WATCH_PORT:-8712}:8712"],
+    networks=["watch"],
+    volumes=[f"{_RESULTS}:ro", "./keys/watch.token:/run/federator/watch.token:ro"],
+    healthcheck=_slow_health("python", "-c", _HEALTH_AT.format(8712)),
+)
 del _STRATEGY["group_add"]  # its user has that group, and no other
 FILE: Keys = {
     "name": NAME,
@@ -204,8 +217,13 @@ FILE: Keys = {
         "init": _INIT,
         "notify": Optional(_NOTIFY),
         "strategy": Optional(_STRATEGY),
+        "watch": _WATCH,
     },
-    "networks": {"outside": "", "inside": {"internal": "true"}},
+    "networks": {
+        "outside": "",
+        "inside": {"internal": "true"},
+        "watch": {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}},
+    },
     "volumes": {
         **dict.fromkeys(("state", "results", "signer", "initial", "signing", "store"), ""),
         "notices": Optional(""),
@@ -223,6 +241,7 @@ SAME: Same = tuple(
         ("gateway", "server"),
         ("gateway", "notify"),
         ("gateway", "strategy"),
+        ("gateway", "watch"),
     )
 )
 """The images that must be the same, each by the keys that lead to it."""
