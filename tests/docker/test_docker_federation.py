@@ -674,26 +674,59 @@ def test_a_new_version_is_reviewed_and_taken(deployed):
     desk.run(start)
 
 
-def test_with_secure_aggregation_the_server_gets_no_update_of_a_site(deployed):
-    """All sites take new files over, and train one round from the first model, as they did."""
-    file = deployed.server.folder / "compose" / NAME / "federation.yaml"
-    plain = file.read_text()
-    file.write_text(plain.replace("min_sites: 2", "min_sites: 3\nsecure_aggregation: true"))
-    take_in_use(deployed)
-    try:
+@pytest.fixture
+def notified(deployed):
+    """Have the server tell of ends by a webhook; return the secret in its address."""
+    settings = deployed.server.folder / "compose" / NAME / ".env"
+    before, secret = settings.read_text(), "T0/B1/notices-secret"
+    kept = deployed.server.folder / "webhook"
+    kept.write_text(f"https://127.0.0.1:9/{secret}\n")
+    kept.chmod(0o644)  # for the user of the container
+    settings.write_text(f"{before}WEBHOOK={kept}\n")
+    yield secret
+    settings.write_text(before)
+
+
+def test_with_secure_aggregation_the_server_gets_no_update_of_a_site(deployed, notified):
+    """All sites take new files over, and train one round from the first model, as they did.
+
+    Of the end a notice is sent: nobody answers, but that it was tried shows its way.
+    """
+    more = "min_sites: 3\nsecure_aggregation: true\nnotify: {webhook: true, events: [end]}"
+    with changed(deployed, "min_sites: 2", more):
         said = deployed.sites["hospital-a"].run("docker compose run --rm link doctor")
         assert "sums of 3 sites at least, of these: hospital-a, hospital-b, hospital-c" in said
-        deployed.compose("run --rm order --rounds 1 --fresh")
-        deployed.server.run(
-            f"docker compose -f compose/{NAME}/server.yaml exec -T server federator rounds"
-        )
+        run_rounds(deployed, "--rounds 1 --fresh")
         done = deployed.events("round")[-1]
         assert done["masked"]["sites"] == list(SITES) and done["masked"]["attempts"] == 1
         assert all(part["ok"] and part["bytes_up"] for part in done["sites"].values())
         assert deployed.events("start")[-1]["encoding"] == "masked"
+        tried = partial(deployed.compose, "logs notify")
+        wait_for(lambda: "webhook: it does not answer" in tried())
+        assert "notices are sent by: webhook" in tried() and notified not in tried()
+        seen = deployed.compose(f"exec -T notify ls /run/federator /results/{NAME} 2>&1 || true")
+        assert "webhook" in seen and f"'/results/{NAME}': No such file" in seen
+
+
+@contextmanager
+def changed(deployed, text, other):
+    """Change the federation file, and have all take the new files in use; and back again."""
+    file = deployed.server.folder / "compose" / NAME / "federation.yaml"
+    plain = file.read_text()
+    file.write_text(plain.replace(text, other))
+    try:
+        take_in_use(deployed)
+        yield
     finally:
         file.write_text(plain)
         take_in_use(deployed)
+
+
+def run_rounds(deployed, order):
+    """Order rounds at the server, and wait until they have been run."""
+    deployed.compose(f"run --rm order {order}")
+    file = f"compose/{NAME}/server.yaml"
+    deployed.server.run(f"docker compose -f {file} exec -T server federator rounds")
 
 
 def take_in_use(deployed):
