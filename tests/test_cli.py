@@ -207,6 +207,7 @@ COMMANDS = [
         [name]
         for name in ("build", "base", "compose", "approve", "fingerprint", "bundle", "provision")
     ),
+    *([name] for name in ("invite", "serve", "results", "logs", "stop")),
     *(["site", *name] for name in ([], ["add"], ["remove"])),
     *([name] for name in ("rounds", "publish", "pipeline")),
     *(["pipeline", name] for name in ("plan", "login", "summary", "subjects", "deliver")),
@@ -247,10 +248,15 @@ def test_the_help_lists_commands_by_person():
         "compose",
         "approve",
         "fingerprint",
+        "invite",
         "bundle",
         "provision",
         "site",
         "key",
+        "serve",
+        "results",
+        "logs",
+        "stop",
     ]
     assert sorted(listed("For the author")) == sorted(author)
     assert listed("For the coordinator") == coordinator
@@ -261,12 +267,14 @@ def test_the_help_lists_commands_by_person():
 
 def test_commands_of_the_servers_container_are_shown_there_alone(monkeypatch):
     assert listed("In the server's container") == []
-    for command in ("rounds", "publish"):
+    assert listed("On the server's machine, and in its container") == ["rounds"]
+    for command, way in (("rounds", "federator rounds compose/NAME"), ("publish", "exec server")):
         result = call(command)
         assert result.exit_code == 2
-        assert "exec server federator" in result.stderr
+        assert way in result.stderr
     monkeypatch.setenv("FEDERATOR_FEDERATION", "{}")
-    assert listed("In the server's container") == ["rounds", "publish"]
+    assert listed("In the server's container") == ["publish"]
+    assert listed("On the server's machine, and in its container") == ["rounds"]
     assert listed("For the author") == listed("For the coordinator") == []
 
 

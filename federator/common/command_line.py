@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 AUTHOR = "For the author"
 COORDINATOR = "For the coordinator"
+ON_SERVER = "On the server's machine, and in its container"
 IN_SERVER = "In the server's container"
 
 FederationPath = Annotated[
@@ -51,7 +52,10 @@ def in_server() -> "ServerPaths":
 
     server = server_paths()
     if not is_in_server() and not server.federation.exists():
-        hint = "there: docker compose -f server.yaml exec server federator …"
+        hint = (
+            "there: docker compose -f server.yaml exec server federator …; rounds also on the "
+            "server's machine: federator rounds compose/NAME"
+        )
         raise InputError(Problem("this command runs in the server's container only", hint=hint))
     return server
 

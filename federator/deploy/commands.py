@@ -118,6 +118,26 @@ def print_fingerprint(
                 raise InputError(f"{file}: cannot be read: {error.strerror}") from None
 
 
+@coordinator.command("invite", cls=Command, rich_help_panel=COORDINATOR)
+def write_invitation(
+    path: FederationPath,
+    name: Annotated[
+        str | None, typer.Argument(metavar="SITE", help="the site's name; without, all sites")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="folder to write to")] = Path("dist"),
+) -> None:
+    """Write what a site is sent, as one archive: its compose file, its settings, its page."""
+    from federator.deploy import invitation
+    from federator.federation import schema
+
+    with reporting_errors():
+        read = schema.read(path)
+        for one in [name] if name else [known.name for known in read.sites]:
+            made = invitation.write(read, one, output)
+            typer.echo(f"{made.path}: send it to {one}" + ("" if made.is_new else " (unchanged)"))
+            typer.echo(f"read this fingerprint to {one} by telephone: {made.fingerprint}")
+
+
 @coordinator.command("bundle", cls=Command, rich_help_panel=COORDINATOR)
 def write_bundle(
     path: FederationPath,

@@ -94,6 +94,10 @@ def _seconds(value: object) -> int:
     raise wrong(f"must be a duration such as 90s, 30m or 2h, not {shown(value)}")
 
 
+def _pause(value: object) -> int:
+    return 0 if type(value) is int and value == 0 else _seconds(value)
+
+
 def _days(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(_DAYS, value):
         return int(value[:-1])
@@ -166,6 +170,14 @@ Duration = Annotated[
     int,
     PlainValidator(
         _seconds, json_schema_input_type=Positive | Annotated[str, Field(pattern=_DURATION)]
+    ),
+]
+Pause = Annotated[
+    int,
+    PlainValidator(
+        _pause,
+        json_schema_input_type=Annotated[int, Field(ge=0)]
+        | Annotated[str, Field(pattern=_DURATION)],
     ),
 ]
 Days = Annotated[

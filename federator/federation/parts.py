@@ -14,6 +14,7 @@ from federator.federation.fields import (
     MailServer,
     Memory,
     Name,
+    Pause,
 )
 from federator.federation.yaml_file import wrong
 
@@ -64,6 +65,8 @@ class Deadlines(Part):
     """For sites to join before the first round: seconds, or a text such as 90s, 30m, 2h."""
     round: Duration = 3600
     """For the sites' answers in each round: seconds, or a text such as 90s, 30m, 2h."""
+    pause: Pause = 12 * 3600
+    """For sites to come back where fewer than `min_sites` are there, such as 12h; 0: not at all."""
     measured: Annotated[float, Field(ge=1.5, le=100)] | None = None
     """After two rounds: how many times as long as the slowest site took so far, at most `round`."""
 

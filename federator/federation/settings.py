@@ -23,6 +23,7 @@ class ServerPart(TypedDict):
     quorum: int
     join_deadline: float
     round_deadline: float
+    pause: float
     measured: float | None
     baselines: bool
     survey: str
@@ -50,6 +51,7 @@ def server(federation: Federation) -> ServerPart:
         "quorum": federation.quorum,
         "join_deadline": federation.deadlines.join,
         "round_deadline": federation.deadlines.round,
+        "pause": federation.deadlines.pause,
         "measured": federation.deadlines.measured,
         "baselines": federation.baselines,
         "survey": _SURVEY[False if federation.privacy else federation.survey],

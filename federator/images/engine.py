@@ -34,7 +34,7 @@ def docker(*arguments: str, given: str = "") -> str:
     try:
         done = subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True)
     except OSError as error:
-        raise _missing(error) from None
+        raise missing(error) from None
     if done.returncode:
         failed = _failed(arguments, done.stderr.splitlines())
         failed.printed = done.stdout
@@ -60,7 +60,7 @@ def show(*arguments: str, folder: Path | None = None, env: Mapping[str, str] | N
             errors="replace",
         )
     except OSError as error:
-        raise _missing(error) from None
+        raise missing(error) from None
     last: deque[str] = deque(maxlen=20)
     with process:
         for line in process.stdout or ():
@@ -84,7 +84,8 @@ def has(image: str) -> bool:
         raise
 
 
-def _missing(error: OSError) -> EngineError:
+def missing(error: OSError) -> EngineError:
+    """Return what to raise where Docker cannot be started."""
     hint = "install Docker Engine 20.10 or newer, or Docker Desktop"
     return EngineError(Problem(f"docker cannot be started: {error.strerror}", hint=hint))
 

@@ -20,8 +20,10 @@ from federator.runtime.server.journal import (
     End,
     Evaluation,
     Event,
+    Paused,
     Privacy,
     Removed,
+    Resumed,
     Round,
     SiteReceipt,
     SiteState,
@@ -127,7 +129,7 @@ class Journal:
             self.rounds[event.model, event.round] = event
         elif isinstance(event, End):
             self.ends.append(event)
-        elif isinstance(event, Waiting | SiteReceipt):
+        elif isinstance(event, Waiting | Paused | Resumed | SiteReceipt):
             pass  # they say what went on, not what came of it
         elif isinstance(event, Chosen):
             self.selection = event

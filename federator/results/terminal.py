@@ -19,6 +19,7 @@ from rich.text import Text
 from federator.common import figures
 from federator.results import measured, survey, updates
 from federator.results.privacy import spent
+from federator.results.progress.standing import awaited
 from federator.results.tasks import views
 from federator.results.tasks.base import View
 from federator.runtime.protocol.instructions import FEDERATION
@@ -37,7 +38,10 @@ class RunProgress:
         self._personal = False  # whether tensors stay at the sites
         self._measured: set[str] = set()
         self._spent: dict[str, tuple[float, float]] = {}  # epsilon and delta, by site
-        self._began: float | None = None  # when the first round of this part of the run did
+        # When the first round of this part of the run began, and its last one will end; pauses
+        # move both.
+        self._began: float | None = None
+        self._ends: float | None = None
         # A round's failures, as reason and line, until it is known what came of it.
         self._held: list[tuple[str | None, str]] = []
         self._show: dict[str, Callable[[Line], None]] = {
@@ -48,6 +52,8 @@ class RunProgress:
             "round": self._round,
             "validation": self._validation,
             "waiting": self._waiting,
+            "paused": self._paused,
+            "resumed": self._resumed,
             "exception": self._exception,
         }
 
@@ -113,8 +119,8 @@ class RunProgress:
         if self._began is None:
             self._began = now - event["seconds"]
         done = event["round"] - first + 1
-        ends = now + (now - self._began) / done * (self._last - event["round"])
-        self._bar.update(self._task, completed=done, ends=ends, note="")
+        self._ends = now + (now - self._began) / done * (self._last - event["round"])
+        self._bar.update(self._task, completed=done, ends=self._ends, note="")
         for text in updates.lines(Round.model_validate(event)):
             print_line(self._console, text)
         self._held = [
@@ -133,11 +139,26 @@ class RunProgress:
         self._held = []
 
     def _waiting(self, event: Line) -> None:
-        until = datetime.fromisoformat(event["until"]).astimezone()
-        other_day = until.date() != datetime.now(until.tzinfo).date()
-        line = f"waiting for {', '.join(event['sites']) or 'sites'} until "
-        line += until.strftime("%Y-%m-%d %H:%M %Z" if other_day else "%H:%M %Z")
+        line = f"waiting for {', '.join(event['sites']) or 'sites'} until {_until(event)}"
         self._bar.update(self._task, note=line)
+        print_line(self._console, line)
+
+    def _paused(self, event: Line) -> None:
+        whom = awaited(event["sites"], event["needed"])
+        line = f"paused ({event['step']}): waiting for {whom} until {_until(event)}"
+        self._bar.update(self._task, note=line)
+        print_line(self._console, line)
+        for site, reason in event.get("reasons", {}).items():
+            print_line(self._console, f"    site {site}: {reason}")
+
+    def _resumed(self, event: Line) -> None:
+        paused = event["seconds"]
+        if self._began is not None:
+            self._began += paused
+        if self._ends is not None:
+            self._ends += paused
+            self._bar.update(self._task, ends=self._ends)
+        line = f"going on ({event['step']}) after a pause of {figures.duration(paused)}"
         print_line(self._console, line)
 
     def _exception(self, event: Line) -> None:
@@ -155,7 +176,7 @@ class RunProgress:
             return
         if self._description:
             self._bar.remove_task(self._task)
-        self._description, self._began = description, None
+        self._description, self._began, self._ends = description, None, None
         self._task = self._bar.add_task(description, total=total, ends=None, note="")
 
     def _validation(self, event: Line) -> None:
@@ -180,6 +201,13 @@ class RunProgress:
             numbers.append(f"without {', '.join(absent)}")
         what = "validation (personal)" if self._personal else "validation"
         print_line(self._console, f"after round {event['round']:>3}, {what}: {', '.join(numbers)}")
+
+
+def _until(event: Line) -> str:
+    """Return until when sites are waited for, in the time zone of this machine."""
+    until = datetime.fromisoformat(event["until"]).astimezone()
+    other_day = until.date() != datetime.now(until.tzinfo).date()
+    return until.strftime("%Y-%m-%d %H:%M %Z" if other_day else "%H:%M %Z")
 
 
 def progress_bar(console: Console) -> Progress:

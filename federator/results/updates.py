@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from federator.common import figures
 from federator.results.history import Journal
 from federator.runtime.protocol.instructions import FEDERATION
-from federator.runtime.server.journal import Round, Update
+from federator.runtime.server.aggregation.contribution import Update
+from federator.runtime.server.journal import Round
 
 _SHOWN = 8  # sites in a line of the terminal
 

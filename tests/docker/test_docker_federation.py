@@ -6,6 +6,7 @@ Nothing here is a stand-in: images from a registry with a login, TLS, keys, gate
 import json
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -64,18 +65,23 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
     with to_ourselves(engine, NAME, SITES), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("docker-config")))
         (root / "token.txt").write_text(registry_with_login.password)
-        server.follow("coordinator.md", "2", "3")
+        (file.parent / ".env").write_text(f"PORT={port}\nWATCH_PORT={free_port()}\n")
+        login, serve = commands("coordinator.md")["2"]
+        server.run(login)
+        server.run(f"federator build compose/{NAME} --push")
         ours = f"--filter=reference={host}/acme/*"
         engine("rmi", "--force", *set(engine("images", "--quiet", ours).split()))
         assert engine("images", "--quiet", ours) == ""  # from here on each is pulled by its digest
         try:
-            for command in commands("coordinator.md")["4"]:
-                server.run(command)
-                if command.startswith("cp "):
-                    with (file.parent / ".env").open("a") as settings:
-                        settings.write(f"PORT={port}\nWATCH_PORT={free_port()}\n")
+            asked = server.run(serve, status=2)  # nobody is there to be asked
+            assert asked == "" or "server: up" not in asked
+            server.run(f"{serve} --have-read")
+            invite, admit, *commit = commands("coordinator.md")["5"][:4]
+            server.run(invite)
             for site in SITES:
-                made.sites[site] = set_up(root, data, site, server)
+                made.sites[site] = set_up(root, data, site, server, admit)
+            for command in commit:
+                server.run(command)
             wait_for(lambda: made.compose("logs server").count("is admitted with") == len(SITES))
             for site, desk in made.sites.items():
                 desk.follow("site-operator.md", "4")
@@ -119,32 +125,30 @@ def begin(deployed, gates):
         rounds.abandon()
 
 
-def set_up(root, data, site, server):
+def set_up(root, data, site, server, admit):
     """Do what a site's operator and the coordinator do until the site is let in."""
     folder = root / "sites" / site
     folder.mkdir(parents=True)
-    for kind in ("yaml", "env.example"):
-        shutil.copy(root / "compose" / NAME / f"{site}.{kind}", folder)
+    shutil.copy(root / "dist" / f"{NAME}-{site}-invitation.tar", folder)
     shutil.copy(root / "token.txt", folder)
     folder.chmod(0o755)
-    with (folder / f"{site}.env.example").open("a") as settings:
-        settings.write("WORKER_CPUS=0.6\n")  # three sites share this machine
     desk = Desk(folder, {**server.names, "hospital-a": site, "/srv/data": str(data / site)})
-    desk.follow("site-operator.md", "1", "2", "3")
+    desk.follow("site-operator.md", "1")
+    with (folder / ".env").open("a") as settings:
+        settings.write("WORKER_CPUS=0.6\n")  # three sites share this machine
+    desk.follow("site-operator.md", "2", "3")
     (root / f"{site}.pub").write_text(
         next(line for line in desk.said[-1][1].splitlines() if line.startswith("ecdsa")) + "\n"
     )
-    for command in commands("coordinator.md")["5"]:
-        if not command.startswith("federator bundle"):  # test_docker_bundle.py makes one
-            server.run(command.replace("hospital-a", site))
+    server.run(admit.replace("hospital-a", site))
     return desk
 
 
 def test_what_people_compare_is_the_same_on_both_sides(deployed):
-    for site, desk in deployed.sites.items():
+    for desk in deployed.sites.values():
         told = fingerprint((desk.folder / "compose.yaml").read_bytes())
         assert any(command.startswith("sed ") and told in said for command, said in desk.said)
-        show = f"federator fingerprint compose/{NAME}/{site}.yaml"
+        show = f"federator invite compose/{NAME}"
         assert any(command == show and told in said for command, said in deployed.server.said)
 
 
@@ -157,7 +161,7 @@ def test_the_doctor_finds_nothing_in_the_way(deployed):
 
 
 def test_three_rounds_give_what_the_rehearsal_gives(deployed):
-    _, start, _, check = commands("coordinator.md")["6"]
+    start, _, check = commands("coordinator.md")["6"]
     assert "is as it was written" in dict(deployed.server.said)[check]
     said = dict(deployed.server.said)[start]
     assert "after round   3, validation" in said and "model:  /results/" in said
@@ -361,14 +365,14 @@ app = pathlib.Path(shutil.copytree(place.app, "/tmp/app", dirs_exist_ok=True))
 with (app / "task.py").open("a") as task:
     task.write("# one line more\\n")
 place = replace(place, app=app)
-list(schedule.ordered(place).events(place))
+list(schedule.ordered(place).events())
 """
 OTHER_SETTING = """
 from federator.runtime.control import schedule
 from federator.runtime.control.server_paths import server_paths
 schedule.ScheduledRounds._overrides = lambda *_: {"rounds": 1, "select": "best"}
 place = server_paths()
-list(schedule.ordered(place).events(place))
+list(schedule.ordered(place).events())
 """
 
 
@@ -648,6 +652,32 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(deployed, begin, ga
     assert sorted(rounds.told()) == [1, 2, 3]
     assert all(one["ok"] for one in rounds.told()[3].values())
     assert deployed.events("start")[-1]["first_round"] == rounds.before + 2
+
+
+def test_an_order_is_finished_although_two_of_three_links_stop_for_two_minutes(
+    deployed, begin, gates
+):
+    away = ["hospital-b", "hospital-c"]
+    for site in away:
+        gates[site].close()
+    rounds = begin(3)
+    for site in away:
+        rounds.wait_until_training(site, 1)
+    for site in away:
+        deployed.sites[site].run("docker compose stop link")
+    wait_for(lambda: rounds.events("paused"))
+    time.sleep(120)
+    assert not rounds.events("resumed")
+    for site in away:
+        gates[site].open()
+        deployed.sites[site].run("docker compose start link")
+    said = rounds.finish()
+    assert "): waiting for 1 of hospital-b, hospital-c until " in said
+    assert ") after a pause of 2 min" in said or ") after a pause of 3 min" in said
+    (resumed,) = rounds.events("resumed")
+    assert resumed["seconds"] > 110
+    assert sorted(rounds.told()) == [1, 2, 3]
+    assert all(sum(part["ok"] for part in sites.values()) >= 2 for sites in rounds.told().values())
 
 
 def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deployed, begin, gates):

@@ -10,8 +10,9 @@ from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server.exchange import Exchange
+from federator.runtime.server.plan import Plan
 from federator.runtime.server.rounds import Rounds
-from federator.runtime.server.session import Plan, Session
+from federator.runtime.server.session import Session
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.store import Store

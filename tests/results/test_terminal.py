@@ -176,6 +176,31 @@ def test_what_is_waited_for_is_told():
     assert f"until {later.astimezone():%Y-%m-%d %H:%M}" in line
 
 
+def test_a_pause_is_told_with_its_sites_and_moves_the_end(events):
+    until = (datetime.now(UTC) + timedelta(hours=12)).replace(microsecond=0)
+    paused = {
+        "event": "paused", "step": "round 7", "sites": ["north", "south"], "needed": 1,
+        "until": until.isoformat(), "reasons": {"north": "it is gone"},
+    }  # fmt: skip
+    resumed = {"event": "resumed", "step": "round 7", "seconds": 120.0}
+    first, reason, last = said(paused, resumed)
+    assert first.startswith("paused (round 7): waiting for 1 of north, south until ")
+    assert reason == "    site north: it is gone"
+    assert last == "going on (round 7) after a pause of 2 min"
+    start = next(event for event in events if event["event"] == "start")
+    done = {
+        "event": "round", "model": "federation", "round": start["first_round"], "seconds": 10.0,
+        "time": start["time"], "sites": {"north": {"ok": True}},
+    }  # fmt: skip
+    with RunProgress(Console(file=io.StringIO())) as progress:
+        progress.show(start)
+        progress.show(done)
+        (task,) = progress._bar.tasks
+        before = task.fields["ends"]
+        progress.show(resumed)
+        assert task.fields["ends"] == pytest.approx(before + 120.0)
+
+
 def failing(events, reason):
     start = next(event for event in events if event["event"] == "start")
     sites = {"north": {"ok": False, "reason": "it is gone"}, "south": {"ok": True}}

@@ -222,7 +222,9 @@ class LocalRun:
             source_map=str(self.components.app.parent / "source-map.json"),
         )
         survey = "only" if self.survey_only else server.survey
-        replace(server, baselines=self.baselines, survey=survey).write(scratch / "server.json")
+        # Links and workers that end here are started again at once: nobody else comes back.
+        server = replace(server, baselines=self.baselines, survey=survey, pause=0.0)
+        server.write(scratch / "server.json")
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
         """Return the command of a site's link; the environment has what settings.link returns."""

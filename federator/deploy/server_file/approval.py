@@ -43,6 +43,20 @@ def _problems(files: Mapping[str, str]) -> Iterator[str]:
         yield f"{GATEWAY}: is not what this version of Notebook Federator writes"
 
 
+def is_approved(federation: Federation) -> bool:
+    """Return whether the server's files are those that the coordinator approved last."""
+    folder = federation.folder
+    try:
+        content = {name: (folder / name).read_bytes() for name in (SERVER, GATEWAY)}
+        return (folder / "keys" / STARTED).read_text() == _noted(content)
+    except OSError:
+        return False
+
+
+def _noted(content: Mapping[str, bytes]) -> str:
+    return "".join(f"{sha256(text)}  {name}\n" for name, text in content.items())
+
+
 def approve(federation: Federation) -> Path:
     """Note that ``rounds.yml`` may start the server's files as they are now.
 
@@ -57,7 +71,7 @@ def approve(federation: Federation) -> Path:
         content = {name: (folder / name).read_bytes() for name in (SERVER, GATEWAY)}
         texts = {name: text.decode() for name, text in content.items()}
         require_permitted(texts, f"write them anew: federator compose {folder}")
-        write(noted, "".join(f"{sha256(text)}  {name}\n" for name, text in content.items()))
+        write(noted, _noted(content))
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}") from None
     except UnicodeDecodeError:

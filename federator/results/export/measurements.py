@@ -10,8 +10,9 @@ from federator.results.measured import Figures
 from federator.results.privacy import spent
 from federator.results.publication import TOGETHER
 from federator.runtime.protocol.instructions import FEDERATION
+from federator.runtime.server.aggregation.contribution import Contribution
 from federator.runtime.server.evaluations.result import Result
-from federator.runtime.server.journal import Contribution, Evaluation, Round
+from federator.runtime.server.journal import Evaluation, Round
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where a run stands, by its events: who is there, who is waited for, the rounds, what failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -35,12 +35,13 @@ class Standing:
     Attributes:
         federation: its name, empty until the run has started.
         run: the run's name.
-        state: starting | running | finished | stopped | failed.
+        state: starting | running | paused | finished | stopped | failed.
         reason: why it ended so.
         alone: whether each site now trains alone, to compare.
         first, last, round: the rounds of this part of the run, and the last that was run.
         sites: each site.
         until: if sites are waited for, until when.
+        needed: how many of them have to come, if the run is paused.
         ends: when the rounds will have been run, if that can be told.
         heard: the time of the last event.
         failures: what failed, in the order of time.
@@ -53,6 +54,7 @@ class Standing:
         self.first, self.last, self.round = 1, 0, 0
         self.sites: dict[str, SiteStanding] = {}
         self.until: datetime | None = None
+        self.needed = 0
         self.ends: datetime | None = None
         self.heard: datetime | None = None
         self.failures: list[str] = []
@@ -61,6 +63,8 @@ class Standing:
             "start": self._start,
             "site": self._site,
             "waiting": self._waiting,
+            "paused": self._paused,
+            "resumed": self._resumed,
             "round": self._round,
             "exception": self._exception,
             "end": self._end,
@@ -70,8 +74,9 @@ class Standing:
         """Take in one event of the journal."""
         if "time" in event:
             self.heard = datetime.fromisoformat(event["time"])
-        if event["event"] != "waiting" and event["event"] in self._take:
-            self.until = None
+        passes = self.state != "paused" or event["event"] in ("resumed", "start", "end")
+        if passes and event["event"] != "waiting" and event["event"] in self._take:
+            self.until, self.needed = None, 0
             for site in self.sites.values():
                 if site.state == "waited for":
                     site.state = "joined" if site.examples else "not here yet"
@@ -85,7 +90,7 @@ class Standing:
     @property
     def is_open(self) -> bool:
         """Whether the run has no end."""
-        return self.state in ("starting", "running")
+        return self.state in ("starting", "running", "paused")
 
     @property
     def waiting(self) -> list[str]:
@@ -108,7 +113,7 @@ class Standing:
             f"{self.federation} {self.run}: {self.state}, round {self.round} of {self.last}{alone}"
         )
         if self.until is not None:
-            who = ", ".join(self.waiting) or "sites"
+            who = awaited(self.waiting, self.needed)
             text += f", waiting for {who} until {_clock(self.until)}"
         elif self.ends is not None and self.state == "running":
             text += f", rounds run at about {_clock(self.ends)}"
@@ -134,6 +139,18 @@ class Standing:
         self.until = datetime.fromisoformat(event["until"])
         for name in event["sites"]:
             self._of(name).state = "waited for"
+
+    def _paused(self, event: Line) -> None:
+        self._waiting(event)
+        self.state, self.needed = "paused", event["needed"]
+        for name, reason in event.get("reasons", {}).items():
+            self._of(name).reason = reason
+
+    def _resumed(self, event: Line) -> None:
+        paused = timedelta(seconds=event["seconds"])
+        self.state = "running"
+        self._began = self._began and self._began + paused
+        self.ends = self.ends and self.ends + paused
 
     def _round(self, event: Line) -> None:
         time = datetime.fromisoformat(event["time"])
@@ -161,6 +178,12 @@ class Standing:
 
     def _of(self, name: str) -> SiteStanding:
         return self.sites.setdefault(name, SiteStanding(name))
+
+
+def awaited(sites: Sequence[str], needed: int = 0) -> str:
+    """Return in words which sites are waited for: all of them, or so many as are ``needed``."""
+    names = ", ".join(sites) or "sites"
+    return f"{needed} of {names}" if 0 < needed < len(sites) else names
 
 
 def _why(reason: str) -> str:

@@ -29,7 +29,7 @@ def _lines(following: Following) -> Iterator[str]:
     named = {"federation": standing.federation, "run": standing.run}
     if standing.federation:
         yield from _family("run", "info", "The run that is told of.", [(named, 1)])
-    known = ("starting", "running", "finished", "stopped", "failed")
+    known = ("starting", "running", "paused", "finished", "stopped", "failed")
     states = dict.fromkeys((*known, standing.state))
     yield from _family(
         "state", "stateset", "Whether the run goes on, or how it ended.",

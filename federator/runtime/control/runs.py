@@ -87,7 +87,7 @@ class Follower:
             RunError: after an end that is not a good one, with its reason.
         """
         seen = False
-        for event, end in self._lines():
+        for event, end in lines_after(self._path, self._offset):
             self._offset, seen = end, True
             if event["event"] == "end" and event.get("flower_run") != self.run_id:
                 continue
@@ -117,7 +117,8 @@ class Follower:
             log.warning("%s: waiting", error)
             return
         if state is None or state.status == ENDED:
-            if not any(event["event"] == "end" for event, _ in self._lines()):
+            told = [event for event, _ in lines_after(self._path, self._offset)]
+            if all(event["event"] != "end" for event in told):
                 said = f": {state.details}" if state and state.details else ""
                 raise RunError(f"the server's part of the run ended without a word{said}: {_LOGS}")
         elif state.is_waiting and time.monotonic() > self._start_by:
@@ -147,15 +148,17 @@ class Follower:
             end = End(time=now(), state=state, reason=reason, flower_run=self.run_id)
             append(self._path.parent, end)
 
-    def _lines(self) -> Iterator[tuple[Line, int]]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as journal:
-            journal.seek(end := self._offset)
-            for line in journal:
-                if not line.endswith(b"\n"):
-                    return
-                yield json.loads(line), (end := end + len(line))
+
+def lines_after(journal: Path, offset: int) -> Iterator[tuple[Line, int]]:
+    """Yield the complete lines of a journal from an offset on, and where each ends."""
+    if not journal.exists():
+        return
+    with journal.open("rb") as opened:
+        opened.seek(end := offset)
+        for line in opened:
+            if not line.endswith(b"\n"):
+                return
+            yield json.loads(line), (end := end + len(line))
 
 
 def end_on_sigterm() -> None:

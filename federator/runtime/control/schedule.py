@@ -39,19 +39,26 @@ _CLOSING = 5.0  # seconds to wait for a signer that is to be told of the end
 class ScheduledRounds:
     """Rounds to run: those of an order."""
 
+    paths: ServerPaths
     order: RoundsOrder
 
-    def events(self, paths: ServerPaths) -> Generator[Line, None, None]:
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.paths.runs / self.order.run
+
+    def events(self) -> Generator[Line, None, None]:
         """Run the remaining rounds, and yield the journal's events as they are written.
 
         Raises:
             RunError: if other rounds are running, or these end without a model.
         """
+        paths = self.paths
         with _alone(paths.runs):
             files.write(paths.order, json.dumps({"order": self.order.number}))
             state = "failed"
             try:
-                yield from self._events(paths, paths.runs / self.order.run)
+                yield from self._events(paths, self.folder)
                 state = "finished"
             except (KeyboardInterrupt, SystemExit, GeneratorExit):
                 state = "stopped"
@@ -160,9 +167,9 @@ def ordered(paths: ServerPaths) -> ScheduledRounds:
         order = SignerClient(paths.signer).order()
     if order is None:
         name = paths.settings.federation
-        give = f"docker compose -f compose/{name}/server.yaml run --rm order --rounds 3"
+        give = f"federator rounds compose/{name} --rounds 3"
         raise RunError(Problem("no rounds are ordered", hint=f"give an order:  {give}"))
-    return ScheduledRounds(order)
+    return ScheduledRounds(paths, order)
 
 
 def unfinished(paths: ServerPaths) -> ScheduledRounds | None:
@@ -179,7 +186,7 @@ def unfinished(paths: ServerPaths) -> ScheduledRounds | None:
             begun = json.loads(paths.order.read_text())["order"]
         except (OSError, ValueError, LookupError, TypeError):
             return None
-    return ScheduledRounds(order) if order is not None and order.number == begun else None
+    return ScheduledRounds(paths, order) if order is not None and order.number == begun else None
 
 
 def stop(paths: ServerPaths) -> bool:
@@ -204,6 +211,11 @@ def stop(paths: ServerPaths) -> bool:
     raise RunError(f"the rounds do not end: see process {told} in this container")
 
 
+def is_running(paths: ServerPaths) -> bool:
+    """Return whether rounds are running, or just starting."""
+    return _who(paths.runs) is not None
+
+
 def _is_file(path: Path) -> bool:
     """Tell whether a path is a file: the author's code may have put anything else there."""
     return path.is_file() and not path.is_symlink()
@@ -224,10 +236,9 @@ def _alone(runs: Path) -> Iterator[None]:
                 break
             except OSError:
                 if not left:
-                    raise RunError(
-                        "rounds are running: wait for their end, or stop them with Ctrl-C where "
-                        "they were started, or with: federator rounds --stop"
-                    ) from None
+                    command = f"federator rounds compose/{runs.name}"
+                    hint = f"follow them: {command} --follow; or stop them: {command} --stop"
+                    raise RunError(Problem("rounds are running", hint=hint)) from None
                 time.sleep(0.02)  # somebody may only have looked who does
         lock.truncate(0)
         lock.write(str(os.getpid()))

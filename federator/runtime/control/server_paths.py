@@ -73,11 +73,6 @@ class ServerPaths:
         """The note of which order was begun and is not done."""
         return self.runs / "unfinished.json"
 
-    def fetching(self, run: str) -> str:
-        """Return the command that copies a run out of this container, for the repository's root."""
-        name = self.settings.federation
-        return f"docker compose -f compose/{name}/server.yaml cp server:{self.runs / run} {run}"
-
     @property
     def environment(self) -> dict[str, str]:
         """The environment that says the same."""

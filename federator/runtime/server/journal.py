@@ -1,8 +1,7 @@
 """The journal of a run, ``rounds.jsonl``: what happened, one JSON object a line (docs/results.md).
 
-The server appends events while the run goes on, and a resumed run appends to the same file. These
-classes write the lines and read them again: for the report, the terminal and the next run. Each
-line has a hash over those before it (runtime/chain/lines.py).
+The server appends events, and a resumed run appends to the same file. These classes write the lines
+and read them again. Each line has a hash over those before it (runtime/chain/lines.py).
 """
 
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from federator.runtime.chain import lines
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.evaluation.tasks import Task, TaskName
 from federator.runtime.protocol.survey import Survey
+from federator.runtime.server.aggregation.contribution import Contribution
 from federator.runtime.server.evaluations.result import Result, pool
 from federator.runtime.server.secure_aggregation.masked_sum import MaskedSum
 from federator.runtime.server.survey.finding import Finding
@@ -132,28 +132,6 @@ class Privacy(_Event):
         return self.training + self.evaluations
 
 
-class Update(_Line):
-    """What a site's update is beside the others' (aggregation/geometry.py)."""
-
-    norm: float  # Euclidean, of the change of all parameters
-    cosine: float | None = None  # to the mean of the other sites' directions
-    share: float | None = None  # of the mean that the next model is; None if it is no such mean
-    scale: float = 1.0  # what `robust: norm_bound` multiplied the change by
-
-
-class Contribution(_Line):
-    """What a site did in a round."""
-
-    ok: bool
-    reason: str | None = None
-    examples: int = 0
-    seconds: float | None = None
-    bytes_down: int = 0
-    bytes_up: int = 0
-    bytes_known: int = 0  # of weights that did not travel, since the other side had them
-    update: Update | None = None
-
-
 class Round(_Event):
     """A round of training; of a baseline, in which its site alone takes part, too."""
 
@@ -220,23 +198,45 @@ class End(_Event):
 
 
 class Removed(_Event):
-    """Files were removed, since the federation file has them kept for so many days only."""
+    """Files were removed that the federation file has kept for so many days only."""
 
     event: Literal["removed"] = "removed"
     files: list[str]
     kept_days: int
 
 
-class Waiting(_Event):
-    """The server has waited a while for sites, and goes on doing so: to join, or to answer."""
+class _Wait(_Event):
+    """Sites are waited for."""
 
-    event: Literal["waiting"] = "waiting"
     sites: list[str]
     until: datetime
 
     @field_serializer("until")
     def _seconds(self, until: datetime) -> str:
         return until.isoformat(timespec="seconds")
+
+
+class Waiting(_Wait):
+    """The server has waited a while for sites, and goes on doing so: to join, or to answer."""
+
+    event: Literal["waiting"] = "waiting"
+
+
+class Paused(_Wait):
+    """Too few sites are there: the run waits for some of these, and fails if too few come."""
+
+    event: Literal["paused"] = "paused"
+    step: str  # what waits for them, such as "round 7"
+    needed: int  # how many of them
+    reasons: dict[str, str] = {}  # by site, why it is not there
+
+
+class Resumed(_Event):
+    """Enough sites are there again: the run goes on."""
+
+    event: Literal["resumed"] = "resumed"
+    step: str
+    seconds: float  # for how long the run was paused
 
 
 Event = Annotated[
@@ -249,6 +249,8 @@ Event = Annotated[
     | Evaluation
     | Chosen
     | Waiting
+    | Paused
+    | Resumed
     | Removed
     | End,
     Field(discriminator="event"),

@@ -1,7 +1,8 @@
 """The weights of orders, made ready to travel: encoded, then published as files or as arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flwr.app import ArrayRecord
 
@@ -44,6 +45,23 @@ class Packed:
     watch: Watch | None = None
     arrays: ArrayRecord | None = None
     hashed: str = ""
+
+
+class Size(NamedTuple):
+    """How many bytes a round takes: what is on its way, and its largest model."""
+
+    on_the_way: int
+    model: int
+
+
+def size_of(orders: Iterable[Order], encoding: str) -> Size:
+    """Return how many bytes orders of one round take, with the updates that they bring."""
+    models = [(order, order.weights) for order in orders if order.weights is not None]
+    files = {file: file.size for _, file in models}
+    received = sum(file.size for order, file in models if order.instruction.kind == "train")
+    if encoding != EXACT:
+        received *= 2  # as they come, and in the model's own types; or those of two attempts
+    return Size(sum(files.values()) + received, max(files.values(), default=0))
 
 
 class Packing:

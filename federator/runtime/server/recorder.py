@@ -11,12 +11,12 @@ from federator.runtime import source_map as sourcemap
 from federator.runtime.protocol.evaluation.settings import Pooling
 from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.protocol.outcomes import Failure
+from federator.runtime.server.aggregation.contribution import Contribution
 from federator.runtime.server.aggregation.inspection import Inspection
 from federator.runtime.server.evaluations.result import Result
 from federator.runtime.server.exchange import Answer
 from federator.runtime.server.journal import (
     Chosen,
-    Contribution,
     Evaluation,
     Privacy,
     Round,

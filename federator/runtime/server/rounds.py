@@ -67,7 +67,7 @@ class Rounds:
             )
         if self._private is not None or start.round > 0:
             self._require_same_privacy()
-        self._session.join()
+        self._session.attendance.join()
         if start.round == 0:
             start = self._session.folder.begin(start.weights, self._session.buffers)
         last = self._rounds(start)
@@ -103,8 +103,9 @@ class Rounds:
 
     def _round(self, number: int, before: Checkpoint) -> Checkpoint:
         """Train the model for one round at all sites, and aggregate their updates."""
-        session, started = self._session, time.monotonic()
-        session.welcome()
+        session = self._session
+        session.attendance.welcome(f"round {number}")
+        started = session.clock()
         train = self._train_masked if session.settings.encoding == MASKED else self._train
         found = train(number, before)
         assert isinstance(session.strategy, FedAvg)
@@ -119,7 +120,7 @@ class Rounds:
             hashed=is_exact(session.settings.encoding),
         )
         before.weights.drop_page_cache()
-        taken = time.monotonic() - started
+        taken = session.clock() - started
         session.record.write_round(FEDERATION, number, found.trained, taken, found.inspection)
         session.record.write_evaluation("validation", FEDERATION, number - 1, found.answers, "val")
         if session.plan.personal:

@@ -25,10 +25,11 @@ from federator.runtime.server.aggregation import plain
 from federator.runtime.server.aggregation.own_strategy import OwnStrategy, name_of
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.journal import End, Line, Start, Waiting, append, now
+from federator.runtime.server.plan import Plan
 from federator.runtime.server.proof.manifest import end as end_run
 from federator.runtime.server.proof.receipts import ReceiptCheck
 from federator.runtime.server.rounds import Rounds
-from federator.runtime.server.session import Plan, Session
+from federator.runtime.server.session import Session
 from federator.runtime.server.settings import ServerSettings
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
@@ -166,7 +167,7 @@ def _run(
     )
     session = Session(sites, settings, plan, strategy, folder, buffers)
     if settings.survey == "only":
-        session.join()
+        session.attendance.join()
         return {"state": "finished", "reason": None}
     chosen = Rounds(session).run(start)
     folder.finish(chosen)

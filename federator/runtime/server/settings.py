@@ -27,6 +27,7 @@ class ServerSettings:
         quorum: how many of them must deliver for a round to count.
         join_deadline: seconds to wait for the sites at the start.
         round_deadline: seconds to wait for a round's updates.
+        pause: seconds to wait where fewer sites than the quorum are there; 0 for none.
         measured: how many times the slowest site's time so far to wait, if that is less; or None.
         baselines: whether each site is also trained alone, for comparison.
         survey: ``no``, ``yes``, ``required`` (no round while anything is found) or ``only`` (none).
@@ -58,6 +59,7 @@ class ServerSettings:
     quorum: int = 1
     join_deadline: float = 300.0
     round_deadline: float = 3600.0
+    pause: float = 0.0
     measured: float | None = None
     baselines: bool = False
     survey: str = "no"

@@ -16,7 +16,7 @@ from federator.runtime.server.exchange import Answer, Exchange, Pending
 from federator.runtime.server.packing import Order
 from federator.runtime.server.proof.receipts import ReceiptCheck
 from federator.runtime.server.storage.update_receiver import UpdateReceiver
-from federator.runtime.server.waiting import QUICK, SLOW, Pause, Tell, WaitingNotice
+from federator.runtime.server.waits.waiting import QUICK, SLOW, Pause, Tell, WaitingNotice
 
 _ROLL_CALL = 2.0  # seconds between looks at which nodes are connected
 _PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over these by itself
@@ -96,11 +96,7 @@ class Sites:
 
         Waits for those that were greeted since the last time, for ``patience`` seconds at most.
         """
-        self._begin(order, expected)
-        yield from self._admitted()
-        # Who could not join when greeted before may have been mended meanwhile.
-        self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
-        self._greet(list(self._grid.get_nodes()))
+        yield from self.look(order, expected, again=True)
         awaited, self._awaited = self._awaited, set()
         until = time.monotonic() + patience
         while True:
@@ -108,6 +104,20 @@ class Sites:
             if self._joining.keys().isdisjoint(awaited) or time.monotonic() > until:
                 return
             time.sleep(QUICK)
+
+    def look(self, order: Order, expected: frozenset[str], again: bool) -> Iterator[Answer]:
+        """Yield who has joined meanwhile, and greet those that have appeared, without a wait.
+
+        Those that are connected and could not join are greeted ``again`` if told so: they may have
+        been mended meanwhile.
+        """
+        self._begin(order, expected)
+        yield from self._admitted()
+        present = list(self._grid.get_nodes())
+        if again:
+            self._greeted = {*self.nodes.values(), *(sent.node for sent in self._joining.values())}
+        if again or _activations(present) != self._since:
+            self._greet(present)
 
     def sizes(self, site: str) -> Mapping[str, int]:
         """Return the sizes of a site's sets, as it joined."""

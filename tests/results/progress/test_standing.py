@@ -94,3 +94,26 @@ def test_that_there_is_no_run_is_told(tmp_path):
     done = call("status", read.folder)
     assert done.exit_code == 1 and "there is no run in" in done.output
     assert "server's container only" in call("status").output
+
+
+def test_a_pause_says_for_how_many_of_whom_and_moves_the_end(write):
+    sites = {"north": OK, "south": OK}
+    write("round", after=10, model="federation", round=1, seconds=10.0, sites=sites)
+    until = write.time + timedelta(hours=12)
+    write("paused", step="round 2", sites=["north", "south"], needed=1, until=until.isoformat(),
+          reasons={"south": "the connection to the site was lost"})  # fmt: skip
+    write("site", site="north", state="joined", examples=SIZES)
+    standing = status.read(write.path.parent)
+    assert (standing.state, standing.waiting) == ("paused", ["south"]), "north has come back"
+    assert ": paused, round 1 of 10, waiting for south until " in standing.headline
+    told = json.loads(status.as_json(standing))
+    assert told["state"] == "paused" and told["ends"] is None
+    assert told["waiting"] == {"sites": ["south"], "until": until.isoformat(timespec="seconds")}
+    lost = "site south: waited for (the connection to the site was lost), round 1 in 3.0 s"
+    assert lost in list(status.lines(standing))
+    write("resumed", after=3600, step="round 2", seconds=3600.0)
+    standing = status.read(write.path.parent)
+    assert (standing.state, standing.until, standing.waiting) == ("running", None, [])
+    write("round", after=10, model="federation", round=2, seconds=10.0, sites=sites)
+    standing = status.read(write.path.parent)
+    assert standing.ends - write.time < timedelta(seconds=100), "the pause took no round's time"

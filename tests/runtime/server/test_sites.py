@@ -13,12 +13,12 @@ from federator.runtime.protocol.evaluation.tasks import Task
 from federator.runtime.protocol.instructions import Instruction
 from federator.runtime.protocol.outcomes import Failure, Outcome
 from federator.runtime.server import sites as sites_module
-from federator.runtime.server import waiting
 from federator.runtime.server.exchange import Exchange
 from federator.runtime.server.packing import Order
 from federator.runtime.server.sites import Sites
 from federator.runtime.server.storage import update_receiver
 from federator.runtime.server.storage.store import Store
+from federator.runtime.server.waits import waiting
 
 SIZES = {"trainset": 3, "valset": 1, "testset": 1}
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from federator.runtime.server import waiting
-from federator.runtime.server.journal import Contribution, Round
-from federator.runtime.server.waiting import WaitingNotice, patience
+from federator.runtime.server.aggregation.contribution import Contribution
+from federator.runtime.server.journal import Round
+from federator.runtime.server.waits import waiting
+from federator.runtime.server.waits.waiting import WaitingNotice, patience
 
 
 @pytest.fixture

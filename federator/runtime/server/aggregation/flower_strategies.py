@@ -98,13 +98,10 @@ class SessionSites:
         Raises:
             RunError: if there are fewer than the strategy waits for: it would wait for ever.
         """
-        self._session.welcome()
-        nodes = sorted(self._session.sites.nodes.values())
         strategy = self._session.strategy
         wanted = max(int(getattr(strategy, name, 0)) for name in grid.LEAST_SITES)
-        if len(nodes) < max(wanted, self._session.settings.quorum):
-            raise RunError(f"the strategy needs {wanted} sites, {len(nodes)} are connected")
-        return nodes
+        self._session.attendance.welcome(f"round {self._round}", wanted)
+        return sorted(self._session.sites.nodes.values())
 
     def ask(self, kind: Kind, requests: Sequence[Request]) -> list[Reply]:
         """Turn a strategy's requests into orders, and answers into what it is told.
@@ -123,14 +120,14 @@ class SessionSites:
 
     def _train(self, by_site: Mapping[str, Request]) -> dict[str, Answer]:
         """Have sites train, and average their buffers."""
-        started = time.monotonic()
+        started = self._session.clock()
         orders = self._orders("train", by_site)
         answers = self._session.deliver(self._round, orders)
         self._session.record.write_round(
             FEDERATION,
             self._round,
             answers,
-            time.monotonic() - started,
+            self._session.clock() - started,
             self._inspected(orders, answers),
         )
         self.model.average(*updates_in(answers))

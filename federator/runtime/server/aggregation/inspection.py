@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from federator.runtime.protocol.evaluation.tables import rounded
+from federator.runtime.server.aggregation.contribution import Update
 from federator.runtime.server.aggregation.geometry import Geometry
 from federator.runtime.server.aggregation.robust import Weighting
 from federator.runtime.server.aggregation.unusual import unusual
-from federator.runtime.server.journal import Update
 from federator.runtime.server.secure_aggregation.masked_sum import MaskedSum
 
 

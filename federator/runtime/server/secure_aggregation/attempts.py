@@ -19,6 +19,7 @@ from federator.runtime.server.secure_aggregation.masked_sum import MaskedSum
 from federator.runtime.server.secure_aggregation.unmasking import mean_form, write_mean
 from federator.runtime.server.session import Session
 from federator.runtime.server.storage.checkpoints import Checkpoint
+from federator.runtime.server.waits.pauses import Shortage
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.encoding import MASKED
 
@@ -64,7 +65,7 @@ class Attempts:
         """
         cohort, fixed = self._present(), False
         for attempt in range(1, _ATTEMPTS + 1):
-            terms = self._terms(attempt, cohort)
+            terms = self._terms(attempt, cohort if fixed else self._completed(cohort))
             updates = self._train(terms)
             if len(updates) == len(cohort):
                 fixed = True
@@ -83,6 +84,19 @@ class Attempts:
         sites = self._session.sites
         return sorted(site for site in sites.nodes if site in sites.mask_keys and self._size(site))
 
+    def _completed(self, cohort: list[str]) -> list[str]:
+        """Return a cohort that is not fixed; where too few are there, after a pause."""
+        here, least = self._session.sites.nodes, self._least
+        if len(cohort) >= least or len(here) >= least:
+            return cohort
+        self._session.attendance.enough(f"round {self._number}", least)
+        return self._present()
+
+    @property
+    def _least(self) -> int:
+        """Of how many sites there has to be a sum."""
+        return max(MINIMUM, self._session.settings.quorum)
+
     def _size(self, site: str) -> int:
         return self._session.sites.sizes(site).get("trainset", 0)
 
@@ -92,11 +106,11 @@ class Attempts:
         Raises:
             RunError: if the cohort is too small.
         """
-        least = max(MINIMUM, self._session.settings.quorum)
-        if len(cohort) < least:
+        if len(cohort) < self._least:
             who = ", ".join(cohort) or "none"
-            what = f"{len(cohort)} sites can be summed ({who}), {least} needed"
-            raise RunError(f"round {self._number}: {what}: {self._why}")
+            what = f"{len(cohort)} sites can be summed ({who}), {self._least} needed"
+            ended = self._session.pauses.ended
+            raise RunError(f"round {self._number}: {what}: {self._why}{ended}")
         keys = self._session.sites.mask_keys
         members = tuple(Member(site, self._size(site), keys[site]) for site in cohort)
         return Terms(attempt, Grid.finest(DEFAULT_BOUND, len(cohort)), members)
@@ -143,16 +157,19 @@ class Attempts:
         Raises:
             RunError: naming who is not.
         """
-        session, until = self._session, time.time() + self._session.settings.join_deadline
-        while missing := [site for site in cohort if site not in session.sites.nodes]:
-            if time.time() > until:
-                raise RunError(
-                    f"round {self._number}: {', '.join(missing)} dropped out after masks were "
-                    "asked for: the round can be trained again with the same sites only "
-                    f"({self._why})"
-                )
+        session, step = self._session, f"round {self._number}"
+        until = time.time() + session.settings.join_deadline
+        nodes, everyone = session.sites.nodes.keys(), frozenset(cohort)
+        while everyone - nodes and time.time() <= until:
             time.sleep(_LOOK)
-            session.welcome()
+            session.attendance.look()
+        why = "masks were asked for: the round can be trained again with the same sites only"
+        reasons = dict.fromkeys(cohort, "it dropped out").copy
+        if not session.pauses.wait(step, Shortage(nodes, len(cohort), everyone, reasons)):
+            raise RunError(
+                f"{step}: {', '.join(sorted(everyone - nodes))} dropped out after {why} "
+                f"({self._why}){session.pauses.ended}"
+            )
 
     def _finished(
         self, terms: Terms, updates: Mapping[str, WeightFile], seeds: Mapping[str, str]
