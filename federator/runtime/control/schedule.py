@@ -201,13 +201,17 @@ def stop(paths: ServerPaths) -> bool:
     began, told = time.monotonic(), 0
     while time.monotonic() < began + _STOP_PATIENCE:
         process = _who(paths.runs)
-        if process is None and (told or time.monotonic() > began + _STARTING):
+        # Who was about to begin them may have done so: then another process is starting.
+        starting = told and paths.order.exists()
+        if process is None and not starting and (told or time.monotonic() > began + _STARTING):
             return bool(told)
         if process not in (None, 0, told):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
             told = process
         time.sleep(0.1)
+    if _who(paths.runs) is None:
+        return bool(told)
     raise RunError(f"the rounds do not end: see process {told} in this container")
 
 

@@ -46,7 +46,8 @@ def test_rounds_are_stopped_from_elsewhere_even_as_they_start(deployment, monkey
     with monkeypatch.context() as patch:
         patch.setattr(schedule, "_STARTING", 50.0)  # however busy the machine is
         assert schedule.stop(deployment.paths)
-    assert rounds.wait(60) == 1
+    assert rounds.wait(60) in (1, 143), "143 if it had not begun with them"
+    assert not schedule.is_running(deployment.paths)
     monkeypatch.setattr(schedule, "_STARTING", 0.0)
     assert not schedule.stop(deployment.paths)
 
