@@ -239,7 +239,7 @@ def listed(title):
 def test_the_help_lists_commands_by_person():
     author = [
         *("init", "update", "check", "convert", "run", "survey", "status", "report", "verify"),
-        *("export", "compare", "card"),
+        *("export", "compare", "card", "watch"),
         "dispatch",
     ]
     coordinator = [
