@@ -283,7 +283,7 @@ def test_commands_of_the_servers_container_are_shown_there_alone(monkeypatch):
     [
         (["chek"], "check"),
         (["bundel"], "bundle"),
-        (["initt"], "init"),
+        (["cnvert"], "convert"),
         (["site", "ad"], "add"),
         (["run", "--ressume"], "--resume"),
     ],
