@@ -11,7 +11,7 @@ demo: $(READY)  ## the main job on real data, without Docker: three hospitals tr
 
 # SEED=7: in another order, the same again for the same number.
 test: lint  ## everything; container and browser tests run where an engine and a Chromium are
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		$(if $(SEED),--random-order --random-order-seed=$(SEED))
 
 promises: $(READY)  ## the test behind each promise of the threat model; none may be skipped
