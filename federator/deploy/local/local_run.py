@@ -37,8 +37,8 @@ from federator.runtime.control import control_api
 from federator.runtime.control.control_api import Control
 from federator.runtime.control.runs import (
     Follower,
-    folders,
     had_baselines,
+    last_folder,
     new_folder,
     rounds_to_go,
 )
@@ -289,14 +289,3 @@ def prepare(
     wanted = federation.baselines or had_baselines(folder) if baselines is None else baselines
     sums.refuse_baselines(federation.secure_aggregation, wanted)
     return LocalRun(federation, components, folder, rounds, wanted)
-
-
-def last_folder(results: Path) -> Path:
-    """Return the folder of the newest run that has a checkpoint.
-
-    Raises:
-        RunError: if there is none.
-    """
-    if not (runs := folders(results)):
-        raise RunError(f"there is no run to resume in {results}: start one without --resume")
-    return runs[-1]

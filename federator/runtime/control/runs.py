@@ -47,6 +47,17 @@ def folders(results: Path) -> list[Path]:
     return sorted({path.parent for path in results.glob("*/round-*.safetensors")})
 
 
+def last_folder(results: Path) -> Path:
+    """Return the folder of the newest run that has a checkpoint.
+
+    Raises:
+        RunError: if there is none.
+    """
+    if not (runs := folders(results)):
+        raise RunError(f"there is no run to resume in {results}: start one without --resume")
+    return runs[-1]
+
+
 def rounds_to_go(folder: Path, planned: int) -> int:
     """Return how many rounds finish what was planned, or, if it is finished, do it again."""
     last = RunFolder(folder).last()

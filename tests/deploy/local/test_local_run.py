@@ -16,9 +16,10 @@ from fixtures.small_notebook import LOAD_DATA
 from typer.testing import CliRunner
 
 from federator.cli import app
-from federator.deploy.local.local_run import LocalRun, last_folder
+from federator.deploy.local.local_run import LocalRun
 from federator.deploy.local.superlink import free_port
 from federator.errors import RunError
+from federator.runtime.control.runs import last_folder
 from federator.runtime.weights.format import load, save
 
 SECRET = "Jane Doe, MRN 4711"

@@ -10,8 +10,8 @@ from fixtures.surveys import Site, images, table
 from typer.testing import CliRunner
 
 from federator.cli import app
-from federator.deploy.local.local_run import last_folder
 from federator.federation import schema
+from federator.runtime.control.runs import last_folder
 from federator.runtime.server.survey.finding import REMEDIES
 
 SPLIT = LOAD_DATA.replace(
