@@ -230,7 +230,9 @@ class Sites:
         if found is not None and found != self._sizes.get(site, found):
             failed = replace(answer, outcome=None, weights=None, failure=Failure("sizes"))
             return self._known_sizes(site, failed)
-        if answer.failure is not None and answer.failure.reason == "sizes" and site in self.nodes:
+        # Flower tells of a lost one, too, and may do so before a look at which nodes are connected.
+        again = answer.failure is not None and answer.failure.reason in ("sizes", "lost")
+        if again and site in self.nodes:
             self.forget(site)
         return answer
 

@@ -74,6 +74,18 @@ def test_a_site_that_is_late_is_told_so(tmp_path, clock):
     assert answer.failure.reason == "late"
 
 
+def test_a_site_that_flower_tells_is_lost_joins_again(tmp_path, clock):
+    """Also if that comes before a look at which nodes are connected shows it."""
+    grid = Silent()
+    grid.refused = frozenset({42})
+    sites = sites_of(grid, Store(tmp_path))
+    sites.nodes["north"] = 42
+    deadline = clock.time() + 60
+    answer = sites.ask({"north": Order(Instruction("train", 1, deadline))}, deadline)["north"]
+    assert answer.failure.reason == "lost"
+    assert "north" not in sites.nodes
+
+
 class Returned(Silent):
     """A grid with a site that has just come back, and answers after so many seconds."""
 
