@@ -49,7 +49,7 @@ def test_a_site_runs_from_its_bundle(engine, registry, site, tmp_path):
     engine("rmi", *engine("images", "--format={{.Repository}}:{{.Tag}}", *wanted).splitlines())
     with tarfile.open(made.path) as tar:
         assert {one.uname for one in tar} == {""}
-        tar.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "--extract", "--file", made.path], cwd=tmp_path, check=True)
     folder = tmp_path / "tumours-north"
     assert (folder / "compose.yaml").read_bytes() == (site.folder / "north.yaml").read_bytes()
     assert fingerprint((folder / "SHA256SUMS").read_bytes()) == made.fingerprint

@@ -694,7 +694,7 @@ def test_rounds_are_stopped_from_elsewhere_and_only_one_at_a_time_started(deploy
 def test_a_new_version_is_reviewed_and_taken(deployed):
     desk = deployed.sites["hospital-a"]
     new = desk.folder / "hospital-a.yaml"
-    text = new.read_text()
+    text = (desk.folder / "compose.yaml").read_text()
     new.write_text(text.replace("BASELINES:-true", "BASELINES:-false"))
     review, take, start = commands("site-operator.md")["7"]
     said = desk.run(review)

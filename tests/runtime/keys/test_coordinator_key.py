@@ -8,7 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from federator.errors import InputError
 from federator.runtime.keys.coordinator_key import CoordinatorKey, read_keys
 
-TODAY = datetime.now(UTC).date()
+
+def today():
+    """Return the day; midnight may pass while the tests run."""
+    return datetime.now(UTC).date()
 
 
 def key(last_day: date | None = None) -> CoordinatorKey:
@@ -20,13 +23,13 @@ def test_keys_are_read_as_they_were_written():
     read = read_keys(f"{present.write()} {following.write()}".split())
     assert read == (present, following)
     assert not any(one.ended for one in read)
-    assert (read[0].last_day - TODAY).days == 730
+    assert (read[0].last_day - today()).days == 730
     assert read[1].write().split(":")[:2] == [following.name, "2099-12-31"]
 
 
 def test_a_key_holds_to_the_end_of_its_last_day():
-    assert not key(TODAY).ended
-    assert key(TODAY - timedelta(days=1)).ended
+    assert not key(today()).ended
+    assert key(today() - timedelta(days=1)).ended
 
 
 GIVEN = key()

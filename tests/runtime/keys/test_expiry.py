@@ -14,12 +14,15 @@ from federator.runtime.keys import expiry
 from federator.runtime.keys.coordinator_key import CoordinatorKey
 from federator.runtime.keys.expiry import warning
 
-TODAY = datetime.now(UTC).date()
+
+def today():
+    """Return the day; midnight may pass while the tests run."""
+    return datetime.now(UTC).date()
 
 
 def key(days):
     public = Ed25519PrivateKey.generate().public_key()
-    return CoordinatorKey.of(public, TODAY + timedelta(days=days))
+    return CoordinatorKey.of(public, today() + timedelta(days=days))
 
 
 @pytest.mark.parametrize(

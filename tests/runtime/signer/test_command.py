@@ -10,8 +10,12 @@ from federator.errors import InputError
 from federator.runtime.protocol.signing.orders import OrderError, RoundsOrder, Terms, worst_case
 from federator.runtime.signer.command import Wanted, main, plan, runs_in
 
-TODAY = date.today().isoformat()
 DONE = {"2026-01-02-001": 3, "2026-01-02-002": 2}
+
+
+def on_today(run):
+    """Return the name of a run with today's date; midnight may pass while the tests run."""
+    return run.replace("today", date.today().isoformat())
 
 
 def asked(wanted, done=(), earlier=(), **terms):
@@ -21,19 +25,19 @@ def asked(wanted, done=(), earlier=(), **terms):
 @pytest.mark.parametrize(
     ("wanted", "done", "run", "first", "last"),
     [
-        (Wanted(), {}, f"{TODAY}-001", 1, 3),
-        (Wanted(rounds=7), {}, f"{TODAY}-001", 1, 7),
+        (Wanted(), {}, "today-001", 1, 3),
+        (Wanted(rounds=7), {}, "today-001", 1, 7),
         (Wanted(), DONE, "2026-01-02-002", 3, 3),
         (Wanted(rounds=2), DONE, "2026-01-02-002", 3, 4),
         (Wanted(), {"2026-01-02-001": 3}, "2026-01-02-001", 4, 6),
-        (Wanted(fresh=True), DONE, f"{TODAY}-001", 1, 3),
-        (Wanted(fresh=True), {f"{TODAY}-001": 3}, f"{TODAY}-002", 1, 3),
-        (Wanted(survey=True), DONE, f"{TODAY}-001", 1, 0),
+        (Wanted(fresh=True), DONE, "today-001", 1, 3),
+        (Wanted(fresh=True), {"today-001": 3}, "today-002", 1, 3),
+        (Wanted(survey=True), DONE, "today-001", 1, 0),
     ],
 )
 def test_rounds_continue_the_last_run_or_begin_one(wanted, done, run, first, last):
-    order = asked(wanted, done)
-    assert (order.run, order.first_round, order.last_round) == (run, first, last)
+    order = asked(wanted, {on_today(name): number for name, number in done.items()})
+    assert (order.run, order.first_round, order.last_round) == (on_today(run), first, last)
     assert order.survey_only == wanted.survey
 
 
@@ -54,7 +58,7 @@ def test_a_run_that_is_continued_keeps_its_baselines():
 
 
 def test_a_run_that_was_ordered_and_has_no_checkpoint_is_not_ordered_again():
-    assert asked(Wanted(), {}, [rounds(run=f"{TODAY}-001")]).run == f"{TODAY}-002"
+    assert asked(Wanted(), {}, [rounds(run=on_today("today-001"))]).run == on_today("today-002")
 
 
 def test_an_order_holds_as_long_as_its_deadlines_and_a_week():
