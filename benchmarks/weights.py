@@ -53,7 +53,7 @@ def ours(sites: int, megabytes: int, rounds: int, scratch: Path) -> Figures:
 def limit(deployed: deployment.Deployment, sites: int) -> float:
     """Return the seconds in which curl gets the model and puts as many bytes, for all sites."""
     store = Store(deployed.paths.store)
-    first = deployed.paths.runs / "initial.safetensors"
+    first = deployed.paths.first_model
     down, table = store.publish(WeightFile(first))
     parts, size = deployed.root / "parts", first.stat().st_size
     if not parts.exists():

@@ -36,7 +36,7 @@ def server(root: Path, names: Sequence[str], megabytes: int) -> Iterator[Deploym
     """Run a server with its gateway, for a model of such a size; no site is running."""
     deadlines = "deadlines: {join: 30m, round: 1h}\n"
     with deploy(root, list(names), deadlines, strategy=_STRATEGY) as deployed:
-        first = deployed.paths.runs / "initial.safetensors"
+        first = deployed.paths.first_model
         write_buffers(first, ())
         save(first, model.build(megabytes))
         yield deployed
