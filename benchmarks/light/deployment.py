@@ -59,7 +59,7 @@ def run(deployed: Deployment, rounds: int) -> float:
     """Run rounds; return the median seconds of those after the first.
 
     Raises:
-        RuntimeError: if a site's update is missing in any of them.
+        RuntimeError: if a site's update is missing in any of them, or smaller than the model.
     """
     with deployed.begin_rounds("--rounds", str(rounds)) as process:
         said = process.communicate()[0]
@@ -70,6 +70,9 @@ def run(deployed: Deployment, rounds: int) -> float:
         raise RuntimeError(f"not every site delivered in every round\n{said}")
     if any(len(event["sites"]) != len(deployed.names) for event in trained):
         raise RuntimeError(f"not every site took part in every round\n{said}")
+    size = deployed.paths.first_model.stat().st_size
+    if any(site["bytes_up"] < size for event in trained for site in event["sites"].values()):
+        raise RuntimeError(f"updates are of another model than the one of {size} bytes\n{said}")
     return statistics.median(between(trained))
 
 

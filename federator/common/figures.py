@@ -1,5 +1,6 @@
 """How the report writes names and figures; an unknown figure is a dash."""
 
+from datetime import datetime
 from math import isfinite
 
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
@@ -29,6 +30,13 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def clock(time: datetime, today: str, other_day: str) -> str:
+    """Write a time in this machine's zone, in one format (strftime) of today, else in another."""
+    here = time.astimezone()
+    is_today = here.date() == datetime.now(here.tzinfo).date()
+    return here.strftime(today if is_today else other_day)
 
 
 def size(count: float) -> str:

@@ -73,19 +73,15 @@ def write_compose(
     """Write the compose files of the server and of each site, with the pushed images."""
     from federator.app.convert import converted
     from federator.deploy import compose, site_keys
-    from federator.deploy.server_file.approval import SERVER
     from federator.federation import schema
     from federator.images.build import Images
-    from federator.images.model_size import model_bytes
     from federator.runtime.files import fingerprint
 
     with reporting_errors():
         read = schema.read(path)
         components = converted(read, read.root / "build")
         images = Images.read(components.folder)
-        size = model_bytes(read.folder / SERVER, images)
-        given = components.client_requirements if build_at_site else None
-        for file in compose.write(read, components.app, images, size, given):
+        for file in compose.write_built(read, components, images, build_at_site):
             typer.echo(file)
         warn(site_keys.missing_in_cohort(read))
         for site in read.sites:

@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, ScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from federator.app.convert import Components
 from federator.common.templates import FOLDER, Templates
-from federator.deploy import memory_limits, site_keys
+from federator.deploy import compose_yaml, memory_limits, site_keys
+from federator.deploy.compose_yaml import block
 from federator.deploy.server_file import first_weights
 from federator.deploy.server_file.approval import SERVER, require_permitted
 from federator.deploy.server_file.gateway import GATEWAY, configuration
@@ -27,7 +26,7 @@ from federator.errors import FederationFileError, FederatorError, InputError, Pr
 from federator.federation import settings
 from federator.federation.parts import Site
 from federator.federation.schema import FILE, Federation
-from federator.images import hashed_packages
+from federator.images import hashed_packages, model_size
 from federator.images.build import Images
 from federator.images.model_size import MODEL_BYTES
 from federator.runtime import app_files
@@ -85,6 +84,25 @@ def write(
     return list(paths)
 
 
+def write_built(
+    federation: Federation, components: Components, images: Images, build_at_site: bool
+) -> list[Path]:
+    """Write the files of a converted federation with its pushed images, as :func:`write` does.
+
+    Args:
+        federation: the federation file.
+        components: what was converted.
+        images: the pushed images.
+        build_at_site: whether each site builds its worker's image itself.
+
+    Raises:
+        FederatorError: as in :func:`write`, or if the model's size cannot be found out.
+    """
+    size = model_size.model_bytes(federation.folder / SERVER, images)
+    requirements = components.client_requirements if build_at_site else None
+    return write(federation, components.app, images, size, requirements)
+
+
 @dataclass(frozen=True)
 class _Files:
     federation: Federation
@@ -115,8 +133,8 @@ class _Files:
             | {
                 "FEDERATOR_SERVER": self.address,
                 "FEDERATOR_COORDINATOR_KEY": as_setting(self._public(PUBLISHED)),
-                "FEDERATOR_CA": _block(self._public("ca.crt", optional=True)),
-                "FEDERATOR_COHORT": _block(self.cohort),
+                "FEDERATOR_CA": block(self._public("ca.crt", optional=True)),
+                "FEDERATOR_COHORT": block(self.cohort),
             }
         )
         told = ("FEDERATOR_MIN_CELL_COUNT", "FEDERATOR_SURVEY")  # to its doctor
@@ -126,7 +144,7 @@ class _Files:
         worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
         if self.requirements is not None:
             worker["image"] = f"{file['name']}-worker"
-            build = {"context": ".", "dockerfile_inline": _block(self.dockerfiles[cuda])}
+            build = {"context": ".", "dockerfile_inline": block(self.dockerfiles[cuda])}
             worker.insert(1, "build", build)
             worker.insert(1, "pull_policy", "build")
         if not cuda:
@@ -134,8 +152,8 @@ class _Files:
         if not (federation.local or federation.personal):
             del worker["environment"]["FEDERATOR_PERSONAL"], file["volumes"]["personal"]
             worker["volumes"].remove("personal:/personal")
-        file[APP] = {name: _block(text.replace("$", "$$")) for name, text in self.code.items()}
-        return _accepted(f"{site.name}.yaml", _dump(file))
+        file[APP] = {name: block(text.replace("$", "$$")) for name, text in self.code.items()}
+        return _accepted(f"{site.name}.yaml", compose_yaml.write(file))
 
     def example(self, site: Site | None = None) -> str:
         """Return the example of the server's ``.env``, or of a site's."""
@@ -157,7 +175,7 @@ class _Files:
         for name in ("signer", "order"):
             parts[name]["image"] = str(images.link)
         terms = settings.terms(federation, self.app).write()
-        parts["order"]["environment"]["FEDERATOR_TERMS"] = _block(terms)
+        parts["order"]["environment"]["FEDERATOR_TERMS"] = block(terms)
         parts["gateway"]["ports"][0] = DoubleQuotedScalarString(f"${{PORT:-{self.port}}}:8443")
         parts["gateway"]["labels"][f"federator.{GATEWAY}"] = _digest(self.gateway)
         parts["init"]["image"] = str(images.client)
@@ -172,7 +190,7 @@ class _Files:
             parts["server"]["volumes"].remove("strategy:/strategy")
         if told := settings.notify(federation):
             parts["notify"]["image"] = str(images.server)
-            parts["notify"]["environment"]["FEDERATOR_NOTIFY"] = _block(told.write())
+            parts["notify"]["environment"]["FEDERATOR_NOTIFY"] = block(told.write())
         else:
             del parts["notify"], file["volumes"]["notices"]
             parts["server"]["volumes"].remove("notices:/notices")
@@ -180,7 +198,7 @@ class _Files:
         shown = {name: whole[name] for name in ("federation", "sites", "publish_sites")}
         for name, values in {"server": whole, "watch": shown}.items():
             text = json.dumps(values, indent=2) + "\n"
-            parts[name]["environment"]["FEDERATOR_FEDERATION"] = _block(text)
+            parts[name]["environment"]["FEDERATOR_FEDERATION"] = block(text)
         known = as_setting(self._public(PUBLISHED))
         parts["server"]["environment"]["FEDERATOR_COORDINATOR_KEY"] = known
         command = ["initial", "--app=/app", f"--out={FIRST_MODEL}"]
@@ -190,7 +208,7 @@ class _Files:
             parts["init"]["volumes"].append(first_weights.mount(federation, given, inside))
         parts["init"]["command"] = command
         file[MODEL_BYTES] = self.model_bytes
-        return _dump(file)
+        return compose_yaml.write(file)
 
     @property
     def port(self) -> str:
@@ -252,11 +270,7 @@ class _Files:
             raise InputError(Problem(f"{path} is missing", hint=hint)) from None
 
     def _template(self, name: str) -> CommentedMap:
-        try:
-            file: CommentedMap = _yaml().load(self.templates.read(f"deploy/{name}"))
-        except YAMLError as error:
-            raise InputError(Problem(str(error), Where(f"{FOLDER}/deploy/{name}"))) from None
-        return file
+        return compose_yaml.read(self.templates.read(f"deploy/{name}"), f"{FOLDER}/deploy/{name}")
 
 
 def _accepted(name: str, text: str) -> str:
@@ -274,24 +288,3 @@ def _accepted(name: str, text: str) -> str:
 
 def _digest(text: str) -> str:
     return sha256(text.encode())
-
-
-def _block(text: str) -> ScalarString:
-    """Return a text as a YAML block, or in quotes if it has characters that a block cannot hold."""
-    plain = text and all(c.isprintable() or c in "\n\t" for c in text)
-    block: ScalarString = (LiteralScalarString if plain else DoubleQuotedScalarString)(text)
-    return block
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.width = 10_000
-    yaml.preserve_quotes = True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
-
-
-def _dump(file: CommentedMap) -> str:
-    text = StringIO()
-    _yaml().dump(file, text)
-    return text.getvalue()

@@ -66,10 +66,9 @@ class Provision(KeyFiles):
         """
         self.require(PUBLISHED, self.keys / SECRET)
         self.make_folders()
-        if not (self.keys / "superexec.secret").exists():
-            self.keep("superexec.secret", secrets.token_hex(32).encode())
-        if not (self.keys / WATCH_TOKEN).exists():
-            self.keep(WATCH_TOKEN, secrets.token_hex(32).encode())
+        for name in ("superexec.secret", WATCH_TOKEN):
+            if not (self.keys / name).exists():
+                self.keep(name, secrets.token_hex(32).encode())
         if not (self.keys / "superlink.crt").exists():
             self._keep_pair("superlink", issue(_INNER_NAMES, _AUTHORITY_DAYS))
         SigningKeys(self).prepare()

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from federator.common import figures
 from federator.errors import InputError, Problem
 from federator.jupyter.cells_run import CellsRun
 from federator.notebook import reader
@@ -110,6 +111,4 @@ def _text(cell: Mapping[str, Any]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    at = datetime.fromtimestamp(seconds)
-    today = at.date() == datetime.now().date()
-    return at.strftime("at %H:%M:%S" if today else "on %Y-%m-%d at %H:%M:%S")
+    return figures.clock(datetime.fromtimestamp(seconds), "at %H:%M:%S", "on %Y-%m-%d at %H:%M:%S")

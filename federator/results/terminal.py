@@ -205,9 +205,8 @@ class RunProgress:
 
 def _until(event: Line) -> str:
     """Return until when sites are waited for, in the time zone of this machine."""
-    until = datetime.fromisoformat(event["until"]).astimezone()
-    other_day = until.date() != datetime.now(until.tzinfo).date()
-    return until.strftime("%Y-%m-%d %H:%M %Z" if other_day else "%H:%M %Z")
+    until = datetime.fromisoformat(event["until"])
+    return figures.clock(until, "%H:%M %Z", "%Y-%m-%d %H:%M %Z")
 
 
 def progress_bar(console: Console) -> Progress:

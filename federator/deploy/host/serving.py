@@ -20,7 +20,6 @@ from federator.errors import InputError, Problem
 from federator.federation.schema import Federation
 from federator.images import build as images
 from federator.images.build import Images
-from federator.images.model_size import model_bytes
 from federator.images.reference import Reference
 
 
@@ -67,10 +66,8 @@ class Serving:
         yield from built.warnings
         new = [name for name, image in built.by_name().items() if before.get(name) != image]
         yield f"images: {', '.join(new)} pushed" if new else "images: nothing has changed"
-        size = model_bytes(read.folder / approval.SERVER, built)
-        given = components.client_requirements if self.build_at_site else None
         known = {path: path.read_bytes() for path in read.folder.iterdir() if path.is_file()}
-        files = compose.write(read, components.app, built, size, given)
+        files = compose.write_built(read, components, built, self.build_at_site)
         changed = [path.name for path in files if known.get(path) != path.read_bytes()]
         yield f"files: wrote {', '.join(changed)}" if changed else "files: nothing has changed"
         yield from site_keys.missing_in_cohort(read)

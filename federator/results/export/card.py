@@ -21,16 +21,15 @@ from federator.results.findings import findings
 from federator.results.history import COMMON
 from federator.results.measured import Figures, parts
 from federator.results.privacy import spent
-from federator.results.publication import TOGETHER
+from federator.results.publication import LEAST, TOGETHER
 from federator.results.report import SETS
-from federator.results.tasks.base import Figure
+from federator.results.tasks.base import Figure, with_interval
 from federator.results.updates import site_privacy
 from federator.runtime.files import file_sha256, write
 from federator.runtime.protocol.instructions import FEDERATION
 
 TO_FILL_IN = "**TO FILL IN**"
 """Marks what the author has to write."""
-_SEVERAL = 2  # sites, of whose sum a number is none of a single one
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _data(source: Source) -> str:
     """Lay out how many examples there were, by set; of a single site only if that may be shown."""
     sizes = history.read(source.run).examples()
     rows = []
-    if len(sizes) >= _SEVERAL:
+    if len(sizes) >= LEAST:
         rows.append([TOGETHER, *(str(sum(s.get(key, 0) for s in sizes.values())) for key in SETS)])
     if source.settings.publish_sites:
         rows += [
@@ -132,7 +131,7 @@ def _tested(source: Source) -> str:
     columns = journal.view.columns
     rows = [
         [escaped(where), row.name, str(row.result.examples), figures.number(row.result.loss)]
-        + [_with_interval(row.figures[name]) for name in columns]
+        + [with_interval(row.figures[name]) for name in columns]
         + [figures.number(one) for one in row.result.metrics.values()]
         for where, found in groups.items()
         for row in found
@@ -149,7 +148,7 @@ def _by_label(source: Source) -> str:
     found: dict[str, Figures] = parts(view, together) if together else {}
     columns = view.columns
     rows = [
-        [escaped(name), *(_with_interval(each.get(key, Figure(None))) for key in columns)]
+        [escaped(name), *(with_interval(each.get(key, Figure(None))) for key in columns)]
         for name, each in found.items()
     ]
     return table([view.part, *(f" {one.title}" for one in columns.values())], rows) if rows else ""
@@ -161,13 +160,6 @@ def _unnamed(text: str, source: Source) -> str:
         names = "|".join(re.escape(name) for name in source.journal.sites)
         text = re.sub(rf"(?<![\w-])({names})(?![\w-])", "a site", text) if names else text
     return escaped(text)
-
-
-def _with_interval(figure: Figure) -> str:
-    value = figures.number(figure.value)
-    if figure.low is None or figure.high is None:
-        return value
-    return f"{value} ({figures.number(figure.low)}–{figures.number(figure.high)})"
 
 
 def _provenance(source: Source) -> Iterator[tuple[str, str]]:

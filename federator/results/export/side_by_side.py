@@ -10,6 +10,7 @@ from federator.errors import InputError, Problem
 from federator.results.comparison import Row, compare
 from federator.results.export.source import manifest_of
 from federator.results.history import Journal, read
+from federator.results.tasks.base import with_interval
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import FILE
 
@@ -164,11 +165,7 @@ def _figures(side: Side) -> dict[str, str]:
     result = side.row.result
     told = {"examples": str(result.examples), "loss": figures.number(result.loss)}
     for name, column in view.columns.items():
-        one = side.row.figures[name]
-        interval = ""
-        if one.low is not None:
-            interval = f" ({figures.number(one.low)}–{figures.number(one.high)})"
-        told[column.title] = f"{figures.number(one.value)}{interval}"
+        told[column.title] = with_interval(side.row.figures[name])
     return told | {name: figures.number(one) for name, one in result.metrics.items()}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from federator.common import figures
 from federator.runtime.protocol.instructions import FEDERATION
 from federator.runtime.server.journal import Line
 
@@ -191,9 +192,7 @@ def _why(reason: str) -> str:
 
 
 def _clock(time: datetime) -> str:
-    here = time.astimezone()
-    same = here.date() == datetime.now(here.tzinfo).date()
-    return here.strftime("%H:%M:%S %Z" if same else "%Y-%m-%d %H:%M %Z")
+    return figures.clock(time, "%H:%M:%S %Z", "%Y-%m-%d %H:%M %Z")
 
 
 def _ignore(_event: Line) -> None:

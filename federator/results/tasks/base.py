@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
+from federator.common import figures
 from federator.results.drawing.plots import Chart
 from federator.runtime.protocol.evaluation.rounding import Limits
 from federator.runtime.protocol.evaluation.settings import EvaluationSettings
@@ -46,6 +47,14 @@ class Figure:
     def highest(self) -> float | None:
         """The most that it may be, whether or not counts are rounded."""
         return self.value if self.most is None else self.most
+
+
+def with_interval(figure: Figure) -> str:
+    """Write a figure with its 95 % interval, if it has one."""
+    value = figures.number(figure.value)
+    if figure.low is None or figure.high is None:
+        return value
+    return f"{value} ({figures.number(figure.low)}–{figures.number(figure.high)})"
 
 
 @dataclass(frozen=True)

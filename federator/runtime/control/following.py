@@ -56,7 +56,8 @@ class Followed:
         offset, end, alive = self.offset, Line(), True
         while alive:
             alive = self.is_alive()  # before the look: what it wrote last is read, too
-            for event, after in lines_after(self.folder / FILE, offset):
+            for line, after in lines_after(self.folder / FILE, offset):
+                event = json.loads(line)
                 offset, end = after, event if event["event"] == "end" else end
                 yield event
             if alive:
@@ -111,8 +112,8 @@ def running(paths: ServerPaths) -> Followed:
         hint = f"begin: federator rounds compose/{paths.settings.federation} --rounds 3"
         raise RunError(Problem("no rounds are running", hint=hint))
     folder, offset, before = paths.runs / order.run, 0, 0
-    for event, after in lines_after(folder / FILE, 0):
-        offset = before if event["event"] == "start" else offset
+    for line, after in lines_after(folder / FILE, 0):
+        offset = before if json.loads(line)["event"] == "start" else offset
         before = after
     return Followed(paths, order, offset, lambda: schedule.is_running(paths))
 

@@ -98,8 +98,8 @@ class Follower:
             RunError: after an end that is not a good one, with its reason.
         """
         seen = False
-        for event, end in lines_after(self._path, self._offset):
-            self._offset, seen = end, True
+        for line, end in lines_after(self._path, self._offset):
+            event, self._offset, seen = json.loads(line), end, True
             if event["event"] == "end" and event.get("flower_run") != self.run_id:
                 continue
             yield event
@@ -128,7 +128,7 @@ class Follower:
             log.warning("%s: waiting", error)
             return
         if state is None or state.status == ENDED:
-            told = [event for event, _ in lines_after(self._path, self._offset)]
+            told = [json.loads(line) for line, _ in lines_after(self._path, self._offset)]
             if all(event["event"] != "end" for event in told):
                 said = f": {state.details}" if state and state.details else ""
                 raise RunError(f"the server's part of the run ended without a word{said}: {_LOGS}")
@@ -160,16 +160,20 @@ class Follower:
             append(self._path.parent, end)
 
 
-def lines_after(journal: Path, offset: int) -> Iterator[tuple[Line, int]]:
-    """Yield the complete lines of a journal from an offset on, and where each ends."""
-    if not journal.exists():
+def lines_after(journal: Path, offset: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the complete lines of a journal from an offset on, and where each ends.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    if not journal.exists() or journal.stat().st_size <= offset:  # nothing was added
         return
     with journal.open("rb") as opened:
         opened.seek(end := offset)
         for line in opened:
             if not line.endswith(b"\n"):
                 return
-            yield json.loads(line), (end := end + len(line))
+            yield line, (end := end + len(line))
 
 
 def end_on_sigterm() -> None:

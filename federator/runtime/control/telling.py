@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from federator.runtime.notify.notices import Line, Notice, RunNotices
+from federator.runtime.control.runs import lines_after
+from federator.runtime.notify.notices import Notice, RunNotices
 from federator.runtime.notify.outbox import Outbox
 from federator.runtime.notify.settings import NotifySettings
 from federator.runtime.server.journal import FILE
@@ -100,26 +101,9 @@ class Teller:
     def _news(self) -> Iterator[Notice]:
         for path in sorted(self._runs.glob(f"*/{FILE}")):
             offset, notices = self._known.get(path, (0, RunNotices(*self._of)))
-            for line, end in _lines(path, offset):
+            for line, end in lines_after(path, offset):
                 self._known[path] = end, notices
                 try:
-                    yield from notices.take(line)
-                except (LookupError, TypeError, AttributeError):
-                    continue  # an event of another version
-
-
-def _lines(path: Path, offset: int) -> Iterator[tuple[Line, int]]:
-    """Yield the complete lines from a place in a journal on, and where each ends."""
-    if path.stat().st_size <= offset:
-        return
-    with path.open("rb") as journal:
-        journal.seek(offset)
-        for line in journal:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            try:
-                read = json.loads(line)
-            except ValueError:
-                read = None
-            yield (read if isinstance(read, dict) else {}), offset
+                    yield from notices.take(json.loads(line))
+                except (ValueError, LookupError, TypeError, AttributeError):
+                    continue  # an event of another version, or no event

@@ -6,6 +6,7 @@ The server writes there, and has no way to the Internet; who sends has one, and 
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from federator.runtime import files
@@ -37,7 +38,7 @@ class Outbox:
                 continue
             self._number += 1
             name = f"{time.time_ns():020d}-{self._number:06d}.{sink}.json"
-            files.write(self._folder / name, json.dumps(notice.__dict__))
+            files.write(self._folder / name, json.dumps(asdict(notice)))
         return taken
 
     def waiting(self, sink: str) -> list[Path]:

@@ -137,19 +137,19 @@ def _evaluation(value: object, name: str, examples: int, policy: Policy) -> Eval
     if evaluated > examples:
         raise Failure("withheld", "counts of more examples than the set has")
     metrics = value.get("metrics")
-    if name not in policy.bins:
-        tables = {key: one for key, one in tables.items() if not policy.task.forms[key].coarser}
+    forms = policy.task.forms
+    bins = {key for key in tables if forms[key].coarser and name not in policy.bins}
+    kept = {key for key in tables if forms[key].holds_sums and name not in policy.sums}
+    tables = {key: one for key, one in tables.items() if key not in bins | kept}
     released = release.release(policy.task, tables, policy.min_cell_count, policy.sum_digits)
     before = value.get("withheld")
     told = before if isinstance(before, list | tuple) else ()
-    missing = {name for name in told if isinstance(name, str)} | set(released.withheld)
-    if name not in policy.sums:
-        missing |= {key for key in tables if policy.task.forms[key].holds_sums}
+    missing = {name for name in told if isinstance(name, str)} | set(released.withheld) | kept
     if name not in policy.losses:
         missing.add(release.LOSS)
     keeps = release.LOSS in missing
     return Evaluation(
-        tables={key: one for key, one in released.tables.items() if key not in missing},
+        tables=released.tables,
         loss=None if keeps else _number(value.get("loss"), policy.loss_digits),
         examples=evaluated or examples,
         metrics={

@@ -275,14 +275,14 @@ def fields_of(event: Event) -> Line:
     return {"event": event.event, **event.model_dump(exclude_unset=True)}
 
 
-def events(run: Path, kind: type[E]) -> list[E]:
-    """Return the events of one kind that the journal of the run in a folder has so far.
+def events(run: Path, *kinds: type[E]) -> list[E]:
+    """Return the events of these kinds that the journal of the run in a folder has so far.
 
     Raises:
         OSError: if there is no journal.
         ValidationError: if a complete line is not an event.
     """
-    return [e for e in map(EVENT.validate_json, _complete_lines(run)) if isinstance(e, kind)]
+    return [e for e in map(EVENT.validate_json, _complete_lines(run)) if isinstance(e, kinds)]
 
 
 def has_ended(run: Path) -> bool:

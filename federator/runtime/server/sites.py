@@ -19,7 +19,7 @@ from federator.runtime.server.storage.update_receiver import UpdateReceiver
 from federator.runtime.server.waits.waiting import QUICK, SLOW, Pause, Tell, WaitingNotice
 
 _ROLL_CALL = 2.0  # seconds between looks at which nodes are connected
-_PASSING = ("no-worker", "late", "lost")  # a site that is starting gets over these by itself
+_PASSING = ("no-worker", "late")  # a site that is starting gets over these by itself
 
 Hear = Callable[[Answer], None]
 
@@ -161,7 +161,15 @@ class Sites:
         self._awaited |= sent.keys()
 
     def _admitted(self) -> Iterator[Answer]:
+        """Yield what those say that were greeted.
+
+        The greeting of a link that was started again is lost with it. That is not what the site
+        says: it is greeted anew, whether Flower or a look at the connections tells of it.
+        """
         for node, answer in self._exchange.poll(self._joining):
+            if answer.failure is not None and answer.failure.reason == "lost":
+                self._greeted.discard(node)
+                continue
             admitted = self._admit(node, answer, self._names.get(node, ""))
             if admitted.failure is not None and admitted.failure.reason in _PASSING:
                 self._greeted.discard(node)
@@ -205,7 +213,7 @@ class Sites:
             came = came or len(pending) < before
             pause.adapt(_receivers(pending), came, time.monotonic() - began)
         self.store.withdraw()
-        return {site: self._known_sizes(site, answers[site]) for site in sorted(orders)}
+        return {site: self._settled(site, answers[site]) for site in sorted(orders)}
 
     def _take_lost(
         self, pending: dict[str, Pending], present: Sequence[NodeInfo]
@@ -221,16 +229,16 @@ class Sites:
             del pending[key]
         return lost
 
-    def _known_sizes(self, site: str, answer: Answer) -> Answer:
+    def _settled(self, site: str, answer: Answer) -> Answer:
         """Return a site's answer, or its failure if its sets have another size than it joined with.
 
-        Its share in the model follows from that size: so it joins again, which is written down.
+        Its share in the model follows from that size. A site with such a failure joins again, which
+        is written down; so does a lost one, of which Flower may tell before a look at which nodes
+        are connected does.
         """
         found = answer.outcome.examples if answer.outcome is not None else None
         if found is not None and found != self._sizes.get(site, found):
-            failed = replace(answer, outcome=None, weights=None, failure=Failure("sizes"))
-            return self._known_sizes(site, failed)
-        # Flower tells of a lost one, too, and may do so before a look at which nodes are connected.
+            answer = replace(answer, outcome=None, weights=None, failure=Failure("sizes"))
         again = answer.failure is not None and answer.failure.reason in ("sizes", "lost")
         if again and site in self.nodes:
             self.forget(site)

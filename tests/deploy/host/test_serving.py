@@ -12,6 +12,7 @@ from fixtures.command_line import call
 from federator.deploy.host import serving
 from federator.deploy.host.serving import Serving
 from federator.deploy.server_file import approval
+from federator.images import model_size
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def federation(tmp_path, monkeypatch):
         return IMAGES
 
     monkeypatch.setattr(serving.images, "build", build)
-    monkeypatch.setattr(serving, "model_bytes", lambda *_: MODEL_BYTES)
+    monkeypatch.setattr(model_size, "model_bytes", lambda *_: MODEL_BYTES)
     return read
 
 

@@ -2,30 +2,21 @@
 
 import hashlib
 import json
-import shlex
 import subprocess
 
 import pytest
 from fakes import run_journal
 from fixtures import exported
-from fixtures.exported import RUN, SITES
+from fixtures.exported import RUN, SITES, told
 from fixtures.paths import ROOT
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
-from federator.cli import app
 from federator.common import figures
 from federator.results import history, measured
 from federator.results.export import card, source
 from federator.results.export.card import TO_FILL_IN
 
 OPEN = "publish: {sites: true}\n"
-
-
-def told(command, status=0):
-    result = CliRunner().invoke(app, shlex.split(command))
-    assert result.exit_code == status, result.output
-    return result.output
 
 
 def front_matter(text):

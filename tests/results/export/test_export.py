@@ -3,20 +3,17 @@
 import csv
 import hashlib
 import json
-import shlex
 import sys
 from collections import defaultdict
 
 import numpy as np
 import pytest
 from fixtures import exported
-from fixtures.exported import PATIENT, RUN, SITES
+from fixtures.exported import PATIENT, RUN, SITES, told
 from fixtures.paths import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
-from typer.testing import CliRunner
 
-from federator.cli import app
 from federator.results import history, measured
 from federator.results.export import source
 from federator.results.export.export import export
@@ -24,12 +21,6 @@ from federator.results.export.measurements import measurements
 from federator.results.export.target import Target
 
 OPEN = "publish: {sites: true, model: true}\n"
-
-
-def told(command, status=0):
-    result = CliRunner().invoke(app, shlex.split(command))
-    assert result.exit_code == status, result.output
-    return result.output
 
 
 def rows(folder):

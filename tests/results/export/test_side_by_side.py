@@ -1,14 +1,11 @@
 """Runs of one federation side by side: what was set otherwise, and what came of it."""
 
-import shlex
-
 import pytest
 from fakes.run_journal import change, write
 from fixtures import exported
+from fixtures.exported import told
 from fixtures.paths import ROOT
-from typer.testing import CliRunner
 
-from federator.cli import app
 from federator.common import figures
 from federator.results import history, measured
 
@@ -26,12 +23,6 @@ def runs(tmp_path, monkeypatch):
         change(run, lambda line: line.update(federation="breast-cancer"), event="start")
     change(second, lambda line: line.update(strategy="FedProx"), event="start")
     return first, second
-
-
-def told(command, status=0):
-    result = CliRunner().invoke(app, shlex.split(command))
-    assert result.exit_code == status, result.output
-    return result.output
 
 
 def cells(text, name):

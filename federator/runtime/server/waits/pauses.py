@@ -130,6 +130,5 @@ def _cut_short(run: Path) -> float:
     """Return when the pause ends in which the run was cut short (epoch seconds); 0 if none."""
     if not (run / FILE).exists():
         return 0.0
-    told = [each for kind in (Resumed, Paused) for each in events(run, kind)]
-    last = max(told, key=lambda each: each.time, default=None)
+    *_, last = None, *events(run, Paused, Resumed)
     return last.until.timestamp() if isinstance(last, Paused) else 0.0
