@@ -1,11 +1,11 @@
 """The first model of a run, made in a process of its own: this one never runs the author's code."""
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from federator.app.convert import Components
+from federator.deploy.local.forks import Forks
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.tracebacks import last_exception
 from federator.errors import InputError, Problem, RunError
@@ -18,22 +18,28 @@ def build(
     components: Components,
     path: Path,
     processes: Processes,
+    forks: Forks,
     env: Mapping[str, str],
 ) -> None:
     """Write the first model's weights to a file in the safetensors format.
+
+    Args:
+        federation: the federation file.
+        components: what was converted.
+        path: the file.
+        processes: those of the run.
+        forks: what makes processes that run the author's code.
+        env: the environment of this one, which may fetch pretrained weights.
 
     Raises:
         InputError: if the weights to start from are not the model's, or what is to stay at the
             sites does not go with it.
         RunError: if the model could not be built, with the exception of the author's code.
     """
-    command = [
-        *(sys.executable, "-P", "-m", "federator.runtime", "initial"),
-        *("--app", str(components.app), "--out", str(path)),
-    ]
+    arguments = ["initial", "--app", str(components.app), "--out", str(path)]
     if federation.initial_weights is not None:
-        command += ["--from", str(federation.initial_weights)]
-    processes.start("initial", command, env)
+        arguments += ["--from", str(federation.initial_weights)]
+    forks.start("initial", arguments, env)
     while (status := processes.ended("initial")) is None:
         time.sleep(0.05)
     if status == 0:

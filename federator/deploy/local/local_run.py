@@ -6,12 +6,11 @@ They are the same programs, with the same Flower App, that run in containers at 
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from federator.deploy.local import (
     unlisted_imports,
     workers,
 )
+from federator.deploy.local.forks import Forks
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
@@ -55,6 +55,12 @@ from federator.runtime.worker.sandbox.import_trace import Asked
 # the folder: a site's name, or a worker's temporary folder with the sockets of multiprocessing.
 _LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
 _STARTING = 24 * 3600.0  # seconds that the first model and the baselines' evaluations may take
+# What a fork server imports: it is ready in them all.
+_OF_WORKERS = (
+    *("torch", "federator.runtime.worker.process"),
+    "federator.runtime.worker.initial_model",
+)
+_OF_LINKS = ("federator.runtime.link.process",)
 _NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
 
 
@@ -146,6 +152,9 @@ class LocalRun:
             raise RunError(f"{scratch} is too long a path for sockets: set TMPDIR to a shorter one")
         control_api.require_programs()
         env = environment(scratch)
+        threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
+        confined = partial(workers.environment, os.environ, scratch, threads)
+        authors = Forks(processes, "workers", _OF_WORKERS, confined(cuda=True))
         port = free_port()
         superlink = f"127.0.0.1:{port}"
         processes.start(
@@ -158,24 +167,20 @@ class LocalRun:
             env | {ENVIRONMENT: str(scratch / "server.json")},
         )
         signer.start(self.order, scratch, processes, env)
-        self._write_settings(scratch, processes, env)  # while the SuperLink and the signer start
+        links = Forks(processes, "links", _OF_LINKS, env)
+        # While the SuperLink and the signer start.
+        self._write_settings(scratch, processes, authors, env)
         public = signer.public_key(scratch, processes)
         wait_for(f"http://{superlink}/health", processes)
         for site in self.federation.sites:
-            command = self._link(site, superlink, public, scratch)
-            own = env | settings.link(self.federation, site)
-            processes.start(f"{site.name}.link", command, own)
-            threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
-            processes.start(
+            arguments = self._link(site, superlink, public, scratch)
+            links.start(f"{site.name}.link", arguments, env | settings.link(self.federation, site))
+            app, socket = self.components.app, scratch / site.name
+            authors.start(
                 f"{site.name}.worker",
-                workers.command(
-                    site,
-                    self.components.app,
-                    scratch / site.name,
-                    self._personal / site.name,
-                    self._links[site.name].values(),
-                ),
-                workers.environment(os.environ, scratch, threads, cuda=site.accelerator == "cuda"),
+                workers.arguments(site, app, socket, self._personal / site.name),
+                confined(cuda=site.accelerator == "cuda"),
+                workers.read_only(site, app, self._links[site.name].values()),
             )
         workers.start_strategy(self.federation, self.components.app, scratch, processes)
         control, follower = Control(superlink, None), Follower(self.folder)
@@ -202,14 +207,16 @@ class LocalRun:
         expires = time.time() + worst_case(terms, first, to) + _STARTING
         return RoundsOrder(self.folder.name, first, to, terms, expires, site_records.user())
 
-    def _write_settings(self, scratch: Path, processes: Processes, env: dict[str, str]) -> None:
+    def _write_settings(
+        self, scratch: Path, processes: Processes, forks: Forks, env: dict[str, str]
+    ) -> None:
         """Write the server's settings, and the first model."""
         federation = self.federation
         site_records.prepare(self.folder, scratch, [site.name for site in federation.sites])
         first = None
         if RunFolder(self.folder).last() is None:
             first = scratch / "initial.safetensors"
-            first_model.build(federation, self.components, first, processes, env)
+            first_model.build(federation, self.components, first, processes, forks, env)
         server = ServerSettings(
             **settings.server(federation),
             run=str(self.folder.resolve()),
@@ -227,10 +234,10 @@ class LocalRun:
         server.write(scratch / "server.json")
 
     def _link(self, site: Site, superlink: str, public: str, scratch: Path) -> list[str]:
-        """Return the command of a site's link; the environment has what settings.link returns."""
+        """Return the arguments of a site's link; settings.link returns its environment."""
         return [
-            *(sys.executable, "-m", "federator.runtime.link.process", "--site", site.name),
-            *("--server", superlink, "--insecure", "--coordinator-key", public),
+            *("link", "--site", site.name, "--server", superlink, "--insecure"),
+            *("--coordinator-key", public),
             *("--app-hash", app_hash(self.components.app), "--store", str(self._store)),
             *("--socket", str(scratch / site.name)),
             *("--followed", str(scratch / f"{site.name}.followed")),

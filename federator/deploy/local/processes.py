@@ -6,17 +6,38 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Child(Protocol):
+    """A child process, as ``subprocess.Popen`` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return its exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; raises ``subprocess.TimeoutExpired``."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 _FAMILY = "FEDERATOR_FAMILY"
@@ -74,8 +95,8 @@ class Processes:
 
     logs: Path
     grace: float = 5.0
-    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _started: dict[str, tuple[Sequence[str], Mapping[str, str]]] = field(default_factory=dict)
+    _running: dict[str, Child] = field(default_factory=dict)
+    _started: dict[str, Callable[[int], Child]] = field(default_factory=dict)
     _family: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __enter__(self) -> "Processes":
@@ -91,19 +112,38 @@ class Processes:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         """Start a process; its output is appended to its log."""
-        self._started[name] = command, env
+        self.begin(name, partial(self._spawn, command, env, stdin))
+
+    def _spawn(
+        self, command: Sequence[str], env: Mapping[str, str], stdin: int, log: int
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=self.marked(env),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def marked(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment by which what a process leaves behind is known for this one's."""
+        return {**env, _FAMILY: self._family}
+
+    def begin(self, name: str, how: Callable[[int], Child]) -> None:
+        """Start a process in a way that is given the descriptor of its log."""
+        self._started[name] = how
         with self.log(name).open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**env, _FAMILY: self._family},
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
+            self._running[name] = how(log.fileno())
 
     def pid(self, name: str) -> int:
         """Return a process's number."""
@@ -111,7 +151,7 @@ class Processes:
 
     def restart(self, name: str) -> None:
         """Start a process that ended again, as it was started."""
-        self.start(name, *self._started[name])
+        self.begin(name, self._started[name])
 
     def ended(self, name: str) -> int | None:
         """Return a process's exit status, None while it runs."""

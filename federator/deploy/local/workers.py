@@ -47,30 +47,32 @@ def environment(
     return allowed | hidden | own | {"OMP_NUM_THREADS": str(threads)}
 
 
-def command(
-    site: Site, app: Path, socket: Path, personal: Path, outside: Iterable[Path] = ()
-) -> list[str]:
-    """Return the command that starts a site's worker.
+def arguments(site: Site, app: Path, socket: Path, personal: Path) -> list[str]:
+    """Return the arguments of ``python -m federator.runtime`` that start a site's worker.
 
     Args:
         site: the worker's site.
         app: the folder of the Flower App.
         socket: where the site's link listens.
         personal: the folder of what stays at the site.
-        outside: the targets of links in the data folder.
-
-    Returns:
-        The command line. Data, app and the targets of links are read-only for the worker.
     """
-    data = str(site.data)
-    unprepared = [
-        *(sys.executable, "-P", "-m", "federator.runtime.worker.process", "--site", site.name),
-        *("--app", str(app), "--socket", str(socket), "--data", data),
-        *("--imported", f"{socket}.imported", "--personal", str(personal)),
+    return [
+        *("worker", "--site", site.name, "--app", str(app), "--socket", str(socket)),
+        *("--data", str(site.data), "--imported", f"{socket}.imported"),
+        *("--personal", str(personal)),
     ]
+
+
+def read_only(site: Site, app: Path, outside: Iterable[Path] = ()) -> list[Path]:
+    """Return the folders that a site's worker cannot write to.
+
+    Args:
+        site: the worker's site.
+        app: the folder of the Flower App.
+        outside: the targets of links in the data folder.
+    """
     targets = [path for path in dict.fromkeys(outside) if path.exists()]
-    folders = [Path(data), app, *targets[:_READ_ONLY_AT_MOST]]
-    return isolation.command(folders, unprepared)
+    return [Path(str(site.data)), app, *targets[:_READ_ONLY_AT_MOST]]
 
 
 def strategy_socket(federation: Federation, scratch: Path) -> str | None:

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from fixtures.processes import alive, wait_for
 
 from federator.deploy.local.processes import Processes
 
@@ -25,22 +25,6 @@ PARENT = [
     "import subprocess, sys; p = subprocess.Popen(['sleep', '600'], start_new_session=True);"
     "print('up', p.pid, flush=True); sys.exit(0)",
 ]
-
-
-def wait_for(log: Path, text: str) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if log.exists() and text in log.read_text():
-            return log.read_text()
-        time.sleep(0.02)
-    raise AssertionError(f"{log.name} never said {text}")
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("command", [SLEEP, STUBBORN], ids=["asked", "killed"])

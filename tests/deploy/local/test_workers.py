@@ -1,7 +1,5 @@
 """What of the author's shell a site's worker gets."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from federator.deploy.local import workers
@@ -38,20 +36,7 @@ def test_no_login_no_cache_and_no_path_to_modules_reach_a_worker():
     assert workers.environment(shell, Path("/tmp/x"), 2, cuda=True)["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-def test_modules_of_the_folder_that_it_is_started_in_are_not_found(tmp_path):
-    """In a container they are not there."""
-    (tmp_path / "helpers.py").touch()
-    command = workers.command(NORTH, Path("/app"), Path("/socket"), tmp_path)
-    start = command[command.index("--") + 1 : command.index("-m")]
-    program = "import importlib.util; print(importlib.util.find_spec('helpers'))"
-    said = subprocess.check_output([*start, "-c", program], cwd=tmp_path, text=True)
-    assert start[0] == sys.executable
-    assert said == "None\n"
-
-
 def test_data_app_and_what_links_lead_to_are_read_only(tmp_path):
     outside = [tmp_path / "absent", Path("/usr")]
-    command = workers.command(NORTH, tmp_path, Path("/socket"), tmp_path / "kept", outside)
-    options = command[: command.index("--")]
-    folders = ["/srv/north", str(tmp_path), "/usr"]
-    assert options[4:] == [word for folder in folders for word in ("--read-only", folder)]
+    folders = workers.read_only(NORTH, tmp_path, outside)
+    assert folders == [Path("/srv/north"), tmp_path, Path("/usr")]
