@@ -28,6 +28,15 @@ from federator.errors import RunError
 from federator.runtime.__main__ import run
 from federator.runtime.worker.sandbox.isolation import isolate
 
+OF_WORKERS = (
+    *("torch", "federator.runtime.worker.process"),
+    "federator.runtime.worker.initial_model",
+)
+"""What is imported for processes that run the author's code."""
+
+OF_LINKS = ("federator.runtime.link.process",)
+"""What is imported for links."""
+
 _MOST = 2**20  # bytes of a request: arguments and environment together are shorter on Linux
 _TICK = 0.01  # seconds between looks at whether a process has ended
 

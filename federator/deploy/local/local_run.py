@@ -23,7 +23,7 @@ from federator.deploy.local import (
     unlisted_imports,
     workers,
 )
-from federator.deploy.local.forks import Forks
+from federator.deploy.local.forks import OF_LINKS, OF_WORKERS, Forks
 from federator.deploy.local.processes import Processes
 from federator.deploy.local.superlink import environment, free_port, wait_for
 from federator.deploy.local.supervision import ServerParts
@@ -55,12 +55,6 @@ from federator.runtime.worker.sandbox.import_trace import Asked
 # the folder: a site's name, or a worker's temporary folder with the sockets of multiprocessing.
 _LONGEST = 107 - max(len("/") + 40, len("/site-01234567/pymp-01234567/listener-01234567"))
 _STARTING = 24 * 3600.0  # seconds that the first model and the baselines' evaluations may take
-# What a fork server imports: it is ready in them all.
-_OF_WORKERS = (
-    *("torch", "federator.runtime.worker.process"),
-    "federator.runtime.worker.initial_model",
-)
-_OF_LINKS = ("federator.runtime.link.process",)
 _NOT_CONFINED = "kernel or container forbid namespaces: what passes here may fail at a hospital"
 
 
@@ -154,7 +148,7 @@ class LocalRun:
         env = environment(scratch)
         threads = max(1, (os.cpu_count() or 1) // len(self.federation.sites))
         confined = partial(workers.environment, os.environ, scratch, threads)
-        authors = Forks(processes, "workers", _OF_WORKERS, confined(cuda=True))
+        authors = Forks(processes, "workers", OF_WORKERS, confined(cuda=True))
         port = free_port()
         superlink = f"127.0.0.1:{port}"
         processes.start(
@@ -167,7 +161,7 @@ class LocalRun:
             env | {ENVIRONMENT: str(scratch / "server.json")},
         )
         signer.start(self.order, scratch, processes, env)
-        links = Forks(processes, "links", _OF_LINKS, env)
+        links = Forks(processes, "links", OF_LINKS, env)
         # While the SuperLink and the signer start.
         self._write_settings(scratch, processes, authors, env)
         public = signer.public_key(scratch, processes)
