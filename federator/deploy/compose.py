@@ -34,6 +34,7 @@ from federator.runtime.app_files import LAYOUT
 from federator.runtime.files import replaced, sha256
 from federator.runtime.flower import app_hash
 from federator.runtime.review.changes import visible
+from federator.runtime.review.permitted import SERVICES
 from federator.runtime.review.site_file import APP, SiteFile
 from federator.runtime.review.worker_build import dockerfile
 from federator.runtime.server.settings import FIRST_MODEL
@@ -116,15 +117,15 @@ class _Files:
         """Return a site's file."""
         federation, images = self.federation, self.images
         file = self._template("site.yaml")
-        link, worker, review = (file["services"][name] for name in ("link", "worker", "review"))
+        link, worker, join, check, review = (file["services"][name] for name in SERVICES)
         file["name"] = f"{federation.name}-{site.name}"
         cuda = site.accelerator == "cuda"
         client = images.client_cuda if cuda else images.client
         if client is None:
             message = f"there is no image for site {site.name}, which has a GPU"
             raise InputError(Problem(message, hint="run `federator build --push` again"))
-        link["image"] = review["image"] = str(images.link)
-        worker["image"] = str(client)
+        for one in (link, join, review):
+            one["image"] = str(images.link)
         app = {"FEDERATOR_SITE": site.name, "FEDERATOR_APP_HASH": self.hash}
         values = settings.in_site_file(federation, site)
         link["environment"] |= (
@@ -139,16 +140,20 @@ class _Files:
         )
         told = ("FEDERATOR_MIN_CELL_COUNT", "FEDERATOR_SURVEY")  # to its doctor
         worker["environment"] |= app | {name: values[name] for name in told}
-        link["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
-        worker["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
-        worker["tmpfs"] = [f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"]
-        if self.requirements is not None:
-            worker["image"] = f"{file['name']}-worker"
-            build = {"context": ".", "dockerfile_inline": block(self.dockerfiles[cuda])}
-            worker.insert(1, "build", build)
-            worker.insert(1, "pull_policy", "build")
-        if not cuda:
-            del worker["deploy"]
+        link["mem_limit"] = join["mem_limit"] = f"${{LINK_MEMORY:-{self.limits['link']}}}"
+        worker["tmpfs"][0] = f"/tmp:size=${{WORKER_SCRATCH:-{self.limits['scratch']}}},mode=1777"
+        built = self.requirements is not None
+        for one in (worker, check):
+            one["image"] = f"{file['name']}-worker" if built else str(client)
+            one["mem_limit"] = f"${{WORKER_MEMORY:-{self.limits['worker']}}}"
+            if not cuda:
+                del one["deploy"]
+        if built:
+            build = CommentedMap(context=".", dockerfile_inline=block(self.dockerfiles[cuda]))
+            build.yaml_set_anchor("build")
+            for one in (worker, check):
+                one.insert(1, "build", build)
+                one.insert(1, "pull_policy", "build")
         if not (federation.local or federation.personal):
             del worker["environment"]["FEDERATOR_PERSONAL"], file["volumes"]["personal"]
             worker["volumes"].remove("personal:/personal")

@@ -18,10 +18,9 @@ from federator.runtime.review.site_file import SiteFile
 _FIRST = """\
 mv {site}.yaml compose.yaml && mv {site}.env.example .env     # then fill in .env
 {fingerprint}
-{keygen}docker compose run --rm link doctor
-docker compose run --rm worker doctor
+docker compose run --rm join{send}
 docker compose up -d"""
-_KEYGEN = "docker compose run --rm link keygen     # then send the line that it prints\n"
+_SEND = "     # makes a key: send the line that it prints"
 _NEXT = """\
 docker compose run --rm review compose.yaml {site}.yaml
 {fingerprint}
@@ -110,9 +109,10 @@ class _Site:
     def todo(self) -> str:
         """Say what the site does with its file, command by command."""
         if not self.old:
-            file, keygen = "compose.yaml", "" if self.has_key else _KEYGEN
             commands = _FIRST.format(
-                site=self.name, fingerprint=COMMAND.format(file), keygen=keygen
+                site=self.name,
+                fingerprint=COMMAND.format("compose.yaml"),
+                send="" if self.has_key else _SEND,
             )
             send = f"Send `{self.name}.yaml` and `{self.name}.env.example`. In a folder of its own:"
             return folded(f"What {self.name} does", send, fenced(commands, "sh"))

@@ -13,6 +13,8 @@ _COMMANDS = {
     "status": ("link.status", "show what this site does, did and sent"),
     "record": ("link.records.command", "check the record of what left this site, or export it"),
     "doctor": ("doctor.command", "look for what is in the way at this site"),
+    "join": ("doctor.join", "walk through all that this site needs before it takes part"),
+    "check": ("doctor.check", "the part of join that sees the data"),
     "review": ("review.command", "show what a new site file changes"),
     "unpack": ("review.unpack", "write the code of a site file into a folder"),
     "initial": ("worker.initial_model", "write the first model"),
@@ -23,7 +25,7 @@ _COMMANDS = {
     "notify": ("notify.process", "send what the server has to tell people"),
     "serve": ("control.process", "the server: admit the sites and run what is asked for"),
 }
-_OF_THE_AUTHOR = ("doctor", "initial", "strategy")
+_OF_THE_AUTHOR = ("doctor", "check", "initial", "strategy")
 """The commands besides worker in which the author's code runs."""
 
 

@@ -53,6 +53,10 @@ def test_a_worker_is_built_of_the_links_image_packages_by_hash_and_the_code_show
     assert "    python -m federator.runtime unpack /mnt/compose.yaml /app" in lines
     assert str(IMAGES.client) not in text, "the coordinator's image of the worker is not used"
     assert built["network_mode"] == "none"
+    check = YAML(typ="safe").load(text)["services"]["check"]
+    assert {name: check[name] for name in ("image", "pull_policy", "build")} == {
+        name: built[name] for name in ("image", "pull_policy", "build")
+    }
     assert problems(text) == []
 
 
@@ -110,6 +114,7 @@ ANOTHER = image("another-link", "9")
         ("pull_policy: build", "pull_policy: always", "pull_policy is"),
         ("image: tumours-north-worker", "image: docker.io/acme/worker", "not a name"),
         ("context: .", "context: .\n      ssh: [default]", "build.ssh is no setting"),
+        ("build: *build", "build: {context: ., dockerfile_inline: FROM alpine}", "services.check"),
     ],
 )
 def test_another_build_is_refused(tmp_path, old, new, words):

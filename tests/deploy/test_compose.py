@@ -40,7 +40,7 @@ def files(tmp_path_factory):
 
 
 SERVICES = [
-    *(("north.yaml", name) for name in ("link", "worker", "review")),
+    *(("north.yaml", name) for name in ("link", "worker", "join", "check", "review")),
     *(("server.yaml", name) for name in ("gateway", "superlink", "server", "init", "strategy")),
     ("server.yaml", "notify"),
 ]
@@ -57,9 +57,10 @@ def test_every_container_is_confined(files, file, name):
     assert not {"privileged", "cap_add", "devices", "pid", "ipc"} & service.keys()
     assert "docker.sock" not in files[file]
     if name != "review":
-        assert "mem_limit" in service and "pids_limit" in service and "restart" in service
+        assert "mem_limit" in service and "pids_limit" in service and "healthcheck" in service
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
-        assert "healthcheck" in service
+    called = name in ("join", "check", "review")  # by a person, once
+    assert ("profiles" in service) == called and ("restart" in service) != called
 
 
 def sources(service):
@@ -68,19 +69,40 @@ def sources(service):
 
 def test_data_and_network_never_meet(files):
     services = parsed(files["north.yaml"])["services"]
-    link, worker = services["link"], services["worker"]
-    assert worker["network_mode"] == services["review"]["network_mode"] == "none"
-    assert "DATA_DIR" not in str(link) and "keys" not in str(worker)
-    data = next(one for one in worker["volumes"] if "DATA_DIR" in str(one))
-    assert data["read_only"] is True and data["bind"] == {"create_host_path": False}
-    assert sources(link)[:3] == ["keys:/keys", "handover:/handover", "records:/records"]
-    assert not any("records" in str(one) for name, one in services.items() if name != "link")
+    reaching = {name for name, one in services.items() if one.get("network_mode") != "none"}
+    seeing = {name for name, one in services.items() if "DATA_DIR" in str(one)}
+    assert reaching == {"link", "join"} and seeing == {"worker", "check"}
+    assert all("keys" not in str(services[name]) for name in seeing)
+    for name in seeing:
+        data = next(one for one in services[name]["volumes"] if "DATA_DIR" in str(one))
+        assert data["read_only"] is True and data["bind"] == {"create_host_path": False}
+    for name in reaching:
+        own = ["keys:/keys", "handover:/handover", "records:/records"]
+        assert sources(services[name])[:3] == own
+    assert reaching == {name for name, one in services.items() if "records" in str(one)}
     assert not any("ports" in service for service in services.values())
+
+
+def test_join_has_what_the_link_has_and_its_check_what_the_worker_has(files):
+    for file in ("north.yaml", "east.yaml"):
+        services = parsed(files[file])["services"]
+        for one, other in (("join", "link"), ("check", "worker")):
+            more, like = services[one], services[other]
+            same = like.keys() - {"command", "volumes", "healthcheck", "restart"}
+            assert {name: more[name] for name in same} == {name: like[name] for name in same}
+            added = more.keys() - like.keys()
+            assert added == {"profiles"} | (
+                {"entrypoint", "depends_on"} if one == "join" else set()
+            )
+        *links, file_ = sources(services["join"])
+        assert links == sources(services["link"]) and file_ == "./compose.yaml"
+        kept = [one for one in sources(services["worker"]) if one != "personal:/personal"]
+        assert sources(services["check"]) == ["handover:/handover:ro", *kept[1:]]
 
 
 def test_what_stays_at_a_site_is_on_a_volume_of_the_worker_s_alone(files, tmp_path):
     site = parsed(files["north.yaml"])
-    mounted = {name: sources(site["services"][name]) for name in ("link", "worker", "review")}
+    mounted = {name: sources(one) for name, one in site["services"].items()}
     assert [name for name, volumes in mounted.items() if "personal:/personal" in volumes] == [
         "worker"
     ]
@@ -284,7 +306,7 @@ def test_an_image_changes_nothing_but_its_line(tmp_path):
         )
         if pair[0] != pair[1]
     ]
-    assert changed == [(f"    image: {IMAGES.client}", f"    image: {IMAGES.server}")]
+    assert changed == 2 * [(f"    image: {IMAGES.client}", f"    image: {IMAGES.server}")]
 
 
 ODD = {

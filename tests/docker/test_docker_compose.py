@@ -15,6 +15,7 @@ from federator.runtime.review.site_file import SiteFile
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
 CI = Path(__file__).parents[2] / ".ci" / "engine"
+PROFILES = ("--profile=review", "--profile=join")
 BASE = Reference.parse("python:3.11-slim-bookworm")
 
 
@@ -43,7 +44,7 @@ def written(tmp_path_factory):
 
 @pytest.mark.parametrize("file", ["server.yaml", "north.yaml", "south.yaml", "east.yaml"])
 def test_compose_accepts_the_file(written, file):
-    done = compose(written, file, "--profile=review", "config", "--quiet", DATA_DIR="/srv/data")
+    done = compose(written, file, *PROFILES, "config", "--quiet", DATA_DIR="/srv/data")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -94,7 +95,8 @@ def site(tmp_path_factory):
     text = write(schema.read(folder))["north.yaml"]
     for image in filter(None, IMAGES.by_name().values()):
         text = text.replace(str(image), str(BASE))
-    (folder / "north.yaml").write_text(text)
+    for name in ("north.yaml", "compose.yaml"):
+        (folder / name).write_text(text)
     data = root / "data"
     data.mkdir(mode=0o755)
     (data / "features.npy").write_text("the data")
@@ -106,21 +108,23 @@ def site(tmp_path_factory):
         return compose(folder, "north.yaml", *command, **{**ours, **settings})
 
     yield run
-    compose(folder, "north.yaml", "--profile=review", "down", "--volumes", **ours)
+    compose(folder, "north.yaml", *PROFILES, "down", "--volumes", **ours)
 
 
-def test_the_worker_reads_the_data_and_no_more(site):
-    done = site("worker", "cat /data/*; id -u; ls /sys/class/net; echo x > /data/new")
+@pytest.mark.parametrize("service", ["worker", "check"])
+def test_the_worker_reads_the_data_and_no_more(site, service):
+    done = site(service, "cat /data/*; id -u; ls /sys/class/net; echo x > /data/new")
     assert done.stdout.split("\n")[:3] == ["the data10001", "lo", ""]
     assert "Read-only file system" in done.stderr
 
 
-def test_the_link_does_not_see_the_data(site):
-    done = site("link", "id -u; cat /data/*; grep -c /data /proc/mounts; ls /sys/class/net")
+@pytest.mark.parametrize("service", ["link", "join"])
+def test_the_link_does_not_see_the_data(site, service):
+    done = site(service, "id -u; cat /data/*; grep -c /data /proc/mounts; ls /sys/class/net")
     assert done.stdout.split() == ["10001", "0", "eth0", "lo"]
 
 
-@pytest.mark.parametrize("service", ["link", "worker", "review"])
+@pytest.mark.parametrize("service", ["link", "worker", "join", "check", "review"])
 def test_a_container_has_no_rights(site, service):
     done = site(service, "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status; echo > /usr/new")
     said = dict(line.split(":\t") for line in done.stdout.splitlines())

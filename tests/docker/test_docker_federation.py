@@ -38,6 +38,7 @@ NAME = "breast-cancer"
 SITES = ("hospital-a", "hospital-b", "hospital-c")
 SETTINGS = DOCS.joinpath("coordinator.md").read_text().split("```yaml\n")[1].split("```")[0]
 QUORUM = 2
+JOIN = "docker compose run --rm join"
 TAKEN_OVER = Path(__file__).parent / "taken_over"
 
 
@@ -84,7 +85,6 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                 server.run(command)
             wait_for(lambda: made.compose("logs server").count("is admitted with") == len(SITES))
             for site, desk in made.sites.items():
-                desk.follow("site-operator.md", "4")
                 for command in commands("site-operator.md")["5"][:-1]:
                     desk.run(command)
                 wait_for_worker(made, site)
@@ -96,6 +96,8 @@ def deployed(engine, registry_with_login, build_settings, tmp_path_factory):
                 server.run(command)
             for desk in made.sites.values():
                 desk.run(commands("site-operator.md")["5"][-1])
+            for site, desk in made.sites.items():
+                leave(engine, desk, site)
         finally:
             print(made.compose("logs --tail=40 2>&1"))
 
@@ -136,12 +138,32 @@ def set_up(root, data, site, server, admit):
     desk.follow("site-operator.md", "1")
     with (folder / ".env").open("a") as settings:
         settings.write("WORKER_CPUS=0.6\n")  # three sites share this machine
-    desk.follow("site-operator.md", "2", "3")
-    (root / f"{site}.pub").write_text(
-        next(line for line in desk.said[-1][1].splitlines() if line.startswith("ecdsa")) + "\n"
-    )
-    server.run(admit.replace("hospital-a", site))
+    desk.follow("site-operator.md", "2")
+    login, join = commands("site-operator.md")["3"]
+    desk.run(login)
+    with desk.begin(join) as walk:
+        said = []
+        for line in walk.stdout:
+            said.append(line)
+            if line.startswith("ecdsa"):
+                (root / f"{site}.pub").write_text(line)
+            elif line.startswith("wait  "):
+                server.run(admit.replace("hospital-a", site))
+    desk.said.append((join, "".join(said)))
+    assert walk.returncode == 0, desk.said[-1][1]
+    desk.follow("site-operator.md", "4")
     return desk
+
+
+def leave(engine, desk, site):
+    """Do what an operator does to leave for good."""
+    export, remove = commands("site-operator.md")["8"][:2]
+    desk.run(export)
+    assert (desk.folder / "record.jsonl").read_text()
+    desk.run(remove)
+    ours = f"--filter=label=com.docker.compose.project={NAME}-{site}"
+    assert engine("volume", "ls", "--quiet", ours) == ""
+    assert engine("container", "ls", "--all", "--quiet", ours) == ""
 
 
 def test_what_people_compare_is_the_same_on_both_sides(deployed):
@@ -152,12 +174,25 @@ def test_what_people_compare_is_the_same_on_both_sides(deployed):
         assert any(command == show and told in said for command, said in deployed.server.said)
 
 
-def test_the_doctor_finds_nothing_in_the_way(deployed):
+def test_join_waits_for_the_coordinator_and_finds_nothing_in_the_way(deployed):
     for site, desk in deployed.sites.items():
-        said = dict(desk.said)
-        network, data = (said[f"docker compose run --rm {x} doctor"] for x in ("link", "worker"))
-        assert "the server lets this site's key in" in network, site
-        assert "train set" in data and "malignant" in data and "FAIL" not in network + data
+        said = dict(desk.said)[JOIN]
+        assert fingerprint((desk.folder / "compose.yaml").read_bytes()) in said, site
+        waited, _, after = said.partition("wait  for the coordinator to admit this site's key")
+        assert "4. The data" not in waited and "the server lets this site's key in" in after
+        assert "train set" in after and "malignant" in after and "FAIL" not in said
+        assert "the data folder is mounted read-only" in after
+
+
+def test_a_site_that_takes_part_can_join_again_and_stops_at_what_is_missing(deployed):
+    desk = deployed.sites["hospital-a"]
+    key = next(line for line in dict(desk.said)[JOIN].splitlines() if line.startswith("ecdsa"))
+    assert key in desk.run(JOIN) and "wait  " not in desk.said[-1][1]
+    empty = desk.folder / "empty"
+    empty.mkdir()
+    empty.chmod(0o755)
+    desk.run(f"DATA_DIR={empty} {JOIN}", status=1)
+    assert "FAIL  /data is empty" in desk.said[-1][1] and "up -d" not in desk.said[-1][1]
 
 
 def test_three_rounds_give_what_the_rehearsal_gives(deployed):
@@ -203,7 +238,7 @@ def test_what_leaves_is_in_the_links_log(deployed):
 
 def test_the_record_of_what_left_a_site_is_whole_and_is_that_of_the_journal(deployed, tmp_path):
     told = [one for one in commands("site-operator.md")["8"] if " record " in one]
-    check, as_csv, as_markdown = told
+    _, check, as_csv, as_markdown = told
     records = []
     for site, desk in deployed.sites.items():
         assert "the record is whole" in desk.run(check)
@@ -333,7 +368,7 @@ def test_a_key_that_nobody_let_in_is_refused(deployed):
 
 def test_no_container_has_more_rights_than_it_needs(engine, deployed):
     parts = [("server", service) for service in ("gateway", "superlink", "server")]
-    parts += [(site, service) for site in deployed.sites for service in ("link", "worker")]
+    parts += [(site, x) for site in deployed.sites for x in ("link", "worker", "check")]
     for site, service in parts:
         found = inspected(engine, deployed, service, site)
         host = found["HostConfig"]
@@ -344,8 +379,10 @@ def test_no_container_has_more_rights_than_it_needs(engine, deployed):
         assert host["Memory"] > 0 and host["PidsLimit"] > 0
         assert host["LogConfig"]["Config"]["max-size"] == "10m"
         mounts = {mount["Destination"]: mount["RW"] for mount in found["Mounts"]}
-        assert ("/data" in mounts) == (service == "worker")
+        assert ("/data" in mounts) == (service in ("worker", "check"))
         assert mounts.get("/data") in (None, False)
+        if service == "check":
+            assert host["NetworkMode"] == "none" and not any(mounts.values())
         if service == "worker":
             assert host["NetworkMode"] == "none"
             desk = deployed.sites[site]

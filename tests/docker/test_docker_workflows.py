@@ -69,7 +69,7 @@ def test_a_commit_of_a_notebook_yields_images_compose_files_and_a_summary(projec
     for digest, name in (line.split() for line in attested.splitlines()):
         assert f"{name}@sha256:{digest}".encode() in files["server.yaml"] + files["north.yaml"]
     assert len(attested.splitlines()) == 3
-    assert "docker compose run --rm link keygen" in first.summary
+    assert "docker compose run --rm join " in first.summary
     assert project.registry.password not in first.log
 
 

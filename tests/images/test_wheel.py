@@ -22,7 +22,7 @@ def modules(made):
 
 PACKAGE = Path(federator.__file__).parent
 # What a site runs, and what its images do not have.
-AT_SITES = ("doctor", "keygen", "review", "link", "status", "worker")
+AT_SITES = ("check", "doctor", "join", "keygen", "review", "link", "status", "worker")
 # A class of Opacus's: imported when a private training begins, and never by a link.
 OF_OPACUS = "federator/runtime/worker/privacy/optimizer.py"
 NOT_INSTALLED = ("jinja2", "ruamel", "pyflakes", "nbformat", "nbconvert", "safetensors")

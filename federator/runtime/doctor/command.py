@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,14 +27,41 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Look for what is in the way at this site; 1 if anything is."""
-    parser = Parser(prog="doctor", description=main.__doc__)
+    parser = options_of("doctor", main.__doc__)
+    parser.add_argument(
+        "--show-survey", action="store_true", help="only print all that the survey would send"
+    )
+    options = parser.parse_args(arguments)
+    if options.show_survey:
+        return _show_survey(options)
+    if options.server is None and options.data is None:
+        raise FederatorError("nothing to look at: give --server, --data or both")
+    passed = True
+    for look in (of_network, of_data):
+        for finding in look(options):
+            print(finding, flush=True)
+            passed &= finding.passed
+    return 0 if passed else 1
+
+
+def options_of(program: str, description: str | None, needed: str = "") -> Parser:
+    """Return the options of what a site lacks: of its network, of its data, or of both.
+
+    Args:
+        program: the command's name.
+        description: what it does.
+        needed: ``server`` or ``data``, if the command is about nothing else.
+    """
+    parser = Parser(prog=program, description=description)
     add = parser.add_argument
-    add("--server", help="host:port of the server: look at the network")
+    add(
+        "--server", required=needed == "server", help="host:port of the server: look at the network"
+    )
     add("--ca", type=file, help="whom to trust (PEM); without: the system's certificates")
     add("--extra-ca", type=Path, help="whom to trust as well (PEM)")
     add("--key", type=Path, default=site_key.PLACE, help="this site's private key")
     add("--coordinator-key", nargs="*", default=[], help="the coordinator's public keys")
-    add("--data", type=Path, help="the data folder: look at the data")
+    add("--data", type=Path, required=needed == "data", help="the data folder: look at the data")
     add("--app", type=Path, default=Path("/app"), help="folder of the Flower App")
     add("--site", default="site", help="this site's name")
     add("--data-user", default="", help="as whom the worker reads the data: USER:GROUP, or USER")
@@ -43,40 +70,49 @@ def main(arguments: list[str] | None = None) -> int:
     add("--privacy", default="", help="the federation's differential privacy; empty for none")
     add("--min-cell-count", type=int, default=5, help="smallest count, other than 0, that leaves")
     add("--survey", action="store_true", help="whether this site takes part in the survey")
-    add("--show-survey", action="store_true", help="only print all that the survey would send")
     add("--cohort-minimum", type=int, help="of how many sites at least a sum may be known")
     add("--cohort", nargs="*", default=[], help="these sites' public keys")
-    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    if options.show_survey:
-        return _show_survey(options)
-    passed = True
-    for finding in _findings(options):
-        print(finding, flush=True)
-        passed &= finding.passed
-    return 0 if passed else 1
+    return parser
 
 
-def _findings(options: argparse.Namespace) -> Iterator[Finding]:
-    if options.server is None and options.data is None:
-        raise FederatorError("nothing to look at: give --server, --data or both")
-    if options.server is not None:
-        from federator.runtime.doctor import network
+def of_network(
+    options: argparse.Namespace, again: Callable[[], bool] = lambda: False
+) -> Iterator[Finding]:
+    """Look at all that is not the data: the site's policy and key, the way to the server.
 
-        if options.data_user:
-            yield _data_user(options.data_user)
-        yield _policy(options.policy, options.key.with_suffix(".asked"))
-        yield from _privacy(options.privacy, options.policy, options.records, options.key)
-        if options.cohort_minimum is not None:
-            yield _cohort(options)
-        authorities = trusted(options.ca, options.extra_ca)
-        known = read_keys(options.coordinator_key) if options.coordinator_key else ()
-        yield from network.look(options.server, authorities, options.key, known)
-    if options.data is not None:
-        from federator.runtime.doctor import data
+    Args:
+        options: those of :func:`options_of`; without a server there is nothing to look at.
+        again: says whether to ask the server once more, which does not know this site's key.
+    """
+    if options.server is None:
+        return
+    from federator.runtime.doctor import network
 
-        folders = (options.data.resolve(), options.app.resolve())
-        yield from data.look(*folders, options.site, _leaving(options))
+    if options.data_user:
+        yield _data_user(options.data_user)
+    yield _policy(options.policy, options.key.with_suffix(".asked"))
+    yield from _privacy(options.privacy, options.policy, options.records, options.key)
+    if options.cohort_minimum is not None:
+        yield _cohort(options)
+    authorities = trusted(options.ca, options.extra_ca)
+    known = read_keys(options.coordinator_key) if options.coordinator_key else ()
+    yield from network.look(options.server, authorities, options.key, known, again)
+
+
+def of_data(options: argparse.Namespace, errors: str = "the lines above") -> Iterator[Finding]:
+    """Look at the data, and at the machine that computes on them.
+
+    Args:
+        options: those of :func:`options_of`; without a data folder there is nothing to look at.
+        errors: where the full text of an error of the author's code is.
+    """
+    if options.data is None:
+        return
+    from federator.runtime.doctor import data
+
+    folders = (options.data.resolve(), options.app.resolve())
+    yield from data.look(*folders, options.site, _leaving(options), errors)
 
 
 def _show_survey(options: argparse.Namespace) -> int:

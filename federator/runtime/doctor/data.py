@@ -30,7 +30,9 @@ _LEAST = 64 * 2**20  # bytes; PyTorch's DataLoader passes batches through /dev/s
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def look(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding]:
+def look(
+    folder: Path, app: Path, site: str, rules: Leaving, errors: str = "the lines above"
+) -> Iterator[Finding]:
     """Look at the data folder, then run the author's ``load_data`` on it, then at the machine.
 
     Args:
@@ -38,6 +40,7 @@ def look(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding
         app: the folder of the Flower App.
         site: the site's name.
         rules: returns what may leave the site, for a task.
+        errors: where the full text of an error of the author's code is.
     """
     yield (readable := _folder(folder, app))
     if readable.passed:
@@ -46,7 +49,7 @@ def look(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding
             "the data folder is mounted read-only",
             "start this from the site's own file: there, it is",
         )
-        yield from _contents(folder, app, site, rules)
+        yield from _contents(folder, app, site, rules, errors)
     yield from _machine()
 
 
@@ -101,7 +104,7 @@ def _leaving(outcome: Outcome, policy: Policy) -> Survey | None:
     return filter_outcome(asdict(outcome), (), policy).survey
 
 
-def _contents(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Finding]:
+def _contents(folder: Path, app: Path, site: str, rules: Leaving, errors: str) -> Iterator[Finding]:
     config = app_config(app)
     policy = _policy(rules, config)
     try:
@@ -111,7 +114,7 @@ def _contents(folder: Path, app: Path, site: str, rules: Leaving) -> Iterator[Fi
         drawn = trainer.label_counts()
         speed = trainer.throughput()
     except Failure as failure:
-        remedy = f"see the lines above{app_files.layout(app)}"
+        remedy = f"see {errors}{app_files.layout(app)}"
         yield Finding(False, f"the data cannot be loaded: {failure}", remedy)
         return
     names = EvaluationSettings.of(config).names

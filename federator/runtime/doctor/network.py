@@ -3,11 +3,12 @@
 import socket
 import ssl
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from federator.errors import InputError
 from federator.runtime.doctor.finding import Finding
@@ -18,6 +19,7 @@ from federator.runtime.link.admission import (
     SKEW,
     Client,
     ConnectionRefused,
+    NotRegistered,
     clock_skew,
     note,
 )
@@ -32,8 +34,17 @@ def look(
     authorities: Path | None,
     key: Path,
     coordinator: Sequence[CoordinatorKey] = (),
+    again: Callable[[], bool] = lambda: False,
 ) -> Iterator[Finding]:
-    """Look at the keys, and at the way to the server; ends where nothing further can be seen."""
+    """Look at the keys, and at the way to the server; ends where nothing further can be seen.
+
+    Args:
+        server: its ``host:port``.
+        authorities: whom to trust; None for the system's.
+        key: the site's private key.
+        coordinator: the coordinator's keys.
+        again: says whether to ask once more, if the server does not know the site's key.
+    """
     yield from _coordinator(coordinator)
     try:
         private = site_key.read_private(key)
@@ -51,15 +62,28 @@ def look(
     except httpx.HTTPError as error:
         yield Finding(False, out_of_reach(server, error), remedy_for(server, error))
         return
-    if private is None:
-        return
-    try:
-        with Client.connect(server, authorities, private, 0.0, False) as link:
-            link.check_access(note(key))
-        yield Finding(True, "the server lets this site's key in")
-    except ConnectionRefused as error:
-        what, _, remedy = str(error).partition(": ")
-        yield Finding(False, what, remedy.strip() or "ask the coordinator")
+    if private is not None:
+        yield _admission(server, authorities, private, note(key), again)
+
+
+def _admission(
+    server: str,
+    authorities: Path | None,
+    key: ec.EllipticCurvePrivateKey,
+    noted: Path,
+    again: Callable[[], bool],
+) -> Finding:
+    """Find out whether the server lets the site's key in."""
+    while True:
+        try:
+            with Client.connect(server, authorities, key, 0.0, False) as link:
+                link.check_access(noted)
+            return Finding(True, "the server lets this site's key in")
+        except ConnectionRefused as error:
+            if isinstance(error, NotRegistered) and again():
+                continue
+            what, _, remedy = str(error).partition(": ")
+            return Finding(False, what, remedy.strip() or "ask the coordinator")
 
 
 def _coordinator(keys: Sequence[CoordinatorKey]) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from federator.runtime.options import Parser
 PLACE = Path("/keys/site.key")
 NOBODY = "nobody"
 """A file of this name beside the public keys: that there are none is meant."""
-_MAKE = "make a key at the site: docker compose run --rm link keygen"
+_MAKE = "make a key at the site: docker compose run --rm join"
 _KIND = "ecdsa-sha2-nistp384"
 _LINE = f"a site's public key is one line that starts with {_KIND}"
 

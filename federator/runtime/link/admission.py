@@ -50,6 +50,10 @@ class ConnectionRefused(RunError):
     """The server could not be reached, or does not let this site in."""
 
 
+class NotRegistered(ConnectionRefused):
+    """The server does not know this site's key: the coordinator has not admitted it yet."""
+
+
 class Client(FleetHttpClient):
     """Flower's client of the Fleet API, with words for what goes wrong."""
 
@@ -170,6 +174,11 @@ class Client(FleetHttpClient):
                 raise RunNotRunningException from None
             if error.response.status_code in BEHIND:
                 raise ConnectionRefused(out_of_reach(self._address, error)) from None
+            if error.response.status_code == httpx.codes.PRECONDITION_FAILED and path == _ENTRANCE:
+                raise NotRegistered(
+                    "this site's key is not registered at the server: send this line to the "
+                    f"coordinator\n    {line(self._key)}"
+                ) from None
             raise ConnectionRefused(self._refusal(path, error.response)) from None
         except httpx.HTTPError as error:
             raise ConnectionRefused(out_of_reach(self._address, error)) from None
@@ -181,11 +190,6 @@ class Client(FleetHttpClient):
             return (
                 "this site's key is no longer registered at the server; if it stays so and the "
                 "coordinator did not mean that, make a new key and send its public half"
-            )
-        if response.status_code == httpx.codes.PRECONDITION_FAILED and path == _ENTRANCE:
-            return (
-                "this site's key is not registered at the server: send this line to the "
-                f"coordinator\n    {line(self._key)}"
             )
         return (
             f"{self._address} answers {path} with {response.status_code}: is it the federation's "

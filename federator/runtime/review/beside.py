@@ -12,7 +12,7 @@ from pathlib import Path
 from federator.errors import InputError
 from federator.runtime.review import yaml_tree
 from federator.runtime.review.conformity import compared
-from federator.runtime.review.permitted import Keys, Optional
+from federator.runtime.review.permitted import SERVICES, Keys, Optional
 from federator.runtime.review.yaml_tree import Tree
 
 _MERGED = tuple(
@@ -62,7 +62,7 @@ def _override(path: Path, file: Tree) -> Iterator[str]:
 def _of_bundle(file: Tree) -> Keys:
     """Return all that may stand in a bundle's override of a site's file."""
     services: dict[str, Optional] = {}
-    for name in ("link", "worker", "review"):
+    for name in SERVICES:
         image = file.get("services", name, "image")
         loaded = str(image.value if image else "").replace("@sha256:", ":sha256-")
         services[name] = Optional({"image": loaded, "pull_policy": "never"})

@@ -44,7 +44,7 @@ def compared(file: Tree, permitted: Keys, same: Same, whose: str) -> Iterator[st
     yield from _Comparison(whose).compare(file, permitted, "")
     for one, other in same:
         first, second = file.get(*one), file.get(*other)
-        if first and second and first.value != second.value:
+        if first and second and first.plain != second.plain:
             yield f"line {second.line}: {'.'.join(other)} is not that of {one[1]}"
 
 

@@ -44,6 +44,9 @@ class Optional:
     permitted: Permitted
 
 
+SERVICES = ("link", "worker", "join", "check", "review")
+"""The services of a site's file."""
+
 LOGGING: Keys = {"driver": "json-file", "options": {"max-size": SIZE, "max-file": NUMBER}}
 _HANDOVER = "handover:/handover"
 
@@ -63,6 +66,10 @@ CONFINED: Keys = {
     "read_only": "true",
     "cap_drop": ["ALL"],
 }
+
+_EXTRA_CA = bind("${EXTRA_CA:-/dev/null}", "/run/federator/extra-ca.crt")
+_POLICY = bind("${POLICY:-/dev/null}", "/run/federator/policy.yaml")
+_DATA = bind("${DATA_DIR:?name the folder of this site's data in .env}", "/data")
 
 _LINK: Keys = {
     "image": IMAGE,
@@ -96,8 +103,8 @@ _LINK: Keys = {
         "keys:/keys",
         _HANDOVER,
         Optional("records:/records"),
-        bind("${EXTRA_CA:-/dev/null}", "/run/federator/extra-ca.crt"),
-        Optional(bind("${POLICY:-/dev/null}", "/run/federator/policy.yaml")),
+        _EXTRA_CA,
+        Optional(_POLICY),
     ],
     "user": "10001:10001",
     **CONFINED,
@@ -135,8 +142,8 @@ _WORKER: Keys = {
     "volumes": [
         Optional("personal:/personal"),
         _HANDOVER,
-        bind("${POLICY:-/dev/null}", "/run/federator/policy.yaml"),
-        bind("${DATA_DIR:?name the folder of this site's data in .env}", "/data"),
+        _POLICY,
+        _DATA,
     ],
     "user": "${DATA_USER:-10001:10001}",
     "group_add": ["10001"],
@@ -158,6 +165,42 @@ _WORKER: Keys = {
     "logging": LOGGING,
 }
 
+
+def _as_in(service: Keys, *names: str) -> Keys:
+    return {name: service[name] for name in names}
+
+
+_JOIN: Keys = {
+    "image": IMAGE,
+    "profiles": ["join"],
+    "entrypoint": ["python", "-m", "federator.runtime", "join"],
+    "depends_on": ["check"],
+    "volumes": [
+        "keys:/keys",
+        _HANDOVER,
+        "records:/records",
+        _EXTRA_CA,
+        _POLICY,
+        bind("./compose.yaml", "/run/federator/compose.yaml"),
+    ],
+    **_as_in(_LINK, "environment", "user", *CONFINED, "tmpfs", "security_opt"),
+    **_as_in(_LINK, "mem_limit", "cpus", "pids_limit", "logging"),
+    "healthcheck": {"disable": "true"},
+}
+"""What the link has, and the site's file."""
+
+_CHECK: Keys = {
+    "image": IMAGE,
+    "profiles": ["join"],
+    "command": ["check"],
+    "network_mode": "none",
+    "volumes": [f"{_HANDOVER}:ro", _POLICY, _DATA],
+    **_as_in(_WORKER, "environment", "user", "group_add", *CONFINED, "tmpfs", "security_opt"),
+    **_as_in(_WORKER, "mem_limit", "shm_size", "cpus", "pids_limit", "deploy", "logging"),
+    "healthcheck": {"disable": "true"},
+}
+"""What the worker has, but no folder to write to, neither the link's nor one of its own."""
+
 _REVIEW: Keys = {
     "image": IMAGE,
     "profiles": ["review"],
@@ -172,9 +215,10 @@ _REVIEW: Keys = {
     "healthcheck": {"disable": "true"},
 }
 
+_SERVED: Keys = dict(zip(SERVICES, (_LINK, _WORKER, _JOIN, _CHECK, _REVIEW), strict=True))
 FILE: Keys = {
     "name": NAME,
-    "services": {"link": _LINK, "worker": _WORKER, "review": _REVIEW},
+    "services": _SERVED,
     "volumes": {
         "keys": "",
         "personal": Optional(""),
@@ -185,16 +229,23 @@ FILE: Keys = {
 """All of a site's file but the app: texts that are meant to the letter, forms, lists, keys."""
 
 _BUILT: Keys = {
-    **_WORKER,
     "image": NAME,  # of no registry
     "pull_policy": "build",
     "build": {"context": ".", "dockerfile_inline": DOCKERFILE},
 }
-BUILT_HERE: Keys = {**FILE, "services": {"link": _LINK, "worker": _BUILT, "review": _REVIEW}}
+BUILT_HERE: Keys = {
+    **FILE,
+    "services": {**_SERVED, "worker": {**_WORKER, **_BUILT}, "check": {**_CHECK, **_BUILT}},
+}
 """The same of a site that builds its worker itself."""
 
 SAME: Same = (
-    (("services", "link", "image"), ("services", "review", "image")),
+    *((("services", "link", "image"), ("services", one, "image")) for one in ("join", "review")),
+    (("services", "link", "environment"), ("services", "join", "environment")),
+    *(
+        (("services", "worker", name), ("services", "check", name))
+        for name in ("image", "build", "environment")
+    ),
     *(
         (("services", "link", "environment", name), ("services", "worker", "environment", name))
         for name in ("FEDERATOR_SITE", "FEDERATOR_APP_HASH")

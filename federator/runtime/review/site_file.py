@@ -70,8 +70,8 @@ class SiteFile:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """A line for each value but the app, with the keys that lead to it."""
-        return tuple(_flat(self.tree))
+        """A line for each value but the app, with its keys; of values that are there again, one."""
+        return tuple(_flat(self.tree, {}))
 
     @property
     def problems(self) -> Iterator[str]:
@@ -91,23 +91,26 @@ class SiteFile:
             yield "the code that it shows is not the app whose hash it names"
 
 
-def _flat(tree: Tree, path: str = "") -> Iterator[str]:
-    """Return a line for each value, with the keys that lead to it, and for each item of a list."""
-    if isinstance(tree.value, dict) and tree.value:
+def _flat(tree: Tree, shown: dict[int, str], path: str = "") -> Iterator[str]:
+    """Return a line for each value, with the keys that lead to it, and for each item of a list.
+
+    Args:
+        tree: the values.
+        shown: where those values are that have been, by their identity: YAML's aliases have one.
+        path: the keys that lead to the values.
+    """
+    several = bool(tree.value) and not isinstance(tree.value, str)
+    if several and (same := shown.setdefault(id(tree), path)) != path:
+        yield f"{path}: as {same}"
+    elif isinstance(tree.value, dict) and tree.value:
         for key, value in tree.value.items():
-            yield from _flat(value, f"{path}.{key}" if path else key)
+            yield from _flat(value, shown, f"{path}.{key}" if path else key)
     elif isinstance(tree.value, list):
         for item in tree.value:
-            one = _plain(item)
+            one = item.plain
             yield f"{path}: - {one if isinstance(one, str) else json.dumps(one)}"
     else:
         yield from (f"{path}: {line}" for line in str(tree.value or "").splitlines() or [""])
-
-
-def _plain(tree: Tree) -> object:
-    if isinstance(tree.value, dict):
-        return {key: _plain(value) for key, value in tree.value.items()}
-    return [_plain(one) for one in tree.value] if isinstance(tree.value, list) else tree.value
 
 
 def _hash(app: dict[str, str]) -> str:

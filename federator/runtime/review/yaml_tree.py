@@ -32,6 +32,13 @@ class Tree:
             found = found.value.get(key) if found and isinstance(found.value, dict) else None
         return found
 
+    @property
+    def plain(self) -> object:
+        """The value without its lines: a text, a list, or values by their keys."""
+        if isinstance(self.value, dict):
+            return {key: value.plain for key, value in self.value.items()}
+        return [one.plain for one in self.value] if isinstance(self.value, list) else self.value
+
 
 def parse(name: str, content: bytes) -> Tree:
     """Read a file.

@@ -61,7 +61,7 @@ def test_a_key_that_others_may_read_or_that_is_not_there(tmp_path, ca, key):
         assert "file mode 644" in failure
         key.unlink()
         (failure,) = failures(address, ca, key)
-        assert "docker compose run --rm link keygen" in failure
+        assert "docker compose run --rm join" in failure
 
 
 def test_a_server_that_is_another(tmp_path, key):

@@ -37,7 +37,7 @@ def test_a_folder_that_is_not_there(tmp_path, capsys):
     path = tmp_path / "absent" / "site.key"
     assert __main__.main(["keygen", "--key", str(path)]) == 2
     assert f"{path}: cannot be written" in capsys.readouterr().err
-    with pytest.raises(InputError, match="docker compose run --rm link keygen"):
+    with pytest.raises(InputError, match="docker compose run --rm join"):
         site_key.read_private(path)
 
 

@@ -12,6 +12,8 @@ LOADED = {
     for service, image in (
         ("link", IMAGES.link),
         ("worker", IMAGES.client),
+        ("join", IMAGES.link),
+        ("check", IMAGES.client),
         ("review", IMAGES.link),
     )
 }

@@ -183,6 +183,62 @@ ATTACKS = {
         "  keys: {driver_opts: {type: nfs, o: addr=192.0.2.1, device: ':/'}}  #",
         "volumes.keys is keys: driver_opts, not empty",
     ),
+    "data of join": (
+        "        source: ./compose.yaml\n        target: /run/federator/compose.yaml",
+        "        source: ${DATA_DIR}\n        target: /data",
+        "services.join.volumes has keys: type, source, target",
+    ),
+    "all of the folder for join": (
+        "source: ./compose.yaml",
+        "source: .",
+        "services.join.volumes.source is “.”, not “./compose.yaml”",
+    ),
+    "another image of join": (
+        f"image: {IMAGES.link}\n    profiles: [join]",
+        f"image: {IMAGES.client}\n    profiles: [join]",
+        "services.join.image is not that of link",
+    ),
+    "another program of join": (
+        "[python, -m, federator.runtime, join]",
+        "[python, -c, 'import this']",
+        "services.join.entrypoint",
+    ),
+    "a join that starts with the link": (
+        "    profiles: [join]\n    entrypoint",
+        "    entrypoint",
+        "services.join.profiles is missing",
+    ),
+    "a join that brings others along": (
+        "depends_on: [check]",
+        "depends_on: [check, review]",
+        "services.join.depends_on has “review”",
+    ),
+    "another image beside the data": (
+        f"image: {IMAGES.client}\n    profiles: [join]",
+        f"image: {IMAGES.link}\n    profiles: [join]",
+        "services.check.image is not that of worker",
+    ),
+    "a check with a network": (
+        "environment: *worker\n    network_mode: none\n",
+        "environment: *worker\n",
+        "services.check.network_mode is missing",
+    ),
+    "a check with the network of join": (
+        "environment: *worker\n    network_mode: none\n",
+        "environment: *worker\n    network_mode: service:join\n",
+        "services.check.network_mode is “service:join”, not “none”",
+    ),
+    "a check with the keys": (
+        "      - handover:/handover:ro",
+        "      - keys:/keys\n      - handover:/handover:ro",
+        "services.check.volumes has “keys:/keys”",
+    ),
+    "a check that leaves files for the link": (
+        "handover:/handover:ro",
+        "handover:/handover",
+        "services.check.volumes has “handover:/handover”",
+    ),
+    "another program of the check": ("command: [check]", "command: [sh]", "services.check.command"),
     "another file": ("name: tumours-north", "name: a\ninclude: [/etc/b.yaml]", "include is no"),
     "a setting of the machine": (
         "FEDERATOR_SERVER: fl.example.org:443",
@@ -206,6 +262,18 @@ def test_what_no_site_may_have_is_refused_with_its_line(files, old, new, words, 
     assert main([str(path)]) == 1
     said = capsys.readouterr().err
     assert words in said and "Do not accept new.yaml: line " in said
+
+
+@pytest.mark.parametrize(("one", "other"), [("join", "link"), ("check", "worker")])
+def test_join_and_its_check_are_told_nothing_else_than_link_and_worker(files, one, other):
+    tree = SiteFile.parse("a.yaml", files["plain"].encode()).tree
+    told = tree.get("services", other, "environment")
+    same = replace(told, line=7)  # written out, it is the same
+    assert list(departures(changed(tree, ("services", one, "environment"), same))) == []
+    for name, value in {"FEDERATOR_SITE": "south", "FEDERATOR_APP_HASH": "f" * 64}.items():
+        another = replace(told, value={**told.value, name: Tree(7, value)})
+        found = list(departures(changed(tree, ("services", one, "environment"), another)))
+        assert found == [f"line 7: services.{one}.environment is not that of {other}"]
 
 
 @pytest.mark.parametrize(

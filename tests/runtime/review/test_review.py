@@ -66,6 +66,8 @@ def test_a_new_image(approved):
     assert section(shown, "Images") == [
         f"-services.worker.image: {IMAGES.client}",
         f"+services.worker.image: {images.client}",
+        f"-services.check.image: {IMAGES.client}",
+        f"+services.check.image: {images.client}",
     ]
     assert shown.count("nothing changes") == 3
 
@@ -75,6 +77,22 @@ def test_new_settings(approved):
     assert section(shown, "Settings") == [
         "-services.worker.mem_limit: ${WORKER_MEMORY:-5632m}",
         "+services.worker.mem_limit: ${WORKER_MEMORY:-9g}",
+        "-services.check.mem_limit: ${WORKER_MEMORY:-5632m}",
+        "+services.check.mem_limit: ${WORKER_MEMORY:-9g}",
+    ]
+
+
+def test_what_is_there_again_by_an_alias_is_shown_once(approved):
+    shown = section(show(None, approved), "Settings")
+    assert "+services.join.environment: as services.link.environment" in shown
+    assert "+services.check.environment: as services.worker.environment" in shown
+    assert not [line for line in shown if line.startswith("+services.join.environment.")]
+    new = approved.with_name("new.yaml")
+    other = "environment: {FEDERATOR_SERVER: 'evil.example:443'}"
+    new.write_text(approved.read_text().replace("environment: *link", other))
+    assert section(show(approved, new), "Settings") == [
+        "-services.join.environment: as services.link.environment",
+        "+services.join.environment.FEDERATOR_SERVER: evil.example:443",
     ]
 
 
@@ -87,6 +105,7 @@ def test_an_item_of_a_list(approved):
     assert section(show(approved, new), "Settings") == [
         "+services.link.volumes: - /:/host",
         "+services.worker.volumes: - /:/host",
+        "+services.join.volumes: - /:/host",
     ]
 
 

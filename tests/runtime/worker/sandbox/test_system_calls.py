@@ -184,6 +184,6 @@ def filters(command):
     return int(done.stdout.split()[-1])
 
 
-@pytest.mark.parametrize("command", ["doctor", "initial", "strategy"])
+@pytest.mark.parametrize("command", ["doctor", "check", "initial", "strategy"])
 def test_each_other_command_that_runs_the_authors_code_is_restricted_too(command):
     assert filters(command) == filters("keygen") + 1
