@@ -5,7 +5,7 @@ import sys
 from fixtures.paths import ROOT
 from fixtures.rehearsals import events, lay_out, lay_out_site, rehearse
 
-from federator.deploy.local.local_run import LocalRun
+from federator.deploy.local.forks import Forks
 
 HOSTILE = ROOT / "tests" / "fakes" / "hostile_link.py"
 
@@ -14,13 +14,14 @@ def test_a_hostile_site_ends_neither_the_run_nor_another_site_s_link(tmp_path, m
     sites = {name: lay_out_site(tmp_path / name, n) for n, name in enumerate(("north", "south"))}
     sites["evil"] = lay_out_site(tmp_path / "evil", 3)
     run = rehearse(lay_out(tmp_path, sites, "min_sites: 2\nrounds: 2\n"))
-    honest = LocalRun._link
+    honest = Forks.start
 
-    def link(self, site, *rest):
-        command = honest(self, site, *rest)
-        return [sys.executable, str(HOSTILE), *command[3:]] if site.name == "evil" else command
+    def start(self, name, arguments, env, read_only=None):
+        if name != "evil.link":
+            return honest(self, name, arguments, env, read_only)
+        return self._processes.start(name, [sys.executable, str(HOSTILE), *arguments[1:]], env)
 
-    monkeypatch.setattr(LocalRun, "_link", link)
+    monkeypatch.setattr(Forks, "start", start)
     monkeypatch.setenv("HOSTILE_LOG", str(run.folder / "logs" / "superlink.log"))
     list(run.events())
 
