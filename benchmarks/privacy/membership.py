@@ -102,7 +102,9 @@ class Records:
         self._index = everything.index
         self._file = example.folder / "everything.csv"
         everything.to_csv(self._file, index=False)
-        _, self._truths = example.code().read_set(self._file).tensors
+        _, truths = example.code().read_set(self._file).tensors
+        self.truths = truths.numpy()
+        """The label or the number of each record."""
 
     def _sets(self, seed: int) -> dict[str, dict[str, pd.DataFrame]]:
         """Return the sets of each site, as the example's script deals them."""
@@ -124,8 +126,8 @@ class Records:
 
     def quality(self, statistics: Floats, some: Flags) -> float:
         """Return the accuracy, or R², on some of the records."""
-        if self._truths.is_floating_point():
-            errors, truths = statistics[some], self._truths.numpy()[some]
+        if self.truths.dtype.kind == "f":
+            errors, truths = statistics[some], self.truths[some]
             return float(1 - np.mean(errors**2) / np.var(truths))
         return float(np.mean(statistics[some] > 0))
 
