@@ -43,11 +43,14 @@ Found = dict[str, object]
 
 def infer_members(folder: Path, models: int) -> Found:
     """Print what membership inference gives; return the areas under the curves."""
-    titles = ("model", "privacy", "attack", "from", "AUC", "found, %", "at most, %", "advantage",
-              "accuracy or R²")  # fmt: skip
-    table = _table(f"membership inference: mean (deviation) over {models} models; found with 1 % "
-                   "false alarms, and the most that epsilon allows", titles)  # fmt: skip
-    table.add_row("", "", "guessing", "", "0.500", "1.0", "", "0.000", "")
+    titles = ("model", "privacy", "attack", "from", "AUC", "by chance", "found, %", "at most, %",
+              "advantage", "accuracy or R²")  # fmt: skip
+    title = (
+        f"membership inference: mean (deviation) over {models} models. By chance: AUC of other "
+        "models' losses. Found: with 1 % false alarms, and the most that epsilon allows"
+    )
+    table = _table(title, titles)
+    table.add_row("", "", "guessing", "", "0.500", "0.500", "1.0", "", "0.000", "")
     examples = {
         "breast cancer": Example.make(folder / "one", "breast-cancer"),
         "birth weight, overfit": Example.make(folder / "two", "birth-weight").varied(**OVERFITTED),
@@ -67,6 +70,7 @@ def infer_members(folder: Path, models: int) -> Found:
                     each = infer(given)
                     cells = (
                         _spread([one.auc for one in each], ".3f"),
+                        f"{membership.by_chance(given):.3f}",
                         _spread([100 * one.hits for one in each], ".1f"),
                         bound,
                         _spread([one.advantage for one in each], ".3f"),

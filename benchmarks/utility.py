@@ -34,6 +34,7 @@ from federator.runtime.protocol.privacy.settings import PrivacySettings
 DELTA, CLIP = 1e-3, 1.0
 PRIVATE: dict[str, Setting] = {"BATCH_SIZE": 64}  # the larger, the less noise on a mean
 FIGURES = {"breast-cancer": ("accuracy", "AUC"), "birth-weight": ("R²", "error, g")}
+PAPER = "--soft: #666; --ink: #222; --grid: #ddd; --paper: #fff; font-family: sans-serif;"
 NONE, LIKE = "none", "none, batches of 64"
 
 
@@ -67,21 +68,18 @@ def measure(
     return found
 
 
-def draw(found: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> None:
+def draw(found: dict[str, dict[str, list[float]]], file: Path) -> None:
     """Draw the first figure of each example by epsilon, as a report does; dashed: no privacy."""
     lines = []
-    for number, (name, rows) in enumerate(found.items()):
-        means = {key: float(np.mean([one[0] for one in each])) for key, each in rows.items()}
-        points = [(float(key.split()[0]), mean) for key, mean in means.items() if key[0] != "n"]
+    for number, (name, means) in enumerate(found.items()):
+        points = [(float(key.split()[0]), mean[0]) for key, mean in means.items() if key[0] != "n"]
         ends = [min(x for x, _ in points), max(x for x, _ in points)]
         title = f"{name}: {FIGURES[name][0]}"
         # A point far below all others would flatten them: R² has no lower end.
         curve = [Point(x, y if y >= 0 else None, f"{y:.3f}") for x, y in sorted(points)]
-        lines.append(Series(title, number, curve))
-        lines.append(
-            Series(title, number, [Point(x, means[NONE], "no privacy") for x in ends], True)
-        )
-    chart = plots.chart("accuracy (breast cancer), R² (birth weight)", "epsilon", lines)
+        without = [Point(x, means[NONE][0], "no privacy") for x in ends]
+        lines += [Series(title, number, curve), Series(title, number, without, dashed=True)]
+    chart = plots.chart("Worth by epsilon; dashed: without privacy", "epsilon", lines)
     templates = HERE / "component_templates"
     loader = jinja2.FileSystemLoader(templates)
     page = jinja2.Environment(loader=loader, trim_blocks=True, autoescape=True).from_string(
@@ -90,11 +88,18 @@ def draw(found: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> 
     svg = page.render(chart=chart, plots=plots).partition("<svg")[2].partition("</svg>")[0]
     palette = (templates / "report" / "palette.css").read_text()
     rules = (templates / "report" / "charts.css").read_text().splitlines()
-    kept = "\n".join(line for line in rules if line.startswith((".series", ".grid", ".c", "svg t")))
-    style = f"svg {{ --soft: #666; --ink: #222; --grid: #ddd; --paper: #fff;\n{palette}}}\n{kept}"
+    whole = [line for line in rules if line.endswith("}")]
+    kept = [one for one in whole if one.startswith((".series", ".grid", ".c", "svg text"))]
+    style = "\n".join((f"svg {{ {PAPER}\n{palette}}}", *kept))
+    names = "".join(
+        f'<text class="c{line.site}" x="{plots.WIDTH - plots.RIGHT}" y="{104 - 14 * line.site}" '
+        f'text-anchor="end" style="fill: currentColor">{line.name}</text>'
+        for line in lines[::2]
+    )
     svg = svg.replace(" role", ' width="720" role', 1)
     file.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg"{svg}<style>{style}</style></svg>\n', "utf-8"
+        f'<svg xmlns="http://www.w3.org/2000/svg"{svg}{names}<style>{style}</style></svg>\n',
+        "utf-8",
     )
 
 
@@ -127,12 +132,12 @@ def main(arguments: Sequence[str]) -> int:
                 pairs = zip(np.mean(each, axis=0), np.std(each, axis=0, ddof=1), form, strict=True)
                 table.add_row(key, *(f"{mean:{f}} ({spread:{f}})" for mean, spread, f in pairs))
             Console(width=110).print(table)
-    if options.draw:
-        draw(found, options.draw)
     told = {
         name: {key: np.mean(each, axis=0).round(4).tolist() for key, each in rows.items()}
         for name, rows in found.items()
     }
+    if options.draw:
+        draw(told, options.draw)
     seconds = int(time.monotonic() - began)
     print(json.dumps({"benchmark": "utility", "means": told, "seconds": seconds}))
     return 0

@@ -161,6 +161,15 @@ def by_loss(models: Models) -> list[Inference]:
     ]
 
 
+def by_chance(models: Models) -> float:
+    """Return the mean AUC of other models' losses: what the same parts give by their draw alone."""
+    found = []
+    for number, (members, others) in enumerate(zip(models.members, models.others, strict=True)):
+        rest = np.delete(models.losses, number, axis=0)
+        found += [Inference.of(-loss, members, others, 0.0).auc for loss in rest]
+    return float(np.mean(found))
+
+
 def by_likelihood_ratio(models: Models) -> list[Inference]:
     """Attack each model with all others as the attacker's own."""
     found = []
