@@ -68,18 +68,64 @@ def join(names: list[str]) -> tuple[dict[str, SiteMasks], dict[str, RunKey]]:
     return sites, {name: key for name, key in joined.items() if key is not None}
 
 
+class Sum:
+    """A round with secure aggregation: the sites' masks, and the sum at the server.
+
+    Args:
+        given: the model of the round.
+        names: of the sites, in order.
+        examples: that each of them has.
+        scratch: a folder to write to.
+
+    Attributes:
+        terms: of the round.
+        seconds: that masking took, by site.
+    """
+
+    def __init__(self, given: Weights, names: list[str], examples: int, scratch: Path) -> None:
+        self._sites, keys = join(names)
+        members = (Member(name, examples, keys[name]) for name in names)
+        self.terms = Terms(1, Grid.finest(DEFAULT_BOUND, len(names)), tuple(members))
+        self._given, self._examples, self._scratch = given, examples, scratch
+        self._seeds: dict[str, str] = {}
+        self.seconds: list[float] = []
+        save(scratch / "model", given)
+
+    def hide(self, name: str, trained: Weights) -> WeightFile:
+        """Return what a site sends of a model that it trained; it reveals its seed afterwards."""
+        later, site, terms = time.time() + 600, self._sites[name], self.terms.write()
+        site.admit(
+            Instruction("train", 1, later, encoding=MASKED, run=RUN, masking=terms), "b" * 64
+        )
+        memory, lent = Memory.of(self._given), Memory.of(trained)
+        update = Update.place(memory, describe(self._given), EXACT)._replace(memory=lent)
+        began = time.perf_counter()
+        hidden = site.hidden(update, memory, self._examples)
+        self.seconds.append(time.perf_counter() - began)
+        assert hidden is not None
+        save(self._scratch / f"{name}.masked", hidden.weights)
+        told = site.tell(Instruction("reveal", 1, later, run=RUN, masking=terms))
+        self._seeds[name] = told.seed
+        return WeightFile(self._scratch / f"{name}.masked")
+
+    def mean(self) -> WeightFile:
+        """Return the mean of all sites' models, as the server makes it of what they sent."""
+        before = WeightFile(self._scratch / "model")
+        masked = {name: WeightFile(self._scratch / f"{name}.masked") for name in self.terms.sites}
+        return Store(self._scratch / "store").make(
+            mean_form(before.tensors),
+            lambda out: write_mean(
+                before, masked, self._seeds, self.terms, self.terms.name(RUN, 1), out
+            ),
+        )
+
+
 def measure(numbers: int, count: int, scratch: Path) -> Figures:
     """Return what a round of so many sites takes, masked and plain."""
     names = [f"site-{number:02}" for number in range(count)]
-    sites, keys = join(names)
-    terms = Terms(
-        1,
-        Grid.finest(DEFAULT_BOUND, count),
-        tuple(Member(name, EXAMPLES, keys[name]) for name in names),
-    )
-    given, random, seconds = model(numbers), np.random.default_rng(1), list[float]()
-    save(scratch / "model", given)
-    plain, masked, seeds = list[WeightFile](), dict[str, WeightFile](), dict[str, str]()
+    given, random = model(numbers), np.random.default_rng(1)
+    total = Sum(given, names, EXAMPLES, scratch)
+    plain, masked = list[WeightFile](), list[WeightFile]()
     for name in names:
         trained = {
             "large": given["large"] + random.normal(0, 0.01, numbers - 1000).astype(np.float32),
@@ -87,24 +133,8 @@ def measure(numbers: int, count: int, scratch: Path) -> Figures:
             "batches": given["batches"] + 7,
         }
         save(scratch / f"{name}.plain", trained)
-        told = Instruction(
-            "train", 1, time.time() + 600, encoding=MASKED, run=RUN, masking=terms.write()
-        )
-        sites[name].admit(told, "b" * 64)
-        memory, lent = Memory.of(given), Memory.of(trained)
-        update = Update.place(memory, describe(given), EXACT)._replace(memory=lent)
-        began = time.perf_counter()
-        hidden = sites[name].hidden(update, memory, EXAMPLES)
-        seconds.append(time.perf_counter() - began)
-        assert hidden is not None
-        save(scratch / f"{name}.masked", hidden.weights)
-        seeds[name] = (
-            sites[name]
-            .tell(Instruction("reveal", 1, time.time() + 600, run=RUN, masking=terms.write()))
-            .seed
-        )
         plain.append(WeightFile(scratch / f"{name}.plain"))
-        masked[name] = WeightFile(scratch / f"{name}.masked")
+        masked.append(total.hide(name, trained))
     before = Checkpoint(0, WeightFile(scratch / "model"))
     began = time.perf_counter()
     folder = RunFolder(scratch / "runs" / "plain")
@@ -112,10 +142,7 @@ def measure(numbers: int, count: int, scratch: Path) -> Figures:
     weighting = weigh(FedAvg(), Robust(), known, [EXAMPLES] * count)
     aggregate(FedAvg(), 1, before, plain, weighting, folder, ())
     plain_s, began = time.perf_counter() - began, time.perf_counter()
-    mean = Store(scratch / "store").make(
-        mean_form(before.weights.tensors),
-        lambda out: write_mean(before.weights, masked, seeds, terms, terms.name(RUN, 1), out),
-    )
+    mean = total.mean()
     folder = RunFolder(scratch / "runs" / "masked")
     aggregate(FedAvg(), 1, before, [mean], Weighting.of([1.0]), folder, ())
     masked_s = time.perf_counter() - began
@@ -125,8 +152,8 @@ def measure(numbers: int, count: int, scratch: Path) -> Figures:
     apart = max(float(np.abs(one[n].astype(float) - other[n]).max()) for n in ("large", "small"))
     assert one["batches"] == other["batches"]
     return Figures(
-        statistics.median(seconds), plain_s, masked_s,
-        plain[0].size, masked[names[0]].size, apart / terms.grid.quantum,
+        statistics.median(total.seconds), plain_s, masked_s,
+        plain[0].size, masked[0].size, apart / total.terms.grid.quantum,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.poisoning import accuracy, digits, network, tensors, train
+from benchmarks.privacy.noise import noise_for
 from federator.runtime.protocol.privacy.gaussian import epsilon_of
 from federator.runtime.server.aggregation.blockwise import aggregate
 from federator.runtime.server.aggregation.geometry import measure
@@ -32,18 +33,6 @@ from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
 
 ROUNDS, DELTA, CLIP, TEST = 10, 1e-5, 1.0, 500
-
-
-def noise_for(epsilon: float) -> float:
-    """Return the noise, in units of the clipping norm, of which all rounds cost an epsilon."""
-    low, high = 0.1, 1e4
-    for _ in range(100):
-        middle = (low * high) ** 0.5
-        if epsilon_of(DELTA, middle, ROUNDS) > epsilon:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def run(sites: int, private: SitePrivacy | None, noisy: bool, seed: int) -> float:
@@ -80,7 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    began, noise = time.monotonic(), noise_for(options.epsilon)
+    began, noise = (
+        time.monotonic(),
+        noise_for(lambda noise: epsilon_of(DELTA, noise, ROUNDS), options.epsilon, 0.1, 1e4),
+    )
     title = (
         f"accuracy on the test set, %: {ROUNDS} rounds, epsilon {options.epsilon:g} at delta "
         f"{DELTA:g} (clip {CLIP:g}, noise {noise:.2f}), mean of {options.seeds} seeds"

@@ -1,0 +1,1 @@
+"""What the benchmarks of privacy share: sites that train as they do, and what attackers do."""
