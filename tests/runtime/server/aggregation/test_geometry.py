@@ -75,6 +75,16 @@ def test_a_norm_beyond_all_numbers_is_the_largest(tmp_path):
     assert norms.tolist() == [sys.float_info.max, 0.0]
 
 
+@pytest.mark.parametrize("count", [3, geometry._FEW + 1])
+def test_a_change_beyond_float32_hides_nobody_else(tmp_path, count):
+    """Neither its own norm nor the others' directions."""
+    old = {"a": np.full(9, -3e38, np.float32)}
+    honest = [{"a": old["a"] * np.float32(0.9 - 0.01 * site)} for site in range(count - 1)]
+    found = measure(*files(tmp_path, old, *honest, {"a": np.full(9, 3e38, np.float32)}), ())
+    assert found.norms[-1] == pytest.approx(6e38 * 3, rel=1e-6)
+    assert np.isfinite(found.cosines).all()
+
+
 def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(tmp_path, monkeypatch):
     monkeypatch.setattr(geometry, "AT_ONCE", 2**18)
 
