@@ -45,6 +45,15 @@ from federator.runtime.files import sha256
 from federator.runtime.server_part import require_ours
 
 _BIN = Path(sys.executable).parent
+MEMORY = {
+    # Flower starts many threads, of whose heaps each keeps some MB for the next round.
+    "MALLOC_ARENA_MAX": "2",
+    # Blocks of weights are taken and given back by the thousand. glibc asks the kernel for each
+    # anew, which takes as long as the arithmetic; up to 32 MiB, its limit, it can keep them.
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**25),
+}
+"""What the GNU C library, where there is one, is told in the process that runs the rounds."""
 PARTS = ("flower-superlink", "flower-superexec", "flwr-serverapp")
 """What Flower starts one after the other so that a run's server is there."""
 ENDED = "finished"
@@ -209,7 +218,7 @@ def start_superexec(
         RunError: if what it starts is not installed.
     """
     require_programs()
-    started = (superlink, certificate, secret.read_bytes(), dict(env), os.getpid())
+    started = (superlink, certificate, secret.read_bytes(), {**MEMORY, **env}, os.getpid())
     process = get_context("fork").Process(target=_superexec, args=started)
     process.start()
     return process

@@ -126,11 +126,7 @@ def serve(paths: ServerPaths, secret: Path, every: float) -> int:
     control = _connect(paths)
     register = Register(control, paths.sites)
     register.look()
-    env = environment(_SCRATCH, paths.superlink) | {
-        ENVIRONMENT: str(paths.run_settings),
-        # Flower starts many threads, of whose heaps each keeps some MB for the next round.
-        "MALLOC_ARENA_MAX": "2",
-    }
+    env = environment(_SCRATCH, paths.superlink) | {ENVIRONMENT: str(paths.run_settings)}
     rounds = None
     superexec = start_superexec(paths.superlink, paths.certificate, secret, env)
     try:

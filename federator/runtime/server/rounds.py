@@ -15,7 +15,7 @@ from federator.errors import RunError
 from federator.runtime.protocol.instructions import FEDERATION, PERSONAL
 from federator.runtime.server.aggregation.blockwise import aggregate, is_plain
 from federator.runtime.server.aggregation.flower_strategies import run_strategy
-from federator.runtime.server.aggregation.geometry import measure
+from federator.runtime.server.aggregation.geometry import Measurement, measure
 from federator.runtime.server.aggregation.inspection import Inspection, inspect
 from federator.runtime.server.aggregation.robust import Robust, Weighting, weigh
 from federator.runtime.server.aggregation.site_privacy import SitePrivacy
@@ -37,7 +37,8 @@ class _Trained(NamedTuple):
     weighting: Weighting
     trained: dict[str, Answer]
     answers: dict[str, Answer]
-    inspection: Inspection
+    inspection: Inspection | None
+    """None: it is made of what is measured while they are aggregated."""
 
 
 class Rounds:
@@ -109,6 +110,9 @@ class Rounds:
         train = self._train_masked if session.settings.encoding == MASKED else self._train
         found = train(number, before)
         assert isinstance(session.strategy, FedAvg)
+        measurement = None
+        if found.inspection is None:
+            measurement = Measurement(len(found.updates), session.buffers)
         checkpoint = aggregate(
             session.strategy,
             number,
@@ -118,10 +122,15 @@ class Rounds:
             session.folder,
             session.buffers,
             hashed=is_exact(session.settings.encoding),
+            measurement=measurement,
         )
         before.weights.drop_page_cache()
         taken = session.clock() - started
-        session.record.write_round(FEDERATION, number, found.trained, taken, found.inspection)
+        inspection = found.inspection
+        if measurement is not None:
+            sites = sites_in(found.answers)
+            inspection = inspect(sites, measurement.geometry(), found.weighting)
+        session.record.write_round(FEDERATION, number, found.trained, taken, inspection)
         session.record.write_evaluation("validation", FEDERATION, number - 1, found.answers, "val")
         if session.plan.personal:
             session.test(PERSONAL, checkpoint, ("val",))
@@ -140,14 +149,17 @@ class Rounds:
         answers = session.deliver(number, orders)
         updates, examples = updates_in(answers)
         trained = {site: answer for site, answer in answers.items() if site in trains}
-        geometry = measure(before.weights, updates, session.buffers)
         assert isinstance(session.strategy, FedAvg)
-        if self._private is None:
+        if self._private is not None:  # norms and cosines have no noise: they are not told
+            weighting = self._private.weigh(measure(before.weights, updates, session.buffers))
+            inspection: Inspection | None = Inspection(epsilon=self._private.epsilon(number))
+        elif self._robust.needs_geometry(session.strategy):
+            geometry = measure(before.weights, updates, session.buffers)
             weighting = weigh(session.strategy, self._robust, geometry, examples)
             inspection = inspect(sites_in(answers), geometry, weighting)
-        else:  # norms and cosines have no noise
-            weighting = self._private.weigh(geometry)
-            inspection = Inspection(epsilon=self._private.epsilon(number))
+        else:
+            weighting = weigh(session.strategy, self._robust, None, examples)
+            inspection = None
         return _Trained(updates, weighting, trained, answers, inspection)
 
     def _train_masked(self, number: int, before: Checkpoint) -> "_Trained":

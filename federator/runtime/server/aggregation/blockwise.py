@@ -23,10 +23,16 @@ import numpy as np
 import numpy.typing as npt
 from flwr.serverapp import strategy as strategies
 
-from federator.runtime.server.aggregation.geometry import AT_ONCE
+from federator.runtime.server.aggregation.geometry import (
+    AT_ONCE,
+    BLOCK,
+    Measurement,
+    Products,
+    inner_products,
+)
 from federator.runtime.server.aggregation.robust import Weighting
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
-from federator.runtime.weights.block_file import BLOCK, Block, Draft, WeightFile
+from federator.runtime.weights.block_file import Block, Draft, WeightFile
 from federator.runtime.weights.format import Tensor
 from federator.runtime.weights.parts import hash_file
 
@@ -79,6 +85,7 @@ def aggregate(
     folder: RunFolder,
     buffers: Collection[str],
     hashed: bool = True,
+    measurement: Measurement | None = None,
 ) -> Checkpoint:
     """Make the next global model, and keep it with what the strategy remembers.
 
@@ -91,6 +98,7 @@ def aggregate(
         folder: where results go.
         buffers: names of the tensors that are no parameters.
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
+        measurement: what also measures the updates, which are read only once then.
     """
     most = min(BLOCK, AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
     tensors = before.weights.tensors
@@ -101,10 +109,15 @@ def aggregate(
         for moment in moments(strategy)
     }
     with folder.drafts(number, tensors, state) as (model, kept):
-        each = _Aggregation(strategy, number, before, updates, weighting, buffers, model, kept)
+        measured = measurement is not None
+        each = _Aggregation(
+            strategy, number, before, updates, weighting, buffers, measured, model, kept
+        )
         with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(each.block, before.weights.blocks(most)):
-                pass
+            blocks = list(before.weights.blocks(most))
+            for block, products in zip(blocks, pool.map(each.block, blocks), strict=True):
+                if measurement is not None and products is not None:
+                    measurement.add(block.name, products)
             written = pool.submit(model.sync)  # the disk writes while the parts are hashed
             table = hash_file(model.path) if hashed else ()
             written.result()
@@ -121,18 +134,24 @@ class _Aggregation:
     updates: Sequence[WeightFile]
     weighting: Weighting
     buffers: Collection[str]
+    measured: bool
     model: Draft
     kept: Draft
 
-    def block(self, block: Block) -> None:
-        """Aggregate one block of the model."""
+    def block(self, block: Block) -> Products | None:
+        """Aggregate one block of the model; return the inner products of its changes if asked."""
         kind = None if block.name in self.buffers else type(self.strategy)
         is_float = self.before.weights.tensors[block.name].is_float
         if self.weighting.noise and (kind is None or not is_float):
             self.model.write(block, self.before.weights.read(block))
-            return
+            return None
+        updates: Updates = (update.read(block) for update in self.updates)
+        products: Products | None = None
+        if self.measured and is_float:
+            updates = list(updates)
+            products = inner_products(self.before.weights.read(block), updates)
         combine = _MIDDLES.get(kind, _mean)
-        combined = combine(self.strategy, self._read(block), self.weighting.shares)
+        combined = combine(self.strategy, self._shortened(block, updates), self.weighting.shares)
         combined = self._completed(block, combined)
         step = _STEPS.get(kind)
         if not is_float:
@@ -141,6 +160,7 @@ class _Aggregation:
             old = self.before.weights.read(block).astype(np.float64)
             combined = step(self, block, old, combined)
         self.model.write(block, combined)
+        return products
 
     def _completed(self, block: Block, mean: Floats) -> Floats:
         """Add what the shares leave to the old model, and the noise."""
@@ -152,14 +172,13 @@ class _Aggregation:
             mean = mean + drawn.normal(0.0, weighting.noise, len(mean))
         return mean
 
-    def _read(self, block: Block) -> Iterator[npt.NDArray[Any]]:
+    def _shortened(self, block: Block, updates: Updates) -> Iterator[npt.NDArray[Any]]:
         """Yield the block of each update, its change shortened where it is to be."""
         weighting = self.weighting
         scales = weighting.buffer_scales if block.name in self.buffers else weighting.scales
         is_float = self.before.weights.tensors[block.name].is_float
         old: Floats | None = None
-        for update, scale in zip(self.updates, scales, strict=True):
-            values = update.read(block)
+        for values, scale in zip(updates, scales, strict=True):
             if scale < 1 and is_float:
                 if old is None:
                     old = self.before.weights.read(block).astype(np.float64)

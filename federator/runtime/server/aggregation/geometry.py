@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from federator.runtime.weights.block_file import BLOCK, WeightFile
+from federator.runtime.weights.block_file import WeightFile
 
 Products = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64]
 
+BLOCK = 2**17
+"""How many numbers of a site are in memory at a time. With fewer, threads wait for each other's
+short steps. The C library keeps the memory of such blocks (control_api.MEMORY)."""
 AT_ONCE = 2**22
 """How many numbers are in memory at a time, of all sites together."""
 LEAST_SITES = 3
@@ -78,6 +81,28 @@ def norms_of(products: Products) -> Numbers:
     return np.minimum(np.sqrt(np.diag(products)), sys.float_info.max)
 
 
+class Measurement:
+    """Adds up the inner products of changes, block by block.
+
+    Args:
+        sites: how many there are.
+        buffers: names of the tensors that are no parameters.
+    """
+
+    def __init__(self, sites: int, buffers: Collection[str]) -> None:
+        self._buffers = buffers
+        self._parameters, self._others = np.zeros((2, sites, sites))
+
+    def add(self, tensor: str, products: Products) -> None:
+        """Add those of a block of a tensor."""
+        sums = self._others if tensor in self._buffers else self._parameters
+        sums += products
+
+    def geometry(self) -> Geometry:
+        """Return what all blocks together tell."""
+        return Geometry(parameters=self._parameters, buffers=self._others)
+
+
 def measure(
     before: WeightFile, updates: Sequence[WeightFile], buffers: Collection[str]
 ) -> Geometry:
@@ -88,17 +113,15 @@ def measure(
         updates: one per site, with the model's tensors.
         buffers: names of the tensors that are no parameters.
     """
-    count = len(updates)
-    sums = {kind: np.zeros((count, count)) for kind in (False, True)}
-    # In one thread: two of them wait for each other's short steps, longer than both compute.
-    for block in before.blocks(max(1, min(BLOCK, AT_ONCE // count))):
+    measurement = Measurement(len(updates), buffers)
+    for block in before.blocks(max(1, min(BLOCK, AT_ONCE // len(updates)))):
         if before.tensors[block.name].is_float:
-            changed = _products(before.read(block), [update.read(block) for update in updates])
-            sums[block.name in buffers] += changed
-    return Geometry(parameters=sums[False], buffers=sums[True])
+            new = [update.read(block) for update in updates]
+            measurement.add(block.name, inner_products(before.read(block), new))
+    return measurement.geometry()
 
 
-def _products(old: npt.NDArray[Any], new: Sequence[npt.NDArray[Any]]) -> Products:
+def inner_products(old: npt.NDArray[Any], new: Sequence[npt.NDArray[Any]]) -> Products:
     """Return the inner products of the changes of some numbers.
 
     Differences of float32 are rounded to float32, once and by half of its last digit: that is a

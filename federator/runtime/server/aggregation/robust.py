@@ -38,6 +38,10 @@ class Robust:
     norm_bound: float | None = None
     max_share: float | None = None
 
+    def needs_geometry(self, strategy: FedAvg) -> bool:
+        """Return whether what an update counts depends on what it holds."""
+        return self.norm_bound is not None or isinstance(strategy, strategies.MultiKrum)
+
     def require_fitting(self, strategy: str) -> None:
         """Check that a strategy, by its name, can be bounded like this.
 
@@ -81,18 +85,19 @@ class Weighting:
 
 
 def weigh(
-    strategy: FedAvg, robust: Robust, geometry: Geometry, examples: Sequence[int]
+    strategy: FedAvg, robust: Robust, geometry: Geometry | None, examples: Sequence[int]
 ) -> Weighting:
     """Return how much each site's update counts.
 
     Args:
         strategy: a plain one.
         robust: the bounds.
-        geometry: of the updates.
+        geometry: of the updates, where :meth:`Robust.needs_geometry`.
         examples: number of training examples of each site.
     """
     chosen = set(range(len(examples)))
     if isinstance(strategy, strategies.MultiKrum):
+        assert geometry is not None
         chosen = set(closest(geometry, strategy.num_malicious_nodes, strategy.num_nodes_to_select))
     counts = [count if site in chosen else 0 for site, count in enumerate(examples)]
     if not sum(counts):  # those that were chosen have no examples: as many from each
@@ -102,6 +107,7 @@ def weigh(
         shares = capped(shares, robust.max_share)
     if robust.norm_bound is None or len(examples) < LEAST_SITES:
         return Weighting.of(shares)
+    assert geometry is not None
     bound = robust.norm_bound
     return Weighting(
         tuple(shares), _scales(geometry.parameters, bound), _scales(geometry.buffers, bound)

@@ -10,7 +10,7 @@ from flwr.serverapp import strategy as flower
 
 from federator.runtime.server.aggregation import blockwise
 from federator.runtime.server.aggregation.blockwise import is_plain
-from federator.runtime.server.aggregation.geometry import measure
+from federator.runtime.server.aggregation.geometry import Measurement, measure
 from federator.runtime.server.aggregation.robust import Robust, Weighting, weigh
 from federator.runtime.server.storage.checkpoints import Checkpoint, RunFolder
 from federator.runtime.weights.block_file import WeightFile
@@ -42,7 +42,11 @@ class Nodes:
 
 
 class Aggregation:
-    """A strategy's fold, from arrays to arrays over files."""
+    """A strategy's fold, from arrays to arrays over files.
+
+    Attributes:
+        geometry: of the last updates, measured while they were aggregated and on their own.
+    """
 
     def __init__(self, strategy, root, state=None, buffers=()):
         self.strategy, self.root, self.state, self.buffers = strategy, root, state, buffers
@@ -55,10 +59,12 @@ class Aggregation:
         before = Checkpoint(number - 1, WeightFile(self.root / "model"), self.state)
         geometry = measure(before.weights, files, self.buffers)
         weighting = weigh(self.strategy, Robust(), geometry, examples)
+        measurement = Measurement(len(files), self.buffers)
         made = blockwise.aggregate(
-            self.strategy, number, before, files, weighting, folder, self.buffers
-        )
-        self.state = made.state
+            self.strategy, number, before, files, weighting, folder, self.buffers,
+            measurement=measurement,
+        )  # fmt: skip
+        self.state, self.geometry = made.state, (measurement.geometry(), geometry)
         return made.weights.load()
 
 
@@ -93,6 +99,20 @@ def model_of(rng):
         "bias": rng.normal(size=8).astype(np.float32),
         "scalar": np.asarray(rng.normal(), np.float32),
     }
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_is_measured_on_the_way_is_what_measuring_alone_tells(name, tmp_path):
+    rng = np.random.default_rng(1)
+    model = model_of(rng) | {"count": np.asarray(3, np.int64)}
+    updates = [model_of(rng) | {"count": np.asarray(9, np.int64)} for _ in EXAMPLES]
+    aggregation = Aggregation(STRATEGIES[name](), tmp_path, buffers={"bias", "count"})
+    aggregation.aggregate(1, model, updates, EXAMPLES)
+    found, alone = aggregation.geometry
+    assert (found.norms > 1).all()
+    np.testing.assert_allclose(found.parameters, alone.parameters)
+    np.testing.assert_allclose(found.buffers, alone.buffers)
 
 
 @pytest.mark.usefixtures("block")
