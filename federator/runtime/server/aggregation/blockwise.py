@@ -98,7 +98,7 @@ def aggregate(
         folder: where results go.
         buffers: names of the tensors that are no parameters.
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
-        measurement: what also measures the updates, which are read only once then.
+        measurement: what also measures the updates, to four digits; they are read once then.
     """
     most = min(BLOCK, AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
     tensors = before.weights.tensors
@@ -149,7 +149,7 @@ class _Aggregation:
         products: Products | None = None
         if self.measured and is_float:
             updates = list(updates)
-            products = inner_products(self.before.weights.read(block), updates)
+            products = inner_products(self.before.weights.read(block), updates, np.float32)
         combine = _MIDDLES.get(kind, _mean)
         combined = combine(self.strategy, self._shortened(block, updates), self.weighting.shares)
         combined = self._completed(block, combined)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from federator.runtime.server.aggregation import geometry
-from federator.runtime.server.aggregation.geometry import Geometry, measure
+from federator.runtime.server.aggregation.geometry import Geometry, inner_products, measure
 from federator.runtime.weights.block_file import WeightFile
 from federator.runtime.weights.format import save
 
@@ -99,3 +99,14 @@ def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(tmp_path
     least = peak(2**21, 8)
     assert peak(2**23, 8) < 1.5 * least
     assert peak(2**21, 32) < 1.5 * least
+
+
+@pytest.mark.parametrize("size", [1e-37, 1e-22, 1.0, 1e19, 3e38])
+@pytest.mark.parametrize("numbers", [1, 1000, 2**17])
+def test_products_in_float32_keep_four_digits_of_a_norm_of_any_size(size, numbers):
+    rng = np.random.default_rng(numbers)
+    drawn = (rng.uniform(0.5, 1.0, (3, numbers)) * size).astype(np.float32)
+    changes, old = [*drawn, np.full(numbers, size, np.float32)], np.zeros(numbers, np.float32)
+    found = np.sqrt(np.diag(inner_products(old, changes, np.float32)))
+    exact = [np.linalg.norm(change.astype(float)) for change in changes]
+    np.testing.assert_allclose(found, exact, rtol=2e-5)
