@@ -140,8 +140,8 @@ def _final(journal: Journal) -> Iterator[str]:
     best = selection(journal)
     if journal.start.select == "last" and best.round not in (None, final):
         assert best.round is not None
-        loss = figures.number(best.losses[best.round])
-        text += f" `select: best` would have chosen round {best.round} (loss {loss})."
+        figure = figures.number(best.figures[best.round])
+        text += f" `select: best` would have chosen round {best.round} ({best.by} {figure})."
     yield text
 
 
@@ -216,8 +216,8 @@ def _withheld(journal: Journal) -> Iterator[Finding]:
     if without_loss:
         yield Finding(
             "the loss on the test set did not leave the site, nor did the metrics that the "
-            "federation file declares: its own policy keeps them (losses). Those of all sites "
-            "together are missing.",
+            "federation file declares: a site keeps them unless its policy lets them leave "
+            "(losses). Those of all sites together are missing.",
             tuple(without_loss),
         )
     for names, sites in by_names.items():

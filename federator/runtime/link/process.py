@@ -36,6 +36,7 @@ from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.tasks import NAMES, Task
 from federator.runtime.protocol.handover import WorkerListener
+from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.weights.local_tensors import LocalTensors
 
 log = logging.getLogger("federator")
@@ -152,7 +153,7 @@ def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None =
         policy,
         min_cell_count=minimum,
         survey=policy.survey and rules.survey and noise is None,
-        losses=rules.losses,
+        losses=_losses(rules, policy.task, minimum),
         sums=rules.sums,
         noise=noise,
     )
@@ -165,6 +166,18 @@ def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None =
         sum_digits=rules.sum_digits,
         bins=rules.bins,
     )
+
+
+def _losses(rules: Rules, task: Task, minimum: int) -> tuple[str, ...]:
+    """Return the sets of which a loss leaves.
+
+    A model can be made so that one patient decides a loss. So none leaves by default where
+    confusion matrices, of which rounding hides a patient, tell how good a model is.
+    """
+    if rules.losses is not None:
+        return rules.losses
+    has_matrices = any(form.rounded for form in task.forms.values())
+    return () if has_matrices and rules.rounds_off(minimum) else tuple(SET_NAMES)
 
 
 def _coordinator(options: argparse.Namespace) -> tuple[CoordinatorKey, ...]:

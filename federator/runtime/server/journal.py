@@ -153,8 +153,7 @@ class Round(_Event):
 class Evaluation(_Event):
     """A model on every site's validation sets, or on their test sets.
 
-    ``missing`` says why a site that was asked has no figures; ``pooling``, how a declared metric
-    becomes one of all sites where it is not their mean.
+    ``missing``: why an asked site has no figures; ``pooling``: of metrics that no mean pools.
     """
 
     event: Literal["validation", "test"]
@@ -176,13 +175,14 @@ class Evaluation(_Event):
 
 
 class Chosen(_Event):
-    """Which round ``select: best`` chose: of those compared, at which sites, and why not others."""
+    """Which round ``select: best`` chose, by what, of which ones, where, and why not others."""
 
     event: Literal["selection"] = "selection"
     round: int | None = None
     sites: list[str]
     compared: list[int]
     left_out: dict[int, str] = {}
+    by: Literal["loss", "error"] = "loss"
 
 
 class End(_Event):

@@ -165,7 +165,9 @@ class Recorder:
     def write_selection(self, selection: Selection) -> None:
         """Write which rounds were compared to choose the model, and at which sites."""
         if selection.round is None:
-            log.warning("select: best: no validation loss is known, so the last model is taken")
+            log.warning(
+                "select: best: no validation loss or error is known: the last model is taken"
+            )
         for number, reason in selection.left_out.items():
             log.warning("select: best: round %d is not compared: %s", number, reason)
         append(
@@ -174,7 +176,8 @@ class Recorder:
                 time=now(),
                 round=selection.round,
                 sites=list(selection.sites),
-                compared=list(selection.losses),
+                compared=list(selection.figures),
+                by=selection.by,
                 left_out=dict(selection.left_out),
             ),
         )

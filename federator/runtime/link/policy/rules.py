@@ -61,7 +61,8 @@ class Rules:
         metric_digits: significant digits of the numbers that the federation file declares.
         sum_digits: significant digits of sums in tables.
         bins: the sets of which tables of bins may leave, such as of scores.
-        losses: the sets of which a loss may leave, and the federation file's numbers.
+        losses: the sets of which a loss may leave, and the federation file's numbers; None for
+            all where nothing else tells how good a model is, and where data are public, else none.
         sums: the sets of which tables of sums may leave, such as of errors.
         hours_utc: when the site follows instructions; always, if there are none.
         baselines: whether the site's own model may be trained and compared.
@@ -81,7 +82,7 @@ class Rules:
     metric_digits: int = 3
     sum_digits: int = 6
     bins: tuple[str, ...] = ("test",)
-    losses: tuple[str, ...] = ("train", "val", "test")
+    losses: tuple[str, ...] | None = None
     sums: tuple[str, ...] = ("train", "val", "test")
     hours_utc: tuple[Hours, ...] = ()
     baselines: bool = True

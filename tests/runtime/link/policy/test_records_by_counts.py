@@ -235,17 +235,41 @@ def read_by_losses(site, cases):
     return np.array([first, *lengths])
 
 
-def test_by_losses_a_record_is_read_within_the_defaults(tmp_path, cases):
-    """What remains: else the rule that the next test shows would not be needed."""
-    site = Site(tmp_path, "val", Rules(), minimum=5)
+def test_by_losses_that_a_site_lets_leave_a_record_is_read(tmp_path, cases):
+    """Else the default that the next test shows would not be needed."""
+    site = Site(tmp_path, "val", Rules(losses=("val",)), minimum=5)
     record = read_by_losses(site, cases)
     assert site.asked < Rules().evaluations_per_app["val"] / 4
     assert np.median(missed(record, cases)) < 0.05
 
 
 @pytest.mark.usefixtures("cases")
-def test_a_site_that_keeps_its_losses_tells_nothing_by_them(tmp_path):
-    site = Site(tmp_path, "val", Rules(losses=("test",)), minimum=5)
+@pytest.mark.parametrize("seen", ["val", "test"])
+@pytest.mark.parametrize("rules", [Rules(), Rules(losses=())])
+def test_within_the_defaults_no_loss_tells_anything(tmp_path, seen, rules):
+    site = Site(tmp_path, seen, rules, minimum=5)
     told = {site.loss_beyond(direction, 0.0) for direction in np.eye(FIELDS, dtype=np.float32)}
     assert told == {None}
-    assert site.answered["evaluations"]["val"]["loss"] > 0, "the worker's"
+    assert site.answered["evaluations"][seen]["loss"] > 0, "the worker's"
+
+
+ALL = ("train", "val", "test")
+
+
+@pytest.mark.parametrize(
+    ("task", "minimum", "said", "leave"),
+    [
+        ("classification", 5, None, ()),
+        ("multilabel", 2, None, ()),
+        ("classification", 1, None, ALL),  # public data
+        ("segmentation", 5, None, ALL),  # sums tell as much
+        ("regression", 5, None, ALL),
+        ("survival", 5, None, ALL),
+        ("other", 5, None, ALL),  # nothing else is told
+        ("classification", 5, ("val",), ("val",)),
+        ("other", 1, (), ()),
+    ],
+)
+def test_of_which_sets_a_loss_leaves_depends_on_what_else_is_told(task, minimum, said, leave):
+    policy = Policy(Task(task, 2), min_cell_count=minimum)
+    assert disclosure(policy, Rules(losses=said)).losses == leave
