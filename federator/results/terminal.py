@@ -187,7 +187,7 @@ class RunProgress:
         if (pooled := evaluation.pooled()) is None:
             return
         found = measured.figures(view, pooled)
-        numbers = [f"loss {figures.number(pooled.loss)}"]
+        numbers = []
         for name in view.headline:
             if (value := found[name].value) is not None:
                 title = figures.inside(view.columns[name].title)
@@ -196,6 +196,9 @@ class RunProgress:
                 numbers.append(f"{title} {figures.number(value)}{without}")
         if not view.headline:
             numbers += [f"{name} {figures.number(one)}" for name, one in pooled.metrics.items()]
+        told = any(one.loss is not None for one in evaluation.sites.values())
+        if told or not numbers:
+            numbers.insert(0, f"loss {figures.number(pooled.loss)}")
         self._measured |= evaluation.sites.keys() | evaluation.missing.keys()
         if absent := sorted(self._measured - evaluation.sites.keys()):
             numbers.append(f"without {', '.join(absent)}")

@@ -163,7 +163,7 @@ def running(project, first):
 
 def test_the_sites_of_that_run_train_with_the_server(project, running):
     assert running.jobs == {"Rounds": "success"}, running
-    assert "after round   3, validation: loss" in running.log
+    assert "after round   3, validation: " in running.log
     start = project.deployed.events("start")[0]
     assert (start["first_round"], start["last_round"]) == (1, 3)
     rounds = project.deployed.events("round")[:3]
@@ -210,7 +210,7 @@ def test_a_cancelled_job_stops_the_rounds_and_keeps_the_last_checkpoint(project)
     process, run = project.github.begin(*project.dispatch(rounds="5000"))
     for line in process.stdout:
         run.lines.append(json.loads(line))
-        if run.log.count("validation: loss") >= 3:  # of the model that was there, and two rounds
+        if run.log.count("validation: ") >= 3:  # of the model that was there, and two rounds
             process.send_signal(signal.SIGINT)
             break
     run.lines.extend(map(json.loads, process.stdout))
@@ -286,5 +286,5 @@ def test_of_two_federations_the_one_whose_notebook_changed_is_built(project):
         # The sites have not taken their new files: that is told before any round begins.
         asked = project.rounds(rounds="1")
         assert asked.jobs == {"Rounds": "failure"}
-        assert "site north: outdated" in asked.log and "validation: loss" not in asked.log
+        assert "site north: outdated" in asked.log and "validation: " not in asked.log
         assert "north: outdated" in asked.summary and "new compose file" in asked.summary

@@ -120,6 +120,18 @@ def test_a_round_that_not_every_site_measured_is_told_and_none_is_a_dash(events)
     assert "loss –, accuracy 0." in after[2]
 
 
+def test_where_no_site_tells_a_loss_there_is_none_in_the_line(events):
+    console = Console(file=io.StringIO(), width=80)
+    with RunProgress(console) as shown:
+        for event in events:
+            if event["event"] == "validation":
+                for one in event["sites"].values():
+                    one["loss"] = None
+            shown.show(event)
+    after = [line for line in console.file.getvalue().splitlines() if line.startswith("after")]
+    assert after and all("validation: accuracy" in line for line in after)
+
+
 def test_on_a_terminal_a_bar_tells_how_far_each_part_is(events, clock):
     told = bars(events, clock, round_takes=1.5)
     assert told[:3] == [
