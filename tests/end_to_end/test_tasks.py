@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from sklearn import metrics as reference
 
 from federator.results import history
+from federator.results.findings import selection
 from federator.runtime.worker.evaluation import READERS
 
 SECTIONS = "234"  # make the repository, check the notebook, run the federation
@@ -93,8 +94,9 @@ def test_the_page_leads_from_nothing_to_figures_of_each_task(tmp_path, task):
     assert (run / "model.safetensors").exists()
     journal = history.read(run)
     assert (journal.start.task, journal.state) == (task, "finished")
-    losses = [one.pooled().loss for one in journal.curve("federation")]
-    assert losses[-1] < losses[0]
+    compared = selection(journal)
+    assert compared.by == ("error" if task in ("classification", "multilabel") else "loss")
+    assert compared.figures[max(compared.figures)] < compared.figures[0]
     pooled = journal.tests["federation"].pooled()
     assert set(events(run, "test")[-1]["sites"]) == {"north", "south"}
     figures = journal.view.figures(pooled.tables)
