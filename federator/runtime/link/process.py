@@ -36,7 +36,6 @@ from federator.runtime.options import Parser, begin_log, file, trusted
 from federator.runtime.protocol.disclosure import Policy
 from federator.runtime.protocol.evaluation.tasks import NAMES, Task
 from federator.runtime.protocol.handover import WorkerListener
-from federator.runtime.protocol.notices import SET_NAMES
 from federator.runtime.weights.local_tensors import LocalTensors
 
 log = logging.getLogger("federator")
@@ -153,7 +152,7 @@ def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None =
         policy,
         min_cell_count=minimum,
         survey=policy.survey and rules.survey and noise is None,
-        losses=_losses(rules, policy.task, minimum),
+        losses=_losses(policy, rules, minimum),
         sums=rules.sums,
         noise=noise,
     )
@@ -168,7 +167,7 @@ def disclosure(policy: Policy, rules: Rules, noise: Mapping[str, float] | None =
     )
 
 
-def _losses(rules: Rules, task: Task, minimum: int) -> tuple[str, ...]:
+def _losses(policy: Policy, rules: Rules, minimum: int) -> tuple[str, ...]:
     """Return the sets of which a loss leaves.
 
     A model can be made so that one patient decides a loss. So none leaves by default where
@@ -176,8 +175,7 @@ def _losses(rules: Rules, task: Task, minimum: int) -> tuple[str, ...]:
     """
     if rules.losses is not None:
         return rules.losses
-    has_matrices = any(form.rounded for form in task.forms.values())
-    return () if has_matrices and rules.rounds_off(minimum) else tuple(SET_NAMES)
+    return () if policy.task.matrices and rules.rounds_off(minimum) else policy.losses
 
 
 def _coordinator(options: argparse.Namespace) -> tuple[CoordinatorKey, ...]:

@@ -177,7 +177,7 @@ def _said_to_be_noised(tables: Tables, examples: int, task: Task, epsilon: objec
     """
     if type(epsilon) not in (int, float) or not 0 <= float(str(epsilon)) <= LARGEST:
         raise Failure("withheld", "noise that is none")
-    kept = {name: table for name, table in tables.items() if name in noise.matrices(task)}
+    kept = {name: table for name, table in tables.items() if name in task.matrices}
     withheld = tuple(name for name in task.forms if name not in kept)
     return Evaluation(kept, None, examples, {}, withheld, noise=float(str(epsilon)))
 

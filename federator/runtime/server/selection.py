@@ -77,13 +77,12 @@ def select_round(validations: Iterable[Evaluation]) -> Selection:
 
     By errors, if these are known of more sites and rounds than losses are.
     """
-    done = list(validations)
-    by_loss = select({one.round: {at: (r.loss, r.examples) for at, r in one.sites.items()}
-                      for one in done})  # fmt: skip
-    by_error = select({one.round: {at: _error(r) for at, r in one.sites.items()} for one in done})
-    if by_error.measurements > by_loss.measurements:
-        return replace(by_error, by="error")
-    return by_loss
+    by_loss, by_error = {}, {}
+    for each in validations:
+        by_loss[each.round] = {site: (one.loss, one.examples) for site, one in each.sites.items()}
+        by_error[each.round] = {site: _error(one) for site, one in each.sites.items()}
+    losses, errors = select(by_loss), select(by_error)
+    return replace(errors, by="error") if errors.measurements > losses.measurements else losses
 
 
 def _error(result: Result) -> tuple[float | None, int]:
@@ -92,11 +91,7 @@ def _error(result: Result) -> tuple[float | None, int]:
     Rounding of the counts leaves the number of examples of each label as it is, and is right in the
     mean.
     """
-    matrices = [
-        table
-        for name, table in result.tables.items()
-        if name == "confusion" or name.startswith("confusion.")
-    ]
+    matrices = result.matrices.values()
     total = sum(sum(map(sum, matrix)) for matrix in matrices)
     right = sum(row[place] for matrix in matrices for place, row in enumerate(matrix))
     return ((total - right) / total, int(total)) if total > 0 else (None, 0)

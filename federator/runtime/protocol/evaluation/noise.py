@@ -19,11 +19,6 @@ _OUTSIDE = 0.05  # the share of noise beyond the limits
 _DIGITS = 2**53
 
 
-def matrices(task: Task) -> tuple[str, ...]:
-    """Return the tables in which each example is counted once: only such may leave with noise."""
-    return tuple(name for name, form in task.forms.items() if form.rounded)
-
-
 def release(
     task: Task, tables: Tables, epsilon: float, draw: Callable[[], float] | None = None
 ) -> Tables:
@@ -35,12 +30,12 @@ def release(
         epsilon: that all matrices together may cost; for 0, there are none.
         draw: gives a number above 0 and at most 1, each as often; the operating system's if None.
     """
-    share, draw = epsilon / max(1, len(matrices(task))), draw or _uniform
+    share, draw = epsilon / max(1, len(task.matrices)), draw or _uniform
     if not share:
         return {}
     return {
         name: [[max(0, int(cell) + geometric(share, draw)) for cell in row] for row in tables[name]]
-        for name in matrices(task)
+        for name in task.matrices
         if name in tables
     }
 

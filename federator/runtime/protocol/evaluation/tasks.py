@@ -62,6 +62,11 @@ class Task:
         return _FORMS[self.name](self.size)
 
     @property
+    def matrices(self) -> tuple[str, ...]:
+        """The tables in which each example is counted once: they are rounded, or get noise."""
+        return tuple(name for name, form in self.forms.items() if form.rounded)
+
+    @property
     def is_partial(self) -> bool:
         """Whether an example may count in some of the tables only, or in none.
 

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,9 @@ import numpy.typing as npt
 from flwr.serverapp import strategy as strategies
 
 from federator.runtime.server.aggregation.geometry import (
-    AT_ONCE,
-    BLOCK,
     Measurement,
     Products,
+    block_size,
     inner_products,
 )
 from federator.runtime.server.aggregation.robust import Weighting
@@ -38,6 +38,8 @@ from federator.runtime.weights.parts import hash_file
 
 Floats = npt.NDArray[np.floating]
 Updates = Iterable[npt.NDArray[Any]]
+Old = Callable[[], npt.NDArray[Any]]
+"""Reads a block of the model that the sites started from, once."""
 
 _THREADS = 2
 
@@ -100,7 +102,6 @@ def aggregate(
         hashed: whether the model travels as it is, so that the hashes of its parts are needed.
         measurement: what also measures the updates, to four digits; they are read once then.
     """
-    most = min(BLOCK, AT_ONCE // len(updates)) if type(strategy) in _MIDDLES else BLOCK
     tensors = before.weights.tensors
     state = {
         f"{moment}/{name}": Tensor("float32", tensor.shape)
@@ -114,7 +115,7 @@ def aggregate(
             strategy, number, before, updates, weighting, buffers, measured, model, kept
         )
         with ThreadPoolExecutor(_THREADS) as pool:
-            blocks = list(before.weights.blocks(most))
+            blocks = list(before.weights.blocks(block_size(len(updates))))
             for block, products in zip(blocks, pool.map(each.block, blocks), strict=True):
                 if measurement is not None and products is not None:
                     measurement.add(block.name, products)
@@ -145,44 +146,42 @@ class _Aggregation:
         if self.weighting.noise and (kind is None or not is_float):
             self.model.write(block, self.before.weights.read(block))
             return None
+        old = cache(partial(self.before.weights.read, block))
         updates: Updates = (update.read(block) for update in self.updates)
         products: Products | None = None
         if self.measured and is_float:
             updates = list(updates)
-            products = inner_products(self.before.weights.read(block), updates, np.float32)
+            products = inner_products(old(), updates, np.float32)
         combine = _MIDDLES.get(kind, _mean)
-        combined = combine(self.strategy, self._shortened(block, updates), self.weighting.shares)
-        combined = self._completed(block, combined)
+        updates = self._shortened(block, old, updates)
+        combined = self._completed(old, combine(self.strategy, updates, self.weighting.shares))
         step = _STEPS.get(kind)
         if not is_float:
             combined = np.rint(combined)
         elif step is not None:
-            old = self.before.weights.read(block).astype(np.float64)
-            combined = step(self, block, old, combined)
+            combined = step(self, block, old().astype(np.float64), combined)
         self.model.write(block, combined)
         return products
 
-    def _completed(self, block: Block, mean: Floats) -> Floats:
+    def _completed(self, old: Old, mean: Floats) -> Floats:
         """Add what the shares leave to the old model, and the noise."""
         weighting = self.weighting
         if weighting.rest:
-            mean = mean + weighting.rest * self.before.weights.read(block).astype(np.float64)
+            mean = mean + weighting.rest * old().astype(np.float64)
         if weighting.noise:
             drawn = np.random.Generator(np.random.PCG64(secrets.randbits(128)))
             mean = mean + drawn.normal(0.0, weighting.noise, len(mean))
         return mean
 
-    def _shortened(self, block: Block, updates: Updates) -> Iterator[npt.NDArray[Any]]:
+    def _shortened(self, block: Block, old: Old, updates: Updates) -> Iterator[npt.NDArray[Any]]:
         """Yield the block of each update, its change shortened where it is to be."""
         weighting = self.weighting
         scales = weighting.buffer_scales if block.name in self.buffers else weighting.scales
         is_float = self.before.weights.tensors[block.name].is_float
-        old: Floats | None = None
         for values, scale in zip(updates, scales, strict=True):
             if scale < 1 and is_float:
-                if old is None:
-                    old = self.before.weights.read(block).astype(np.float64)
-                values = old + scale * (values - old)
+                start = old().astype(np.float64)
+                values = start + scale * (values - start)
             yield values
 
     def _moment(self, name: str, block: Block) -> Floats:

@@ -21,8 +21,8 @@ Products = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64]
 
 BLOCK = 2**17
-"""How many numbers of a site are in memory at a time. With fewer, threads wait for each other's
-short steps. The C library keeps the memory of such blocks (control_api.MEMORY)."""
+"""How many numbers of a site are in memory at a time, at most. With fewer, threads wait for each
+other's short steps. The C library keeps the memory of such blocks (control_api.MEMORY)."""
 AT_ONCE = 2**22
 """How many numbers are in memory at a time, of all sites together."""
 LEAST_SITES = 3
@@ -104,6 +104,11 @@ class Measurement:
         return Geometry(parameters=self._parameters, buffers=self._others)
 
 
+def block_size(sites: int) -> int:
+    """Return how many numbers of each site are in memory at a time."""
+    return max(1, min(BLOCK, AT_ONCE // sites))
+
+
 def measure(
     before: WeightFile, updates: Sequence[WeightFile], buffers: Collection[str]
 ) -> Geometry:
@@ -115,7 +120,7 @@ def measure(
         buffers: names of the tensors that are no parameters.
     """
     measurement = Measurement(len(updates), buffers)
-    for block in before.blocks(max(1, min(BLOCK, AT_ONCE // len(updates)))):
+    for block in before.blocks(block_size(len(updates))):
         if before.tensors[block.name].is_float:
             new = [update.read(block) for update in updates]
             measurement.add(block.name, inner_products(before.read(block), new))

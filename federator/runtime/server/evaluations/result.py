@@ -43,11 +43,16 @@ class Result(BaseModel):
     rounded_sums: dict[str, Limits] = {}
 
     @property
+    def matrices(self) -> dict[str, list[list[int | float]]]:
+        """The confusion matrices, by name."""
+        return {k: v for k, v in self.tables.items() if k.partition(".")[0] == "confusion"}
+
+    @property
     def limits(self) -> dict[str, Limits]:
         """What the counts of confusion matrices may have been, with rounding or noise."""
         if self.rounded < 2 and not self.noise:
             return self.rounded_sums
-        matrices = {k: v for k, v in self.tables.items() if k.partition(".")[0] == "confusion"}
+        matrices = self.matrices
         if self.noise:
             return {k: noise.limits(v, self.noise / len(matrices)) for k, v in matrices.items()}
         return {

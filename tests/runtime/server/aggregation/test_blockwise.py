@@ -8,7 +8,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
 
-from federator.runtime.server.aggregation import blockwise
+from federator.runtime.server.aggregation import blockwise, geometry
 from federator.runtime.server.aggregation.blockwise import is_plain
 from federator.runtime.server.aggregation.geometry import Measurement, measure
 from federator.runtime.server.aggregation.robust import Robust, Weighting, weigh
@@ -71,8 +71,8 @@ class Aggregation:
 @pytest.fixture(params=[11, 2**18])
 def block(request, monkeypatch):
     """How many numbers are folded at a time: fewer than a tensor has, or more."""
-    monkeypatch.setattr(blockwise, "BLOCK", request.param)
-    monkeypatch.setattr(blockwise, "AT_ONCE", 8 * request.param)
+    monkeypatch.setattr(geometry, "BLOCK", request.param)
+    monkeypatch.setattr(geometry, "AT_ONCE", 8 * request.param)
 
 
 def record(weights):
@@ -247,11 +247,11 @@ def test_the_same_updates_give_the_same_bytes(tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["FedAdam", "FedMedian"])
-def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tmp_path):
-    """Of what numpy allocates, for models of 16 and 64 MB, and for four and sixteen sites."""
+@pytest.fixture
+def peak(tmp_path):
+    """Aggregate equal updates; return the most bytes that numpy had allocated."""
 
-    def peak(size, sites):
+    def made(name, size, sites, measurement=None):
         for file in ("model", "update"):
             save(tmp_path / file, {"a": np.ones(size, np.float32)})
         before = Checkpoint(0, WeightFile(tmp_path / "model"))
@@ -259,15 +259,29 @@ def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, tm
         tracemalloc.start()
         folder = RunFolder(tmp_path)
         weighting = Weighting.of([1 / sites] * sites)
-        blockwise.aggregate(STRATEGIES[name](), 1, before, updates, weighting, folder, ())
+        blockwise.aggregate(
+            STRATEGIES[name](), 1, before, updates, weighting, folder, (), measurement=measurement
+        )
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
 
-    least = peak(2**22, 4)
-    assert peak(2**24, 4) < 1.5 * least
+    return made
+
+
+@pytest.mark.parametrize("name", ["FedAdam", "FedMedian"])
+def test_memory_depends_neither_on_the_model_nor_on_the_number_of_sites(name, peak):
+    """Of what numpy allocates, for models of 16 and 64 MB, and for four and sixteen sites."""
+    least = peak(name, 2**22, 4)
+    assert peak(name, 2**24, 4) < 1.5 * least
     # Where numbers are sorted, those of all sites are in memory, of fewer blocks at a time.
-    assert peak(2**22, 16) < (1.5 if name == "FedAdam" else 5) * least
+    assert peak(name, 2**22, 16) < (1.5 if name == "FedAdam" else 5) * least
+
+
+def test_memory_does_not_depend_on_the_number_of_sites_that_are_measured(peak):
+    """Their numbers are in memory together, but of shorter blocks the more sites there are."""
+    few, many = (peak("FedAvg", 2**20, sites, Measurement(sites, ())) for sites in (32, 128))
+    assert many < 1.5 * few
 
 
 def test_a_round_that_breaks_off_leaves_no_checkpoint(tmp_path):
